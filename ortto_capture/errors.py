@@ -1,0 +1,263 @@
+"""Everything that can go wrong, in one tree.
+
+The law of this file: an exception says whose fault it is and carries its data as attributes. A
+refusal knows the HTTP status and the public code it stands for; what may not leave the process (the
+exact ``reason``) is kept apart from what may. Nothing here knows about HTTP beyond those two numbers.
+
+::
+
+    CaptureError
+    ├── Refused                     the request's fault; .status .code .message .reason .field .expected
+    │   ├── MalformedRequest        400 bad-request: the shape is wrong, .field says where
+    │   │   ├── MethodNotAllowed    405 method-not-allowed
+    │   │   ├── TooLarge            413 too-large
+    │   │   ├── UnsupportedMediaType 415 unsupported-media-type
+    │   │   ├── IncompleteBody      400 incomplete
+    │   │   ├── LengthRequired      411 length-required
+    │   │   └── BadJSON             400 bad-json
+    │   ├── UnknownRoute            404 not-found: nothing lives at this path
+    │   ├── UnknownSource           401 unknown-key
+    │   ├── BadOrigin               403 bad-origin
+    │   ├── UnknownActivity         404 not-found; .reason is unknown, disabled or archived
+    │   ├── NotIdentified           400 not-identified
+    │   ├── BadToken                401 bad-session
+    │   │   └── BadIdentity         401 bad-identity
+    │   ├── InvalidAttributes       400 bad-attribute; .field .expected
+    │   └── RateLimited             429 rate-limit; .retry_after .quota
+    ├── BackendError                503 unavailable: a backend's fault; the driver's error in __cause__
+    │   └── StorageFull             503 storage-full
+    └── ConfigurationError          the operator's fault; .field, and the message says what to do
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .model import Quota
+
+__all__ = [
+    "BackendError",
+    "BadIdentity",
+    "BadJSON",
+    "BadOrigin",
+    "BadToken",
+    "CaptureError",
+    "CaptureWarning",
+    "ConfigurationError",
+    "IncompleteBody",
+    "InvalidAttributes",
+    "LengthRequired",
+    "MalformedRequest",
+    "MethodNotAllowed",
+    "NotIdentified",
+    "RateLimited",
+    "Refused",
+    "StorageFull",
+    "TooLarge",
+    "UnknownActivity",
+    "UnknownRoute",
+    "UnknownSource",
+    "UnsupportedMediaType",
+]
+
+
+class CaptureError(Exception):
+    """The root: ``except CaptureError`` catches everything this package raises on purpose."""
+
+
+class CaptureWarning(UserWarning):
+    """Something an operator should mend, though capture goes on."""
+
+
+class Refused(CaptureError):
+    """The request's own fault.
+
+    :param reason: what exactly happened, for operators only (log, console); defaults to the code.
+    :param field: the member of the request at fault; public.
+    :param expected: what would have been right, never the value that was sent; public.
+    """
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "bad-request"
+    message: ClassVar[str] = "the request does not have the expected shape"
+
+    def __init__(
+        self, reason: str | None = None, *, field: str | None = None, expected: str | None = None
+    ) -> None:
+        self.reason = reason or self.code
+        self.field = field
+        self.expected = expected
+        super().__init__(self.reason)
+
+    def __str__(self) -> str:
+        parts = [f"{self.code}: {self.message}"]
+        if self.reason != self.code:
+            parts.append(f"reason: {self.reason}")
+        if self.field:
+            parts.append(f"field: {self.field}")
+        if self.expected:
+            parts.append(f"expected: {self.expected}")
+        return "; ".join(parts)
+
+
+class MalformedRequest(Refused):
+    """The request's shape is wrong; ``field`` names the member."""
+
+
+class MethodNotAllowed(MalformedRequest):
+    """Another HTTP method was used; ``allow`` lists those that work here."""
+
+    status = 405
+    code = "method-not-allowed"
+    message = "this route does not take that method"
+
+    def __init__(self, allow: str) -> None:
+        super().__init__()
+        self.allow = allow
+
+
+class TooLarge(MalformedRequest):
+    """The body is over ``Settings.max_body`` bytes."""
+
+    status = 413
+    code = "too-large"
+    message = "the body is too large"
+
+
+class UnsupportedMediaType(MalformedRequest):
+    """A form, a charset other than UTF-8, or an encoded (compressed) body."""
+
+    status = 415
+    code = "unsupported-media-type"
+    message = "send UTF-8 JSON, uncompressed"
+
+
+class IncompleteBody(MalformedRequest):
+    """Fewer bytes arrived than were announced, or reading them failed."""
+
+    code = "incomplete"
+    message = "the body did not arrive whole"
+
+
+class LengthRequired(MalformedRequest):
+    """No length was declared and the server does not mark the end of the body."""
+
+    status = 411
+    code = "length-required"
+    message = "a Content-Length is needed"
+
+
+class BadJSON(MalformedRequest):
+    """The body is not strict JSON."""
+
+    code = "bad-json"
+    message = "the body is not one strict JSON object"
+
+
+class UnknownRoute(Refused):
+    """Nothing lives at this path."""
+
+    status = 404
+    code = "not-found"
+    message = "not found"
+
+
+class UnknownSource(Refused):
+    """The capture key is none of the configured sources."""
+
+    status = 401
+    code = "unknown-key"
+    message = "this capture key is not known here"
+
+
+class BadOrigin(Refused):
+    """The source lists origins and this one is not among them."""
+
+    status = 403
+    code = "bad-origin"
+    message = "this origin may not use this capture key"
+
+
+class UnknownActivity(Refused):
+    """No such activity, or it may not be sent from websites; the answer is the same."""
+
+    status = 404
+    code = "not-found"
+    message = "not found"
+
+
+class NotIdentified(Refused):
+    """Nobody is identified, so the activity belongs to nobody."""
+
+    code = "not-identified"
+    message = "identify the person first"
+
+
+class BadToken(Refused):
+    """A session token is forged, mangled or expired."""
+
+    status = 401
+    code = "bad-session"
+    message = "the session token is not valid"
+
+
+class BadIdentity(BadToken):
+    """An identity token is forged, mangled or expired."""
+
+    code = "bad-identity"
+    message = "the identity token is not valid"
+
+
+class InvalidAttributes(Refused):
+    """An attribute does not fit the definition; ``expected`` says what would."""
+
+    code = "bad-attribute"
+    message = "an attribute does not fit the definition"
+
+
+class RateLimited(Refused):
+    """A quota is full; nothing was counted.
+
+    ``retry_after`` is the exact number of seconds, ≥ 1, until that ``quota`` has room. The public
+    answer carries ``public_retry_after`` instead: the time until the first of the quotas involved
+    starts a new window, the same number whichever of them was full, so that it does not tell which.
+    """
+
+    status = 429
+    code = "rate-limit"
+    message = "rate limit"
+
+    def __init__(
+        self, reason: str, *, quota: Quota, retry_after: int, public_retry_after: int
+    ) -> None:
+        super().__init__(reason)
+        self.quota = quota
+        self.retry_after = retry_after
+        self.public_retry_after = public_retry_after
+
+
+class BackendError(CaptureError):
+    """A backend did not do its work; nothing was acknowledged. The driver's error is the cause."""
+
+    status: ClassVar[int] = 503
+    code: ClassVar[str] = "unavailable"
+    message: ClassVar[str] = "try again shortly"
+
+
+class StorageFull(BackendError):
+    """A bound was reached: disk, quota or a memory cap. Existing data is untouched."""
+
+    code = "storage-full"
+    message = "storage is full, try again later"
+
+
+class ConfigurationError(CaptureError, ValueError):
+    """A setting or a definition is wrong; raised while building it, never while serving.
+
+    :param field: the setting or member at fault.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {message}")

@@ -1,0 +1,144 @@
+"""Configuration: one frozen value, complete and checked when it is built.
+
+The law of this file: every setting is listed here with its default and its reason, and a wrong one
+is refused by name before anything is served. Numbers nobody needed to change are constants where
+they are used.
+"""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from .errors import CaptureWarning, ConfigurationError
+from .model import Quota, Source, is_attribute_key
+
+__all__ = ["Settings"]
+
+#: Shorter keys are refused: 32 bytes are as many as the SHA-256 signatures have.
+MIN_SECRET = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one account captures. All names are public; see ``docs/reference/settings.md``.
+
+    :raises ConfigurationError: naming the setting and what to do.
+    """
+
+    #: Signs session and identity tokens, newest first; each at least 32 bytes.
+    secret_keys: Sequence[str | bytes] = field(default=(), repr=False)
+    #: Capture keys and the websites they name. With none, any key is accepted.
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    #: Accepted activities per person, assurance and activity id (the guide's number).
+    person_limit: str = "10/day"
+    #: Accepted activities per IP address and activity id (the guide's number).
+    ip_limit: str = "100/hour"
+    #: People that ``track`` may create per IP address; bounds what a stranger can make us store.
+    new_people_limit: str = "100/hour"
+    #: Attribute keys that ``track``'s ``ac`` may identify by.
+    merge_keys: Sequence[str] = ()
+    #: Let anybody ask, by ``skipNonExisting``, whether an address is known.
+    allow_skip_non_existing: bool = False
+    #: ``"required"`` accepts only identity that the host vouched for.
+    identity: Literal["open", "required"] = "open"
+    #: Bytes of one request body; 64 KiB is what browsers let a page send with keepalive.
+    max_body: int = 65_536
+    #: Members of ``attributes`` (Ortto's published limit).
+    max_attributes: int = 15
+    #: Bytes of ``attributes`` as compact JSON (Ortto's published limit).
+    max_activity_bytes: int = 16_384
+    #: How long a session token is good for; browsers cap cookies at about 400 days.
+    session_days: int = 365
+    #: A limiter that is away: count in this ``"local"`` process, stay ``"open"``, or refuse.
+    on_limiter_error: Literal["local", "open", "closed"] = "local"
+    #: What ``Sec-GPC: 1`` does: ``"record"`` the signal, or ``"drop"`` the activity.
+    gpc: Literal["record", "drop"] = "record"
+    #: How long journal rows are kept by media that can forget.
+    retain_activities_days: int = 400
+    #: How long claimed people without activity are kept by media that can forget.
+    retain_idle_people_days: int = 30
+
+    def __post_init__(self) -> None:
+        self._check_secrets()
+        for name in ("person_limit", "ip_limit", "new_people_limit"):
+            Quota.parse(getattr(self, name), name)
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigurationError(name, f"choose one of {', '.join(map(repr, choices))}")
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigurationError(name, "give a whole number of at least 1")
+        if self.session_days > 365:
+            raise ConfigurationError("session_days", "give at most 365")
+        for key, source in self.sources.items():
+            if not (isinstance(key, str) and 0 < len(key) <= 100 and isinstance(source, Source)):
+                raise ConfigurationError(
+                    "sources", 'give {"capture key": Source("name")}, keys of 1 to 100 characters'
+                )
+        if isinstance(self.merge_keys, str) or not all(map(is_attribute_key, self.merge_keys)):
+            raise ConfigurationError(
+                "merge_keys", 'give a list of attribute keys, such as ["str:cm:customer-id"]'
+            )
+        object.__setattr__(self, "merge_keys", tuple(self.merge_keys))
+        object.__setattr__(self, "sources", dict(self.sources))
+
+    def _check_secrets(self) -> None:
+        if isinstance(self.secret_keys, str | bytes):
+            raise ConfigurationError("secret_keys", "give a list of keys, newest first, not one")
+        keys = tuple(k.encode() if isinstance(k, str) else k for k in self.secret_keys)
+        if any(len(key) < MIN_SECRET for key in keys):
+            raise ConfigurationError(
+                "secret_keys",
+                f"each needs at least {MIN_SECRET} bytes; make one with "
+                'python -c "import secrets; print(secrets.token_urlsafe(32))"',
+            )
+        if not keys:
+            keys = (secrets.token_bytes(MIN_SECRET),)
+            warnings.warn(
+                "no secret_keys: a random key was made for this process. Sessions end when it "
+                "stops, and other processes refuse its sessions and count apart. Set "
+                "Settings(secret_keys=[...]) to keep them.",
+                CaptureWarning,
+                # Past __post_init__ and the generated __init__: the line that built Settings.
+                stacklevel=4,
+            )
+        object.__setattr__(self, "secret_keys", keys)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
+        """Build from plain data such as a parsed TOML file or Flask's config.
+
+        ``sources`` may hold ``{"name": …, "origins": […]}`` instead of :class:`Source`.
+
+        :raises ConfigurationError: also for a name that is no setting.
+        """
+        known = {each.name for each in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigurationError(unknown[0], f"no such setting; there are {sorted(known)}")
+        given = dict(values)
+        if "sources" in given:
+            given["sources"] = {
+                key: Source(**value) if isinstance(value, Mapping) else value
+                for key, value in given["sources"].items()
+            }
+        return cls(**given)
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "identity": ("open", "required"),
+    "on_limiter_error": ("local", "open", "closed"),
+    "gpc": ("record", "drop"),
+}
+_POSITIVE = (
+    "max_body",
+    "max_attributes",
+    "max_activity_bytes",
+    "session_days",
+    "retain_activities_days",
+    "retain_idle_people_days",
+)
