@@ -1,0 +1,60 @@
+"""Read by mypy, never run: who satisfies which port, and who does not.
+
+Each ``type: ignore`` is a proof: mypy warns about one that hides nothing, so should a wrong backend
+ever pass for a right one, the check fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ortto_capture import ports
+from ortto_capture.backends.limits import LimitsRateLimiter
+from ortto_capture.backends.memory import (
+    MemoryDefinitions,
+    MemoryJournal,
+    MemoryOutcomes,
+    MemoryPeople,
+    MemoryRateLimiter,
+)
+from ortto_capture.model import Charge, Definition, Refusal
+
+definitions: ports.Definitions = MemoryDefinitions()
+editor: ports.DefinitionEditor = MemoryDefinitions()
+people: ports.People = MemoryPeople()
+limiter: ports.RateLimiter = MemoryRateLimiter()
+journal: ports.Journal = MemoryJournal()
+outcomes: ports.Outcomes = MemoryOutcomes()
+any_storage: ports.RateLimiter = LimitsRateLimiter("memory://")
+
+
+class NeverFull:
+    """A limiter written without importing anything of ours but the values."""
+
+    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
+        return None
+
+    def release(self, charges: Sequence[Charge], now: float) -> None:
+        return None
+
+
+class ForgetsToSayWhichWasFull(NeverFull):
+    def acquire(self, charges: Sequence[Charge], now: float) -> bool:  # type: ignore[override]
+        return True
+
+
+class CannotListThem:
+    def get(self, activity_id: str) -> Definition | None:
+        return None
+
+
+structural: ports.RateLimiter = NeverFull()
+answers_wrongly: ports.RateLimiter = ForgetsToSayWhichWasFull()  # type: ignore[assignment]
+lacks_a_method: ports.Definitions = CannotListThem()  # type: ignore[assignment]
+another_port: ports.People = MemoryDefinitions()  # type: ignore[assignment]
+ports.Backends(
+    definitions=MemoryDefinitions(),
+    people=MemoryPeople(),
+    limiter=MemoryJournal(),  # type: ignore[arg-type]
+    journal=MemoryJournal(),
+)
