@@ -88,6 +88,8 @@ class Refused(CaptureError):
         self.reason = reason or self.code
         self.field = field
         self.expected = expected
+        #: Whose request it was, when that was known already; for operators only.
+        self.person_id: str | None = None
         super().__init__(self.reason)
 
     def __str__(self) -> str:

@@ -12,11 +12,11 @@ with the driver's exception as its cause; a bound that was reached is raised as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import RLock
 from types import TracebackType
 from typing import Protocol, Self, TypeVar, runtime_checkable
 from uuid import uuid4
 
+from .locks import fork_safe_lock
 from .model import (
     Activity,
     Captured,
@@ -200,7 +200,7 @@ class Backends:
         self.outcomes = outcomes
         #: Changes when positions may have started over; part of the console's cursor.
         self.epoch = uuid4().hex[:12]
-        self._lock = RLock()
+        self._lock = fork_safe_lock()
         if atomically is not None:
             self.atomically = atomically  # type: ignore[method-assign]
         self._close = close

@@ -90,13 +90,13 @@ class Settings:
     def _check_secrets(self) -> None:
         if isinstance(self.secret_keys, str | bytes):
             raise ConfigurationError("secret_keys", "give a list of keys, newest first, not one")
-        keys = tuple(k.encode() if isinstance(k, str) else k for k in self.secret_keys)
-        if any(len(key) < MIN_SECRET for key in keys):
+        if any(len(key) < MIN_SECRET for key in self.secrets):
             raise ConfigurationError(
                 "secret_keys",
                 f"each needs at least {MIN_SECRET} bytes; make one with "
                 'python -c "import secrets; print(secrets.token_urlsafe(32))"',
             )
+        keys = tuple(self.secret_keys)
         if not keys:
             keys = (secrets.token_bytes(MIN_SECRET),)
             warnings.warn(
@@ -108,6 +108,11 @@ class Settings:
                 stacklevel=4,
             )
         object.__setattr__(self, "secret_keys", keys)
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """``secret_keys`` as bytes, newest first; at least one."""
+        return tuple(k.encode() if isinstance(k, str) else k for k in self.secret_keys)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Settings:

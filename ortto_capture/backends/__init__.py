@@ -1,0 +1,39 @@
+"""The shipped backends, one module per medium, each imported on use.
+
+The law of this package: a backend implements ports and decides nothing else; neither the pipeline
+nor another backend is imported from here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ..errors import ConfigurationError
+from ..ports import Backends
+
+__all__ = ["open_backends"]
+
+
+def open_backends(url: str) -> Backends:
+    """Open all four ports by address; whoever opens, closes (it is a context manager).
+
+    :param url: ``memory:``, or ``module:factory``, a callable of no arguments that returns
+        :class:`Backends`.
+    :raises ConfigurationError: when nothing answers to that address.
+    """
+    if url == "memory:":
+        from .memory import open_memory
+
+        return open_memory()
+    module, colon, factory = url.partition(":")
+    if not (colon and factory.isidentifier() and all(map(str.isidentifier, module.split(".")))):
+        raise ConfigurationError(
+            "backends", f'{url!r} is no address of backends; use "memory:" or "module:factory"'
+        )
+    try:
+        opened = getattr(import_module(module), factory)()
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError("backends", f"{url!r} cannot be imported: {error}") from error
+    if not isinstance(opened, Backends):
+        raise ConfigurationError("backends", f"{url!r} returned {type(opened).__name__}, not Backends")
+    return opened

@@ -1,0 +1,232 @@
+"""The four ports in this process's memory: for tests, for trying out, for one process.
+
+The law of this file: exact under threads, bounded, correct after ``fork``, and nothing runs in the
+background. A process that ends forgets everything; several processes count each alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import marshal
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from ..errors import StorageFull
+from ..limiting import FixedWindows
+from ..locks import fork_safe_lock
+from ..model import Activity, Captured, Definition, Identifier, Outcome, Person
+from ..ports import Backends
+
+__all__ = [
+    "MemoryDefinitions",
+    "MemoryJournal",
+    "MemoryOutcomes",
+    "MemoryPeople",
+    "MemoryRateLimiter",
+    "open_memory",
+]
+
+#: How long an event id is remembered (contract §4, row 11), in seconds.
+EVENT_ID_SECONDS = 7 * 86_400
+
+_log = logging.getLogger("ortto_capture")
+
+
+def open_memory() -> Backends:
+    """All four ports in memory, with room for a small site."""
+    return Backends(
+        definitions=MemoryDefinitions(),
+        people=MemoryPeople(),
+        limiter=MemoryRateLimiter(),
+        journal=MemoryJournal(),
+        outcomes=MemoryOutcomes(),
+    )
+
+
+class MemoryDefinitions:
+    """Definitions in a dict."""
+
+    def __init__(self, definitions: Sequence[Definition] = ()) -> None:
+        self._definitions = {definition.id: definition for definition in definitions}
+
+    def get(self, activity_id: str) -> Definition | None:
+        """Return the definition with exactly this id, or None."""
+        return self._definitions.get(activity_id)
+
+    def all(self) -> Sequence[Definition]:
+        """Return every definition, ordered by id."""
+        return sorted(self._definitions.values(), key=lambda definition: definition.id)
+
+    def put(self, definition: Definition) -> None:
+        """Store ``definition``, replacing the one with its id."""
+        self._definitions[definition.id] = definition
+
+
+class MemoryPeople:
+    """People in dicts.
+
+    :param capacity: people at most, about 550 bytes each; one more is :class:`StorageFull`.
+    """
+
+    def __init__(self, capacity: int = 200_000) -> None:
+        self.capacity = capacity
+        # Plain tuples of strings: the garbage collector stops looking at those, so that a million
+        # people do not make every collection slower. `Person` is made when one is asked for.
+        self._people: dict[str, tuple[Any, ...]] = {}
+        self._holders: dict[tuple[str, str], str] = {}
+        self._lock = fork_safe_lock()
+        self._warned = False
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    def get(self, person_id: str) -> Person | None:
+        """Return the person with this id, or None."""
+        found = self._people.get(person_id)
+        if found is None:
+            return None
+        id_, identifiers, *rest = found
+        return Person(id_, tuple(map(Identifier._make, identifiers)), *rest)
+
+    def find(self, identifiers: Sequence[Identifier]) -> Person | None:
+        """Return the person who holds the first of these identifiers that anybody holds."""
+        for identifier in identifiers:
+            if (person_id := self._holders.get(tuple(identifier))) is not None:
+                return self.get(person_id)
+        return None
+
+    def save(self, person: Person) -> Person:
+        """Store or replace a person; somebody else who holds an identifier is returned instead."""
+        with self._lock:
+            holders = (self._holders.get(tuple(each)) for each in person.identifiers)
+            other = next((id_ for id_ in holders if id_ not in (None, person.id)), None)
+            if other is not None and (found := self.get(other)) is not None:
+                return found
+            before = self._people.get(person.id)
+            if before is None and len(self._people) >= self.capacity:
+                self._refuse()
+            for identifier in before[1] if before else ():
+                del self._holders[identifier]
+            identifiers = tuple(map(tuple, person.identifiers))
+            self._people[person.id] = (person.id, identifiers, *person[2:])
+            self._holders.update(dict.fromkeys(identifiers, person.id))
+        return person
+
+    def _refuse(self) -> None:
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "%d people are held in memory, as many as may be: new ones get 503; raise "
+                "MemoryPeople(capacity=...) or use a backend that stores them",
+                len(self._people),
+            )
+        raise StorageFull("memory holds as many people as it may")
+
+
+class MemoryRateLimiter(FixedWindows):
+    """Counts in a dict; see :class:`~ortto_capture.limiting.FixedWindows` for ``capacity``."""
+
+    in_process = True
+
+
+class MemoryJournal:
+    """The latest activities, in a ring.
+
+    :param capacity: activities at most, about 600 bytes each. Beyond it the oldest are forgotten,
+        and with them their event ids.
+    """
+
+    in_process = True
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        self.capacity = capacity
+        # Each as bytes: a dict a row would take three times the memory, and a full collection would
+        # walk all of them. `marshal` is the fastest encoder there is and never leaves the process.
+        self._rows: dict[int, bytes] = {}
+        self._positions: dict[str, int] = {}
+        self._last = 0
+        self._lock = fork_safe_lock()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def find(
+        self, person_id: str, activity_id: str, event_id: str, since: float
+    ) -> Captured | None:
+        """Return the activity with this event id received at ``since`` or later, or None."""
+        position = self._positions.get(_event_key(person_id, activity_id, event_id))
+        if position is None or (row := self._rows.get(position)) is None:
+            return None
+        activity = Activity(*marshal.loads(row))
+        return Captured.at(position, activity) if activity.received_at >= since else None
+
+    def append(self, activity: Activity) -> int | None:
+        """Store ``activity``; None when its event id is journalled already."""
+        event_id, activity_id, person_id = activity[:3]
+        key = _event_key(person_id, activity_id, event_id)
+        with self._lock:
+            since = activity.received_at - EVENT_ID_SECONDS
+            if key in self._positions and self.find(person_id, activity_id, event_id, since):
+                return None
+            self._last = position = self._last + 1
+            self._rows[position] = marshal.dumps(tuple(activity))
+            self._positions[key] = position
+            if len(self._rows) > self.capacity:
+                self._forget(position - self.capacity)
+        return position
+
+    def recent(self, after: int = 0, limit: int = 100) -> Sequence[Captured]:
+        """Return the latest ``limit``, or the ``limit`` that follow position ``after``, in order."""
+        with self._lock:
+            if after > 0:
+                first = max(after, self._last - len(self._rows)) + 1
+            else:
+                first = max(self._last - min(limit, len(self._rows)), 0) + 1
+            stop = min(first + limit, self._last + 1)
+            rows = [(position, self._rows[position]) for position in range(first, stop)]
+        return [Captured.at(position, Activity(*marshal.loads(row))) for position, row in rows]
+
+    def _forget(self, position: int) -> None:
+        event_id, activity_id, person_id = marshal.loads(self._rows.pop(position))[:3]
+        key = _event_key(person_id, activity_id, event_id)
+        if self._positions.get(key) == position:
+            del self._positions[key]
+
+
+def _event_key(person_id: str, activity_id: str, event_id: str) -> str:
+    # An event id has no spaces and an activity id neither, so that no two triples meet.
+    return f"{event_id} {activity_id} {person_id}"
+
+
+class MemoryOutcomes:
+    """Counts of all outcomes and the last ``capacity`` refusals."""
+
+    def __init__(self, capacity: int = 500) -> None:
+        self._counts: Counter[str] = Counter()
+        self._refusals: deque[Outcome] = deque(maxlen=capacity)
+        self._last = 0
+        self._lock = fork_safe_lock()
+
+    def note(self, outcome: Outcome) -> None:
+        """Count ``outcome`` and its notes; keep it when it has a reason."""
+        with self._lock:
+            self._counts[outcome.code] += 1
+            for note in outcome.notes:
+                self._counts[f"note:{note}"] += 1
+            if outcome.reason:
+                self._last += 1
+                self._refusals.append(outcome._replace(number=self._last))
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how often each code and each note was seen."""
+        with self._lock:
+            return dict(self._counts)
+
+    def refusals(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
+        """Return at most ``limit`` of the latest refusals numbered above ``after``, in order."""
+        with self._lock:
+            newest_first = islice(reversed(self._refusals), limit)
+            found = [outcome for outcome in newest_first if outcome.number > after]
+        return found[::-1]

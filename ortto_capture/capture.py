@@ -1,0 +1,615 @@
+"""The pipeline: who did what, and may it be stored?
+
+The law of this file: it decides, in the order of the contract, and does nothing else. It knows no
+framework and no backend; time, ids and bytes come from outside. Every request that enters leaves
+with exactly one outcome.
+
+Read ``_activity`` aloud and you have the contract's rows 7 to 14.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from .errors import (
+    BadOrigin,
+    BadToken,
+    CaptureError,
+    InvalidAttributes,
+    NotIdentified,
+    RateLimited,
+    Refused,
+    UnknownActivity,
+    UnknownSource,
+)
+from .identity import (
+    PersonFields,
+    Tokens,
+    bucket_hasher,
+    identity_fields,
+    ip_bucket,
+    person_fields,
+    random_id,
+)
+from .limiting import GuardedLimiter, seconds_left
+from .model import (
+    MAX_ID,
+    Activity,
+    Assurance,
+    Captured,
+    Charge,
+    Definition,
+    Identified,
+    Identifier,
+    Outcome,
+    Person,
+    Quota,
+)
+from .ports import Backends
+from .schema import compile_check
+from .settings import Settings
+from .wire import (
+    ActivityRequest,
+    TrackRequest,
+    activity_request,
+    check_value,
+    decode,
+    track_request,
+)
+
+__all__ = ["Capture", "Receipt"]
+
+#: How long an event id is remembered (contract §4, row 11), in seconds.
+EVENT_ID_SECONDS = 7 * 86_400
+#: Compact JSON is at most this many times longer than what was parsed: ``9e15`` (4 characters) is
+#: written ``9000000000000000.0`` (18), and nothing grows more.
+JSON_GROWTH = 5
+
+Request = TypeVar("Request", TrackRequest, ActivityRequest)
+Answer = TypeVar("Answer")
+
+
+class Receipt(NamedTuple):
+    """What became of an activity that was not refused.
+
+    ``position`` is 0 when the visitor opted out and nothing was stored; ``duplicate`` is the first
+    one when the event id was journalled before.
+    """
+
+    position: int
+    activity: Activity
+    duplicate: Captured | None = None
+
+
+class _Caller(NamedTuple):
+    """What is known of a caller beside the body; ``host`` is our own process, by the Python API."""
+
+    ip: str | None
+    origin: str | None = None
+    gpc: bool = False
+    host: bool = False
+
+
+class _Prepared(NamedTuple):
+    """A definition with all that can be worked out once."""
+
+    definition: Definition
+    check: Callable[[Mapping[str, Any]], dict[str, Any]]
+    person_quota: Quota
+    ip_quota: Quota
+
+
+class _Who(NamedTuple):
+    """Somebody identified: by a session, or by fields that may yet create them."""
+
+    person_id: str
+    assurance: Assurance
+    fields: PersonFields | None = None
+
+
+class Capture:
+    """One account: its definitions, people, counters and journal, and the rules between them.
+
+    :param backends: where everything is kept; see :func:`~ortto_capture.open_backends`.
+    :param settings: see :class:`Settings`.
+    :param clock: returns epoch seconds.
+    :param new_id: returns a fresh person or event id: 1 to 64 of ``A-Z a-z 0-9 _ -``.
+    """
+
+    def __init__(
+        self,
+        *,
+        backends: Backends,
+        settings: Settings | None = None,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = random_id,
+    ) -> None:
+        self.backends = backends
+        self.settings = settings = settings or Settings()
+        self._clock = clock
+        self._new_id = new_id
+        self._tokens = Tokens(settings.secrets, settings.session_days * 86_400)
+        # The oldest key, so that processes with the old list and the new one count together while
+        # keys are being rotated.
+        self._bucket = bucket_hasher(settings.secrets[-1])
+        self._limiter = GuardedLimiter(backends.limiter, settings.on_limiter_error)
+        self._person_quota = Quota.parse(settings.person_limit)
+        self._ip_quota = Quota.parse(settings.ip_limit)
+        self._new_people_quota = Quota.parse(settings.new_people_limit)
+        self._prepared: dict[str, _Prepared] = {}
+
+    # -- from Python
+
+    def identify(
+        self,
+        *,
+        email: str | None = None,
+        ei: str | int | None = None,
+        first: str | None = None,
+        last: str | None = None,
+        ac: Sequence[Mapping[str, Any]] | None = None,
+        skip_non_existing: bool = False,
+        identity: str | None = None,
+        session: str | None = None,
+        ip: str | None = None,
+    ) -> Identified:
+        """Find or create a person, as ``ap3c.track`` does.
+
+        :param ac: custom fields as identifiers, ``[{"fi": "str:cm:customer-id", "v": "1234"}]``.
+        :param identity: a token of :meth:`sign_identity`.
+        :param session: the visitor's present session, kept when there is no identity.
+        :param ip: the visitor's address; None takes no quota.
+        :raises Refused: the subclass says what was wrong.
+        :raises BackendError: nothing was stored.
+        """
+        members = {
+            "email": email,
+            "ei": ei,
+            "first": first,
+            "last": last,
+            "ac": None if ac is None else [dict(field) for field in ac],
+            "skipNonExisting": skip_non_existing,
+            "identity": identity,
+            "session": session,
+        }
+        check_value(members)
+        return self._accounted(
+            "track", lambda: track_request(members), self._track, _Caller(ip, host=True)
+        )
+
+    def record(
+        self,
+        session: str | None,
+        activity_id: str,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        ip: str | None = None,
+        event_id: str | None = None,
+        age: float = 0,
+        person: Mapping[str, Any] | None = None,
+        identity: str | None = None,
+        gpc: bool = False,
+    ) -> Captured:
+        """Record one activity, as ``ap3c.activity`` does.
+
+        :param session: the token of :meth:`identify`.
+        :param ip: the visitor's address; None takes no IP quota.
+        :param event_id: makes a repetition harmless: it returns the first, ``duplicate`` set.
+        :param age: milliseconds since it happened, 0 to 7 days.
+        :param person: members of ``track``, used when there is no valid session.
+        :raises Refused: the subclass says which check failed.
+        :raises BackendError: nothing was stored.
+        """
+        members = {
+            "session": session,
+            "activity_id": activity_id,
+            "attributes": None if attributes is None else dict(attributes),
+            "event_id": event_id,
+            "age": age,
+            "person": None if person is None else dict(person),
+            "identity": identity,
+            "gpc": gpc,
+        }
+        check_value(members)
+        receipt = self._accounted(
+            "activity", lambda: activity_request(members), self._activity, _Caller(ip, host=True)
+        )
+        if receipt.duplicate is not None:
+            return receipt.duplicate._replace(duplicate=True)
+        return Captured.at(receipt.position or 0, receipt.activity)
+
+    def sign_identity(
+        self, email: str | None = None, *, ei: str | int | None = None, max_age: int = 300
+    ) -> str:
+        """Vouch for a visitor who is logged in: a token the page passes on as ``identity``.
+
+        :param ei: the external id, when the host knows people by one.
+        :param max_age: seconds it is good for, at most a day.
+        :raises ConfigurationError: when there is nothing valid to sign.
+        """
+        identifiers = identity_fields(email, ei, max_age)
+        return self._tokens.identity(identifiers, self._clock() + max_age)
+
+    # -- from the edge
+
+    def receive_track(
+        self, read: Callable[[], bytes], *, ip: str | None, origin: str | None, gpc: bool
+    ) -> Identified:
+        """Take a ``track`` request; ``read`` returns its body or raises :class:`Refused`."""
+        return self._accounted(
+            "track", lambda: track_request(decode(read())), self._track, _Caller(ip, origin, gpc)
+        )
+
+    def receive_activity(
+        self, read: Callable[[], bytes], *, ip: str | None, origin: str | None, gpc: bool
+    ) -> Receipt:
+        """Take an ``activity`` request; ``read`` returns its body or raises :class:`Refused`."""
+
+        def parse() -> ActivityRequest:
+            body = read()
+            return activity_request(decode(body), len(body))
+
+        return self._accounted("activity", parse, self._activity, _Caller(ip, origin, gpc))
+
+    # -- the pipeline
+
+    def _activity(self, request: ActivityRequest, caller: _Caller) -> Receipt:
+        now = self._clock()
+        source = self._source(request.key, caller)  # row 7
+        prepared = self._definition(request.activity_id)  # row 8
+        who = self._who(request, now)  # row 9
+        try:
+            activity = Activity(
+                request.event_id or self._new_id(),
+                request.activity_id,
+                who.person_id,
+                self._attributes(prepared, request),  # row 10
+                source,
+                who.assurance,
+                now - request.age,
+                now,
+                request.gpc or caller.gpc,
+            )
+            if activity.gpc and self.settings.gpc == "drop":
+                receipt = Receipt(0, activity)
+            else:
+                receipt = self.backends.atomically(
+                    lambda: self._store(activity, prepared, who.fields, caller.ip)
+                )  # rows 11 to 13
+        except Refused as refused:
+            refused.person_id = who.person_id or None
+            raise
+        code = "accepted" if receipt.position else "opted-out"
+        self._note(
+            "duplicate" if receipt.duplicate else code,
+            now,
+            "activity",
+            request.dropped + (who.fields.notes if who.fields else ()),
+            activity_id=request.activity_id,
+            person_id=receipt.activity.person_id,
+        )
+        return receipt  # row 14
+
+    def _track(self, request: TrackRequest, caller: _Caller) -> Identified:
+        now = self._clock()
+        self._source(request.key, caller)
+        fields = person_fields(request.members, self.settings.merge_keys)
+        fields, assurance = self._vouched(fields, fields.identity, now)
+        person = None
+        if not (self.settings.gpc == "drop" and (caller.gpc or request.gpc)):
+            person, fields = self._identified(fields, assurance, caller.ip, now)
+        if person is None:
+            answer = self._kept(request.session, now)
+        else:
+            answer = Identified(self._tokens.session(person.id, assurance, now), True)
+        self._note(
+            "identified" if answer.identified else "anonymous",
+            now,
+            "track",
+            request.dropped + fields.notes,
+            person_id=person.id if person else None,
+        )
+        return answer
+
+    # -- row 7: the source
+
+    def _source(self, key: str | None, caller: _Caller) -> str:
+        """The capture key to store beside the activity."""
+        sources = self.settings.sources
+        if not sources or (caller.host and key is None):
+            return key if key is not None and len(key) <= MAX_ID else ""
+        source = sources.get(key or "")
+        if source is None:
+            raise UnknownSource("unknown-key")
+        # A missing Origin passes: browsers send it with every cross-origin POST, other programs
+        # can forge it anyway.
+        if source.origins and caller.origin and caller.origin not in source.origins:
+            raise BadOrigin("bad-origin")
+        return key or ""
+
+    # -- row 8: the definition
+
+    def _definition(self, activity_id: str) -> _Prepared:
+        if len(activity_id) > MAX_ID:
+            raise UnknownActivity("unknown-activity")
+        if activity_id.startswith("act::"):
+            raise UnknownActivity("system-id")
+        definition = self.backends.definitions.get(activity_id)
+        if definition is None:
+            raise UnknownActivity("unknown-activity")
+        if definition.archived:
+            raise UnknownActivity("archived")
+        if not definition.client_side:
+            raise UnknownActivity("disabled")
+        prepared = self._prepared.get(activity_id)
+        if prepared is None or (
+            prepared.definition is not definition and prepared.definition != definition
+        ):
+            prepared = self._prepared[activity_id] = self._prepare(definition)
+        return prepared
+
+    def _prepare(self, definition: Definition) -> _Prepared:
+        limits = definition.limits or {}
+        return _Prepared(
+            definition,
+            compile_check(definition, self.settings.max_attributes),
+            Quota.parse(limits["person"]) if "person" in limits else self._person_quota,
+            Quota.parse(limits["ip"]) if "ip" in limits else self._ip_quota,
+        )
+
+    # -- row 9: the person
+
+    def _who(self, request: ActivityRequest, now: float) -> _Who:
+        refused: Refused = NotIdentified("no-session")
+        if request.identity is None and request.session is not None:
+            try:
+                return self._session(request.session, now)
+            except (BadToken, NotIdentified) as error:
+                refused = error
+        try:
+            fields = person_fields(request.person or {}, self.settings.merge_keys, "person.")
+        except Refused as error:
+            raise (refused if request.session else error) from None
+        fields, assurance = self._vouched(fields, request.identity or fields.identity, now)
+        if not self._usable(fields, assurance):
+            raise refused
+        found = self.backends.people.find(fields.identifiers)
+        if found is None and fields.skip_non_existing:
+            raise refused
+        return _Who(found.id if found else "", assurance, fields)
+
+    def _session(self, token: str, now: float) -> _Who:
+        """Who a session token stands for.
+
+        :raises BadToken: when it does not stand for anybody any more.
+        :raises NotIdentified: when its person is gone, or it is not good enough here.
+        """
+        session = self._tokens.open_session(token, now)
+        if self.backends.people.get(session.person_id) is None:
+            raise NotIdentified("person-gone")
+        if self.settings.identity == "required" and session.assurance != "verified":
+            raise NotIdentified("identity-required")
+        return _Who(session.person_id, session.assurance)
+
+    def _kept(self, token: str | None, now: float) -> Identified:
+        """The answer to a ``track`` without identity."""
+        if token is not None:
+            try:
+                self._session(token, now)
+            except (BadToken, NotIdentified):
+                pass
+            else:
+                return Identified(token, True)
+        return Identified(None, False)
+
+    def _vouched(
+        self, fields: PersonFields, identity: str | None, now: float
+    ) -> tuple[PersonFields, Assurance]:
+        """The fields with only those identifiers that the host signed, when it signed any."""
+        if identity is None:
+            return fields, "claimed"
+        return fields._replace(identifiers=self._tokens.open_identity(identity, now)), "verified"
+
+    def _usable(self, fields: PersonFields, assurance: Assurance) -> bool:
+        """Tell whether these fields identify anybody.
+
+        :raises NotIdentified: when they would, had the host vouched for them.
+        """
+        if not fields.identifiers:
+            return False
+        if assurance == "verified":
+            return True
+        if self.settings.identity == "required":
+            raise NotIdentified("identity-required")
+        # Whether somebody exists is nobody's business, unless the operator says so.
+        return not fields.skip_non_existing or self.settings.allow_skip_non_existing
+
+    def _identified(
+        self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
+    ) -> tuple[Person | None, PersonFields]:
+        """Find or create the person whom ``fields`` name; None when they name nobody."""
+        if not self._usable(fields, assurance):
+            return None, fields
+        found = self.backends.people.find(fields.identifiers)
+        if found is None and fields.skip_non_existing:
+            return None, fields
+        person, notes = self._merged(found, fields, assurance, now)
+        if person != found:
+            person = self.backends.atomically(lambda: self._save(fields, assurance, ip, now))
+        return person, fields._replace(notes=fields.notes + notes)
+
+    def _save(
+        self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
+    ) -> Person:
+        """Create or update a person, run alone."""
+        found = self.backends.people.find(fields.identifiers)
+        person, _ = self._merged(found, fields, assurance, now)
+        taken = self._charge(self._new_person_charges(found, ip), now)
+        saved = None
+        try:
+            saved = self.backends.people.save(person)
+        finally:
+            if saved is None or saved.id != person.id:
+                self._limiter.release(taken, now)
+        return saved
+
+    def _merged(
+        self, found: Person | None, fields: PersonFields, assurance: Assurance, now: float
+    ) -> tuple[Person, tuple[str, ...]]:
+        """The person as ``fields`` make them, and a note when an identifier was left alone."""
+        if found is None:
+            created = Person(
+                self._new_id(), fields.identifiers, fields.first, fields.last, assurance, now
+            )
+            return created, ()
+        verified = assurance == "verified"
+        kinds = {kind for kind, _ in found.identifiers}
+        added: list[Identifier] = []
+        conflict = False
+        for identifier in fields.identifiers:
+            if identifier in found.identifiers:
+                continue
+            # A stranger must not hang an identifier on somebody's record, nobody has two of a
+            # kind, and two known people are never merged.
+            if (
+                verified
+                and identifier.kind not in kinds
+                and self.backends.people.find([identifier]) is None
+            ):
+                added.append(identifier)
+            else:
+                conflict = True
+        merged = found._replace(identifiers=(*found.identifiers, *added))
+        if verified or found.assurance == "claimed":
+            merged = merged._replace(
+                first=fields.first or found.first,
+                last=fields.last or found.last,
+                assurance=assurance,
+            )
+        return merged, ("identity-conflict",) if conflict else ()
+
+    # -- row 10: the attributes
+
+    def _attributes(self, prepared: _Prepared, request: ActivityRequest) -> dict[str, Any]:
+        attributes = prepared.check(request.attributes)
+        most = self.settings.max_activity_bytes
+        # Most bodies are so small that their attributes cannot be too large: no need to measure.
+        if (
+            request.size is None or request.size * JSON_GROWTH > most
+        ) and _json_size(attributes) > most:
+            raise InvalidAttributes(
+                "too-large", expected=f"attributes of at most {most} bytes as compact JSON"
+            )
+        return attributes
+
+    # -- rows 11 to 13: one step
+
+    def _store(
+        self, activity: Activity, prepared: _Prepared, fields: PersonFields | None, ip: str | None
+    ) -> Receipt:
+        """De-duplicate, charge and journal, run alone; a refusal leaves nothing behind."""
+        people, journal = self.backends.people, self.backends.journal
+        now = activity.received_at
+        charges: dict[str, Charge] = {}
+        found = person = None
+        if fields is not None:
+            found = people.find(fields.identifiers)
+            person, _ = self._merged(found, fields, activity.assurance, now)
+            activity = activity._replace(person_id=person.id)
+            charges = self._new_person_charges(found, ip)
+        event_id, activity_id, person_id = activity[:3]
+        if first := journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS):
+            return Receipt(first.position, activity, first)
+        # By assurance too: whoever claims an address must not use up its owner's verified quota.
+        subject = f"{activity.assurance} {person_id}"
+        charges["person-limit"] = Charge(
+            self._bucket("person", activity_id, subject), prepared.person_quota
+        )
+        if ip is not None:
+            charges["ip-limit"] = Charge(
+                self._bucket("ip", activity_id, ip_bucket(ip)), prepared.ip_quota
+            )
+        taken = self._charge(charges, now)
+        position = None
+        try:
+            # Another process sharing the store may have made the same person or activity meanwhile:
+            # then this one starts over, and finds it.
+            if person is None or person == found or people.save(person).id == person_id:
+                position = journal.append(activity)
+        finally:
+            if position is None:
+                self._limiter.release(taken, now)
+        if position is None:
+            return self._store(activity, prepared, fields, ip)
+        return Receipt(position, activity)
+
+    def _new_person_charges(self, found: Person | None, ip: str | None) -> dict[str, Charge]:
+        if found is not None or ip is None:
+            return {}
+        return {
+            "new-people-limit": Charge(self._bucket("new", "", ip_bucket(ip)), self._new_people_quota)
+        }
+
+    def _charge(self, charges: dict[str, Charge], now: float) -> list[Charge]:
+        """Count all of them and return them, or count none and refuse."""
+        wanted = list(charges.values())
+        if wanted and (refusal := self._limiter.acquire(wanted, now)):
+            full = refusal.charge
+            raise RateLimited(
+                next(name for name, charge in charges.items() if charge == full),
+                quota=full.quota,
+                retry_after=refusal.retry_after,
+                public_retry_after=min(seconds_left(each.quota.seconds, now) for each in wanted),
+            )
+        return wanted
+
+    # -- outcomes
+
+    def _accounted(
+        self,
+        route: str,
+        parse: Callable[[], Request],
+        decide: Callable[[Request, _Caller], Answer],
+        caller: _Caller,
+    ) -> Answer:
+        """Run one request; whatever it raises is its outcome."""
+        request = None
+        try:
+            request = parse()
+            return decide(request, caller)
+        except CaptureError as error:
+            self._note_failure(route, error, request)
+            raise
+        except Exception as error:
+            self._note("internal", self._clock(), route, reason=type(error).__name__)
+            raise
+
+    def _note_failure(self, route: str, error: CaptureError, request: object) -> None:
+        activity_id = getattr(request, "activity_id", None)
+        self._note(
+            getattr(error, "code", "internal"),
+            self._clock(),
+            route,
+            getattr(request, "dropped", ()),
+            reason=getattr(error, "reason", "") or type(error).__name__,
+            activity_id=activity_id[:MAX_ID] if activity_id else None,
+            person_id=getattr(error, "person_id", None),
+            field=getattr(error, "field", None),
+            expected=getattr(error, "expected", None),
+        )
+
+    def _note(
+        self, code: str, at: float, route: str, notes: tuple[str, ...] = (), **details: Any
+    ) -> None:
+        if self.backends.outcomes is None:
+            return
+        if self._limiter.away:
+            notes = (*notes, "limited-locally")
+        self.backends.outcomes.note(Outcome(code, at, route, notes=notes, **details))
+
+
+def _json_size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())

@@ -1,0 +1,329 @@
+"""Who: addresses, tokens, and the buckets that people and addresses are counted in.
+
+The law of this file: the same person always comes out as the same string, and nothing that a
+stranger can write passes for proof. Signatures are ``itsdangerous``'; no cryptography is ours.
+"""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b, sha256
+from ipaddress import IPv6Address, ip_address
+from typing import Any, NamedTuple
+
+from itsdangerous import BadData, Signer, URLSafeSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
+
+from .errors import BadIdentity, BadToken, ConfigurationError, MalformedRequest
+from .model import Assurance, Identifier
+
+__all__ = [
+    "PersonFields",
+    "Session",
+    "Tokens",
+    "bucket_hasher",
+    "identity_fields",
+    "ip_bucket",
+    "normalise_address",
+    "person_fields",
+    "random_id",
+]
+
+#: RFC 5321's longest path, in bytes.
+MAX_ADDRESS = 254
+#: The longest external id, name or merge value, in characters (contract §3).
+MAX_TEXT = 255
+#: Both tokens are far shorter; longer ones are not worth a signature check.
+MAX_TOKEN = 2_048
+#: A page lives for minutes; a stolen identity token should not live for longer than a day.
+MAX_IDENTITY_AGE = 86_400
+#: Verified sessions remembered in each of two generations; about 300 bytes each.
+REMEMBERED = 50_000
+
+_UNSUPPORTED = frozenset({"cc", "fs", "link", "unsubscribe", "gdpr", "cw"})
+_SUPPORTED = frozenset(
+    {"key", "session", "identity", "gpc", "dropped", "v"}
+    | {"email", "ei", "first", "last", "ac", "skipNonExisting"}
+)
+
+
+def normalise_address(text: str) -> str | None:
+    """The one spelling of an e-mail address, or None when it is not an address.
+
+    Trimmed, NFC, lower case in ASCII only (``casefold`` would merge different people), the domain as
+    A-labels; exactly one ``@``, no white space or controls, at most 254 bytes. No provider's rules.
+    """
+    text = text.strip()
+    # NFC makes one code point of four at most; longer text is not worth normalising.
+    if len(text) > 4 * MAX_ADDRESS:
+        return None
+    text = unicodedata.normalize("NFC", text)
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_ADDRESS:
+        return None
+    local, at, domain = text.partition("@")
+    if not (local and at and domain) or any(map(_unprintable, text)):
+        return None
+    try:
+        domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+    address = f"{local}@{domain}".translate(_LOWER)
+    # Compatibility mappings of the IDNA step may have made an "@" or a space of something else.
+    if address.count("@") != 1 or any(map(_unprintable, domain)):
+        return None
+    return address if len(address.encode()) <= MAX_ADDRESS else None
+
+
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def _unprintable(character: str) -> bool:
+    """White space, controls, format characters, surrogates and unassigned code points."""
+    return character.isspace() or unicodedata.category(character)[0] in "CZ"
+
+
+def random_id() -> str:
+    """A fresh id: 128 random bits, as 22 characters that are safe in tokens and URLs."""
+    return secrets.token_urlsafe(16)
+
+
+class PersonFields(NamedTuple):
+    """What ``track`` says of a person; ``identifiers`` in the order they are looked up."""
+
+    identifiers: tuple[Identifier, ...]
+    first: str | None
+    last: str | None
+    skip_non_existing: bool
+    identity: str | None
+    notes: tuple[str, ...]
+
+
+def person_fields(
+    members: Mapping[str, Any], merge_keys: Sequence[str], prefix: str = ""
+) -> PersonFields:
+    """Read the members of ``track`` (contract §3 and §7).
+
+    :param prefix: goes before ``field`` in errors, such as ``person.``.
+    :raises MalformedRequest: for a value that cannot be an identifier or a name; ``field`` says which.
+    """
+
+    def wrong(name: str) -> MalformedRequest:
+        return MalformedRequest(f"{name} is not usable", field=prefix + name)
+
+    def text(name: str, value: Any, *, numbers: bool = False) -> str | None:
+        if value is None:
+            return None
+        if numbers and type(value) is int:
+            value = str(value)
+        if type(value) is not str or len(value) > MAX_TEXT:
+            raise wrong(name)
+        return value if value.strip() else None
+
+    identifiers: dict[str, str] = {}
+    if ei := text("ei", members.get("ei"), numbers=True):
+        identifiers["ei"] = ei
+    email = members.get("email")
+    if email is not None:
+        if type(email) is not str:
+            raise wrong("email")
+        if email.strip():
+            address = normalise_address(email)
+            if address is None:
+                raise wrong("email")
+            identifiers["email"] = address
+
+    unknown = members.keys() - _SUPPORTED
+    notes = [f"ignored:{name if name in _UNSUPPORTED else 'other'}" for name in sorted(unknown)]
+    fields = members.get("ac") or []
+    if type(fields) is not list:
+        raise wrong("ac")
+    for field in fields:
+        if type(field) is not dict or type(field.get("fi")) is not str:
+            raise wrong("ac")
+        if field["fi"] not in merge_keys:
+            if "ignored:ac" not in notes:
+                notes.append("ignored:ac")
+        elif value := text("ac", field.get("v"), numbers=True):
+            identifiers.setdefault(field["fi"], value)
+
+    skip = members.get("skipNonExisting")
+    if skip not in (None, "") and type(skip) is not bool:
+        raise wrong("skipNonExisting")
+    identity = members.get("identity")
+    if identity is not None and type(identity) is not str:
+        raise wrong("identity")
+    return PersonFields(
+        tuple(map(Identifier._make, identifiers.items())),
+        text("first", members.get("first")),
+        text("last", members.get("last")),
+        skip is True,
+        identity or None,
+        tuple(notes),
+    )
+
+
+class Session(NamedTuple):
+    """What a session token says; ``issued_at`` is epoch seconds."""
+
+    person_id: str
+    assurance: Assurance
+    issued_at: int
+
+
+class Tokens:
+    """Makes and opens the two kinds of token.
+
+    A session token is ``oc1.<person id>.<c or v>.<issued, hex>.<signature>``; an identity token is
+    ``oi1.`` and a signed, URL-safe serialisation of ``{"aud", "exp", "email", "ei"}``.
+
+    :param secret_keys: newest first; tokens of the older ones still open.
+    :param session_seconds: how long a session token is good for.
+    """
+
+    SESSION = "oc1."
+    IDENTITY = "oi1."
+    AUDIENCE = "ortto-capture"
+
+    def __init__(self, secret_keys: Sequence[bytes], session_seconds: int) -> None:
+        oldest_first = list(reversed(secret_keys))
+        self._session_seconds = session_seconds
+        self._signer = _signer(oldest_first, b"ortto-capture session")
+        self._serializer: URLSafeSerializer[str] = URLSafeSerializer(
+            oldest_first,
+            salt=b"ortto-capture identity",
+            signer=Signer,
+            signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},
+        )
+        self._recent: dict[str, Session] = {}
+        self._older: dict[str, Session] = {}
+
+    def session(self, person_id: str, assurance: Assurance, now: float) -> str:
+        """Make a session token."""
+        return self._signer.sign(
+            f"{self.SESSION}{person_id}.{assurance[0]}.{int(now):x}".encode()
+        ).decode()
+
+    def open_session(self, token: str, now: float) -> Session:
+        """Read a session token.
+
+        :raises BadToken: ``reason`` is ``forged`` or ``expired``.
+        """
+        session = self._recent.get(token) or self._older.get(token)
+        if session is None:
+            session = self._verify(token)
+            if len(self._recent) >= REMEMBERED:
+                self._older, self._recent = self._recent, {}
+            self._recent[token] = session
+        if now - session.issued_at >= self._session_seconds:
+            raise BadToken("expired")
+        return session
+
+    def _verify(self, token: str) -> Session:
+        try:
+            if not token.startswith(self.SESSION) or len(token) > MAX_TOKEN:
+                raise BadToken("forged")
+            signed = token.encode()
+            value = self._signer.unsign(signed)
+            if not _canonical(signed):
+                raise BadToken("forged")
+            person_id, assurance, issued = value[len(self.SESSION) :].decode().rsplit(".", 2)
+            return Session(
+                person_id, "verified" if assurance == "v" else "claimed", int(issued, 16)
+            )
+        except (BadData, UnicodeError):
+            raise BadToken("forged") from None
+
+    def identity(self, identifiers: Mapping[str, str], expires_at: float) -> str:
+        """Make an identity token for these identifiers."""
+        payload = {"aud": self.AUDIENCE, "exp": int(expires_at), **identifiers}
+        return self.IDENTITY + self._serializer.dumps(payload)
+
+    def open_identity(self, token: str, now: float) -> tuple[Identifier, ...]:
+        """Read an identity token: identifiers the host vouches for, in lookup order.
+
+        :raises BadIdentity: ``reason`` is ``forged`` or ``expired``.
+        """
+        try:
+            if not token.startswith(self.IDENTITY) or len(token) > MAX_TOKEN:
+                raise BadIdentity("forged")
+            signed = token[len(self.IDENTITY) :]
+            payload = self._serializer.loads(signed)
+        except (BadData, UnicodeError):
+            raise BadIdentity("forged") from None
+        if not _canonical(signed.encode()) or payload["aud"] != self.AUDIENCE:
+            raise BadIdentity("forged")
+        if now >= payload["exp"]:
+            raise BadIdentity("expired")
+        return tuple(Identifier(kind, payload[kind]) for kind in ("ei", "email") if kind in payload)
+
+
+def _signer(oldest_first: list[bytes], salt: bytes) -> Signer:
+    """A signer whose keys are derived now rather than at every signature."""
+    derived = [
+        Signer(key, salt=salt, key_derivation="hmac", digest_method=sha256).derive_key()
+        for key in oldest_first
+    ]
+    return Signer(derived, key_derivation="none", digest_method=sha256)
+
+
+def _canonical(signed: bytes) -> bool:
+    """Tell whether a good signature is spelt as we would spell it.
+
+    Base64 of 32 bytes leaves two bits over, so that four spellings decode alike.
+    """
+    signature = signed.rpartition(b".")[2]
+    return base64_encode(base64_decode(signature)) == signature
+
+
+def identity_fields(email: str | None, ei: str | int | None, max_age: int) -> dict[str, str]:
+    """Check what the host asks to sign.
+
+    :raises ConfigurationError: when there is nothing to sign, or for too long.
+    """
+    try:
+        fields = person_fields({"email": email, "ei": ei}, ())
+    except MalformedRequest as error:
+        raise ConfigurationError(str(error.field), "cannot be signed: it is not valid") from None
+    if not fields.identifiers:
+        raise ConfigurationError("email", "give an e-mail address or an external id to sign")
+    if not 0 < max_age <= MAX_IDENTITY_AGE:
+        raise ConfigurationError("max_age", f"give 1 to {MAX_IDENTITY_AGE} seconds")
+    return dict(fields.identifiers)
+
+
+def bucket_hasher(secret: bytes) -> Callable[[str, str, str], bytes]:
+    """Make the function that turns (kind, activity id, subject) into a counter's 16-byte key.
+
+    A keyed hash over length-prefixed parts: different parts never meet in one key, and the keys tell
+    nobody whose they are.
+    """
+    keyed = blake2b(digest_size=16, key=sha256(b"ortto-capture buckets" + secret).digest())
+
+    def bucket(kind: str, activity_id: str, subject: str) -> bytes:
+        state = keyed.copy()
+        state.update(f"{kind}{len(activity_id)}:{activity_id}{len(subject)}:{subject}".encode())
+        return state.digest()
+
+    return bucket
+
+
+# 16,384 addresses: the visitors of a busy hour, at about 200 bytes each.
+@lru_cache(maxsize=16_384)
+def ip_bucket(address: str) -> str:
+    """The bucket that an address is counted in.
+
+    IPv4 as it is, unwrapped where IPv6 carries it; IPv6 by /64, which is what one customer gets; one
+    shared bucket for everything else, such as the empty address of a Unix socket.
+    """
+    try:
+        ip = ip_address(address.strip())
+    except ValueError:
+        return "unknown"
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is None:
+            return f"{int(ip) >> 64:x}/64"
+        ip = ip.ipv4_mapped
+    return str(ip)
