@@ -1,4 +1,4 @@
-"""The pipeline: who did what, and may it be stored?
+"""The pipeline decides who did what, and whether it may be stored.
 
 The law of this file: it decides, in the order of the contract, and does nothing else. It knows no
 framework and no backend; time, ids and bytes come from outside. Every request that enters leaves
@@ -497,9 +497,9 @@ class Capture:
         attributes = prepared.check(request.attributes)
         most = self.settings.max_activity_bytes
         # Most bodies are so small that their attributes cannot be too large: no need to measure.
-        if (
-            request.size is None or request.size * JSON_GROWTH > most
-        ) and _json_size(attributes) > most:
+        if (request.size is None or request.size * JSON_GROWTH > most) and _json_size(
+            attributes
+        ) > most:
             raise InvalidAttributes(
                 "too-large", expected=f"attributes of at most {most} bytes as compact JSON"
             )
@@ -550,7 +550,9 @@ class Capture:
         if found is not None or ip is None:
             return {}
         return {
-            "new-people-limit": Charge(self._bucket("new", "", ip_bucket(ip)), self._new_people_quota)
+            "new-people-limit": Charge(
+                self._bucket("new", "", ip_bucket(ip)), self._new_people_quota
+            )
         }
 
     def _charge(self, charges: dict[str, Charge], now: float) -> list[Charge]:

@@ -1,13 +1,13 @@
 """Everything that can go wrong, in one tree.
 
 The law of this file: an exception says whose fault it is and carries its data as attributes. A
-refusal knows the HTTP status and the public code it stands for; what may not leave the process (the
-exact ``reason``) is kept apart from what may. Nothing here knows about HTTP beyond those two numbers.
+refusal knows the HTTP status and the public code it stands for; what may not leave the process
+(the exact ``reason``) is kept apart from what may. That is all it knows of HTTP.
 
 ::
 
     CaptureError
-    ├── Refused                     the request's fault; .status .code .message .reason .field .expected
+    ├── Refused                     the request's fault; .status .code .reason .field .expected
     │   ├── MalformedRequest        400 bad-request: the shape is wrong, .field says where
     │   │   ├── MethodNotAllowed    405 method-not-allowed
     │   │   ├── TooLarge            413 too-large
@@ -24,7 +24,7 @@ exact ``reason``) is kept apart from what may. Nothing here knows about HTTP bey
     │   │   └── BadIdentity         401 bad-identity
     │   ├── InvalidAttributes       400 bad-attribute; .field .expected
     │   └── RateLimited             429 rate-limit; .retry_after .quota
-    ├── BackendError                503 unavailable: a backend's fault; the driver's error in __cause__
+    ├── BackendError                503 unavailable: a backend's fault; the cause is the driver's
     │   └── StorageFull             503 storage-full
     └── ConfigurationError          the operator's fault; .field, and the message says what to do
 """

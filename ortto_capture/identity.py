@@ -7,8 +7,9 @@ stranger can write passes for proof. Signatures are ``itsdangerous``'; no crypto
 from __future__ import annotations
 
 import secrets
+import sys
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b, sha256
 from ipaddress import IPv6Address, ip_address
@@ -36,7 +37,7 @@ __all__ = [
 MAX_ADDRESS = 254
 #: The longest external id, name or merge value, in characters (contract §3).
 MAX_TEXT = 255
-#: Both tokens are far shorter; longer ones are not worth a signature check.
+#: Both tokens are far shorter; longer ones are not worth checking.
 MAX_TOKEN = 2_048
 #: A page lives for minutes; a stolen identity token should not live for longer than a day.
 MAX_IDENTITY_AGE = 86_400
@@ -53,8 +54,8 @@ _SUPPORTED = frozenset(
 def normalise_address(text: str) -> str | None:
     """The one spelling of an e-mail address, or None when it is not an address.
 
-    Trimmed, NFC, lower case in ASCII only (``casefold`` would merge different people), the domain as
-    A-labels; exactly one ``@``, no white space or controls, at most 254 bytes. No provider's rules.
+    Trimmed, NFC, lower case in ASCII only (``casefold`` would merge people), the domain as A-labels;
+    exactly one ``@``, no white space or controls, at most 254 bytes. No provider's rules.
     """
     text = text.strip()
     # NFC makes one code point of four at most; longer text is not worth normalising.
@@ -107,62 +108,84 @@ def person_fields(
     """Read the members of ``track`` (contract §3 and §7).
 
     :param prefix: goes before ``field`` in errors, such as ``person.``.
-    :raises MalformedRequest: for a value that cannot be an identifier or a name; ``field`` says which.
+    :raises MalformedRequest: for a value that cannot be what its name says; ``field`` names it.
     """
+    found = _Members(members, prefix)
+    identifiers: dict[str, str] = {}
+    if ei := found.text("ei", members.get("ei"), numbers=True):
+        identifiers["ei"] = ei
+    if address := found.address("email"):
+        identifiers["email"] = address
+    unknown = sorted(members.keys() - _SUPPORTED)
+    notes = [f"ignored:{name if name in _UNSUPPORTED else 'other'}" for name in unknown]
+    for kind, value in found.merge_fields("ac"):
+        if kind not in merge_keys:
+            notes.append("ignored:ac")
+        elif text := found.text("ac", value, numbers=True):
+            identifiers.setdefault(kind, text)
+    return PersonFields(
+        tuple(map(Identifier._make, identifiers.items())),
+        found.text("first", members.get("first")),
+        found.text("last", members.get("last")),
+        found.flag("skipNonExisting"),
+        found.text("identity", members.get("identity"), longest=MAX_TOKEN),
+        tuple(dict.fromkeys(notes)),
+    )
 
-    def wrong(name: str) -> MalformedRequest:
-        return MalformedRequest(f"{name} is not usable", field=prefix + name)
 
-    def text(name: str, value: Any, *, numbers: bool = False) -> str | None:
+class _Members:
+    """Reads one object's members; what has the wrong shape is refused by name."""
+
+    def __init__(self, members: Mapping[str, Any], prefix: str) -> None:
+        self._members = members
+        self._prefix = prefix
+
+    def _wrong(self, name: str) -> MalformedRequest:
+        return MalformedRequest(f"{name} is not usable", field=self._prefix + name)
+
+    def text(
+        self, name: str, value: Any, *, numbers: bool = False, longest: int = MAX_TEXT
+    ) -> str | None:
+        """The value as text; null, blank and white space count as absent."""
         if value is None:
             return None
         if numbers and type(value) is int:
             value = str(value)
-        if type(value) is not str or len(value) > MAX_TEXT:
-            raise wrong(name)
+        if type(value) is not str or len(value) > longest:
+            raise self._wrong(name)
         return value if value.strip() else None
 
-    identifiers: dict[str, str] = {}
-    if ei := text("ei", members.get("ei"), numbers=True):
-        identifiers["ei"] = ei
-    email = members.get("email")
-    if email is not None:
-        if type(email) is not str:
-            raise wrong("email")
-        if email.strip():
-            address = normalise_address(email)
-            if address is None:
-                raise wrong("email")
-            identifiers["email"] = address
+    def address(self, name: str) -> str | None:
+        """An e-mail address in its one spelling."""
+        # No limit here: the address has its own, which counts after trimming.
+        text = self.text(name, self._members.get(name), longest=sys.maxsize)
+        if text is None:
+            return None
+        address = normalise_address(text)
+        if address is None:
+            raise self._wrong(name)
+        return address
 
-    unknown = members.keys() - _SUPPORTED
-    notes = [f"ignored:{name if name in _UNSUPPORTED else 'other'}" for name in sorted(unknown)]
-    fields = members.get("ac") or []
-    if type(fields) is not list:
-        raise wrong("ac")
-    for field in fields:
-        if type(field) is not dict or type(field.get("fi")) is not str:
-            raise wrong("ac")
-        if field["fi"] not in merge_keys:
-            if "ignored:ac" not in notes:
-                notes.append("ignored:ac")
-        elif value := text("ac", field.get("v"), numbers=True):
-            identifiers.setdefault(field["fi"], value)
+    def flag(self, name: str) -> bool:
+        """A boolean; absent, null and blank count as false."""
+        value = self._members.get(name)
+        if value is None or value == "":
+            return False
+        if type(value) is not bool:
+            raise self._wrong(name)
+        return value
 
-    skip = members.get("skipNonExisting")
-    if skip not in (None, "") and type(skip) is not bool:
-        raise wrong("skipNonExisting")
-    identity = members.get("identity")
-    if identity is not None and type(identity) is not str:
-        raise wrong("identity")
-    return PersonFields(
-        tuple(map(Identifier._make, identifiers.items())),
-        text("first", members.get("first")),
-        text("last", members.get("last")),
-        skip is True,
-        identity or None,
-        tuple(notes),
-    )
+    def merge_fields(self, name: str) -> Iterator[tuple[str, Any]]:
+        """The pairs of ``[{"fi": kind, "v": value}, …]``."""
+        fields = self._members.get(name)
+        if fields is None or fields == "":
+            return
+        if type(fields) is not list:
+            raise self._wrong(name)
+        for field in fields:
+            if type(field) is not dict or type(field.get("fi")) is not str:
+                raise self._wrong(name)
+            yield field["fi"], field.get("v")
 
 
 class Session(NamedTuple):
@@ -191,7 +214,7 @@ class Tokens:
         oldest_first = list(reversed(secret_keys))
         self._session_seconds = session_seconds
         self._signer = _signer(oldest_first, b"ortto-capture session")
-        self._serializer: URLSafeSerializer[str] = URLSafeSerializer(
+        self._serializer = URLSafeSerializer(
             oldest_first,
             salt=b"ortto-capture identity",
             signer=Signer,

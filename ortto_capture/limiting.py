@@ -114,7 +114,10 @@ class FixedWindows:
         ]
         # A key charged twice in one call can be full only together with its own first charge.
         return max(
-            (Refusal(charge, seconds_left(charge.quota.seconds, now)) for charge in full or charges),
+            (
+                Refusal(charge, seconds_left(charge.quota.seconds, now))
+                for charge in full or charges
+            ),
             key=lambda refusal: refusal.retry_after,
         )
 

@@ -1,9 +1,9 @@
 """Locks that survive ``fork``.
 
-The law of this file: a child process never inherits a lock that nobody in it will release, nor state
-that another thread was in the middle of changing. So every lock made here is taken just before a
-fork, in the order of making (an outer lock is made before the ones taken inside it), and released on
-both sides just after.
+The law of this file: a child process never inherits a lock that nobody in it will release, nor
+state that another thread was in the middle of changing. So every lock made here is taken just
+before a fork, in the order of making (an outer lock is made before the ones taken inside it), and
+released on both sides just after.
 """
 
 from __future__ import annotations
@@ -38,6 +38,4 @@ def _release_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_take_all, after_in_parent=_release_all, after_in_child=_release_all
-    )
+    os.register_at_fork(before=_take_all, after_in_parent=_release_all, after_in_child=_release_all)

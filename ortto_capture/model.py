@@ -1,9 +1,9 @@
 """The nouns: what the rest of the package talks about.
 
-The law of this file: values only. Everything is frozen, checks itself when built, and does no I/O.
-The values that a request creates are ``NamedTuple``s, because building one costs a quarter of what a
-frozen dataclass costs (0.4 µs against 1.6 µs for nine fields), and a request builds several; the
-values an operator writes are dataclasses.
+The law of this file: values only. Everything is frozen, checks itself when built and does no
+I/O. The values that a request creates are ``NamedTuple``s, because building one costs a quarter of
+what a frozen dataclass costs (0.4 µs against 1.6 µs for nine fields), and a request builds several;
+the values an operator writes are dataclasses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "Source",
 ]
 
-#: How identity was proved: ``claimed`` (a browser said so) or ``verified`` (the host vouched for it).
+#: How identity was proved: ``claimed`` (a browser said so) or ``verified`` (the host vouched).
 Assurance: TypeAlias = Literal["claimed", "verified"]
 
 #: The eleven attribute types (contract §6), the first part of every attribute key.
@@ -135,7 +135,8 @@ class Definition:
     :param name: what people read.
     :param client_side: whether websites may send it (the *client-side data source*).
     :param attributes: what it may carry.
-    :param limits: its own limits instead of the global ones: ``{"person": "20/day", "ip": "9/hour"}``.
+    :param limits: its own limits instead of the global ones, such as ``{"person": "20/day"}`` or
+        ``{"ip": "9/hour"}`` or both.
     :param unknown_attributes: ``"reject"`` the activity, or ``"drop"`` what is not declared.
     :param icon: a name for a picture; kept, not interpreted.
     :param archived: kept for its history, no longer accepted.
@@ -195,7 +196,7 @@ class Source:
 
 
 class Identifier(NamedTuple):
-    """One way to find a person: ``kind`` is ``ei``, ``email`` or an attribute key, and its value."""
+    """One way to find a person: ``kind`` is ``ei``, ``email`` or an attribute key."""
 
     kind: str
     value: str
@@ -234,7 +235,7 @@ class Activity(NamedTuple):
 class Captured(NamedTuple):
     """One activity as the journal holds it; times are aware UTC datetimes.
 
-    ``duplicate`` is true only in the answer to a repeated ``event_id``: the value is then the first.
+    ``duplicate`` is true only in the answer to a repeated ``event_id``: this is then the first.
     """
 
     position: int
@@ -252,13 +253,17 @@ class Captured(NamedTuple):
     @classmethod
     def at(cls, position: int, activity: Activity) -> Captured:
         """The journal's view of ``activity`` once it holds it at ``position``."""
-        *what, occurred_at, received_at, gpc = activity
         return cls(
             position,
-            *what,
-            datetime.fromtimestamp(occurred_at, UTC),
-            datetime.fromtimestamp(received_at, UTC),
-            gpc,
+            activity.event_id,
+            activity.activity_id,
+            activity.person_id,
+            activity.attributes,
+            activity.source,
+            activity.assurance,
+            datetime.fromtimestamp(activity.occurred_at, UTC),
+            datetime.fromtimestamp(activity.received_at, UTC),
+            activity.gpc,
         )
 
 
@@ -274,8 +279,8 @@ class Outcome(NamedTuple):
 
     ``code`` is the public code of a refusal, or ``accepted``, ``duplicate``, ``opted-out`` (dropped
     for Global Privacy Control), ``identified``, ``anonymous``. ``reason`` is what the public answer
-    hides. ``notes`` are counted beside it: ``identity-conflict``, ``limited-locally``, ``ignored:cc``.
-    ``number`` is given by the backend, rising, and 0 before that.
+    hides. ``notes`` are counted beside it: ``identity-conflict``, ``limited-locally``,
+    ``ignored:cc``. ``number`` is given by the backend, rising, and 0 before that.
     """
 
     code: str

@@ -1,12 +1,13 @@
 """The four ports: what the pipeline needs from storage, and nothing else.
 
-The law of this file: structural interfaces of at most three methods over the values of ``model``, so
-that an implementer need not import us. Every sentence of a port's docstrings is one test of its
-contract class in ``ortto_capture.testing``. An ability that not every medium has is a second Protocol
-beside its port, found with ``isinstance``, never a method that raises.
+The law of this file: structural interfaces of at most three methods over the values of ``model``,
+so that an implementer need not import us. Every sentence of a port's docstrings is one test of its
+contract class in ``ortto_capture.testing``. An ability that not every medium has is a second
+Protocol beside its port, found with ``isinstance``, never a method that raises.
 
-Common to all: methods are called from several threads at once. A fault is raised as ``BackendError``
-with the driver's exception as its cause; a bound that was reached is raised as ``StorageFull``.
+Common to all: methods are called from several threads at once. A fault is raised as
+``BackendError`` with the driver's exception as its cause; a bound that was reached is raised as
+``StorageFull``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .model import (
 )
 
 __all__ = [
+    "Atomically",
     "Backends",
     "DefinitionEditor",
     "Definitions",
@@ -100,8 +102,8 @@ class RateLimiter(Protocol):
         """Count every charge, or, if any quota is full, none of them and say which.
 
         ``now`` is epoch seconds; a backend with a clock of its own uses that instead. When several
-        quotas are full the one with the longest wait is named. ``retry_after`` is the whole number of
-        seconds, at least 1, until its window ends. A refusal changes no count and leaves no key.
+        quotas are full the one with the longest wait is named. ``retry_after`` is the whole number
+        of seconds, at least 1, until its window ends. A refusal changes no count and leaves no key.
         """
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
@@ -171,6 +173,13 @@ class InProcess(Protocol):
     in_process: bool
 
 
+class Atomically(Protocol):
+    """Runs one function alone, and what it stored is durable when its result is returned."""
+
+    def __call__(self, decide: Callable[[], T]) -> T:
+        """Run ``decide`` once or, when the medium asks for it, again from the start."""
+
+
 class Backends:
     """The four ports side by side, and the way to run one decision alone.
 
@@ -190,7 +199,7 @@ class Backends:
         limiter: RateLimiter,
         journal: Journal,
         outcomes: Outcomes | None = None,
-        atomically: Callable[[Callable[[], T]], T] | None = None,
+        atomically: Atomically | None = None,
         close: Callable[[], None] | None = None,
     ) -> None:
         self.definitions = definitions
@@ -200,13 +209,11 @@ class Backends:
         self.outcomes = outcomes
         #: Changes when positions may have started over; part of the console's cursor.
         self.epoch = uuid4().hex[:12]
+        self.atomically: Atomically = atomically or self._one_by_one
         self._lock = fork_safe_lock()
-        if atomically is not None:
-            self.atomically = atomically  # type: ignore[method-assign]
         self._close = close
 
-    def atomically(self, decide: Callable[[], T]) -> T:
-        """Run ``decide`` alone and return what it returns; what it stored is durable by then."""
+    def _one_by_one(self, decide: Callable[[], T]) -> T:
         with self._lock:
             return decide()
 

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from json import JSONDecoder
-from typing import Any, Never, NamedTuple
+from typing import Any, NamedTuple, Never
 
 from .errors import BadJSON, MalformedRequest
 
@@ -128,9 +128,7 @@ def _no_constant(_name: str) -> Never:
     raise BadJSON("NaN and Infinity are not JSON")
 
 
-_decoder = JSONDecoder(
-    object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant
-)
+_decoder = JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant)
 
 
 def check_value(value: Any) -> None:

@@ -114,9 +114,7 @@ class CaptureApp:
         """
         return snippet(key, endpoint, nonce)
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         route = self._routes.get(path)
         if route is not None:
@@ -147,7 +145,7 @@ class CaptureApp:
         except BackendError as error:
             _log.error("not stored: %s (%s)", error, type(error.__cause__ or error).__name__)
             return _refuse(start_response, error)
-        except Exception as error:  # our own fault must not become the host's
+        except Exception as error:  # noqa: BLE001  # our own fault must not become the host's
             where = extract_tb(error.__traceback__)[-1]
             # Not the message: it may hold what the visitor sent.
             _log.error(
@@ -209,9 +207,7 @@ class CaptureApp:
 
     # -- health
 
-    def _health(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
+    def _health(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _refuse(start_response, MethodNotAllowed("GET, HEAD"))
         backends = self.capture.backends
@@ -251,21 +247,21 @@ def _read(environ: WSGIEnvironment, cap: int) -> bytes:
     digits = declared is not None and declared.isascii() and declared.isdigit()
     length = int(declared[:20]) if declared is not None and digits else None
     if length is not None and length > cap:
-        raise TooLarge()
+        raise TooLarge
     if not _acceptable(environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", "")):
-        raise UnsupportedMediaType()
+        raise UnsupportedMediaType
     if length is None:
         if declared is not None:
             raise IncompleteBody("Content-Length is no number")
         if not environ.get("wsgi.input_terminated"):
-            raise LengthRequired()
+            raise LengthRequired
     wanted = cap + 1 if length is None else length
     try:
         body = _read_up_to(environ["wsgi.input"], wanted)
     except Exception as error:  # whatever the server's stream raises, the body is not here
         raise IncompleteBody(f"reading failed: {type(error).__name__}") from error
     if len(body) > cap:
-        raise TooLarge()
+        raise TooLarge
     if length is not None and len(body) != length:
         raise IncompleteBody("fewer bytes than Content-Length")
     return body

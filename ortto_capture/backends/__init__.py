@@ -35,5 +35,7 @@ def open_backends(url: str) -> Backends:
     except (ImportError, AttributeError) as error:
         raise ConfigurationError("backends", f"{url!r} cannot be imported: {error}") from error
     if not isinstance(opened, Backends):
-        raise ConfigurationError("backends", f"{url!r} returned {type(opened).__name__}, not Backends")
+        raise ConfigurationError(
+            "backends", f"{url!r} returned {type(opened).__name__}, not Backends"
+        )
     return opened
