@@ -12,12 +12,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 from .errors import (
     BadOrigin,
     BadToken,
-    CaptureError,
     InvalidAttributes,
     NotIdentified,
     RateLimited,
@@ -48,7 +47,7 @@ from .model import (
     Person,
     Quota,
 )
-from .ports import Backends
+from .ports import Backends, InProcess
 from .schema import compile_check
 from .settings import Settings
 from .wire import (
@@ -56,7 +55,6 @@ from .wire import (
     TrackRequest,
     activity_request,
     check_value,
-    decode,
     track_request,
 )
 
@@ -67,9 +65,6 @@ EVENT_ID_SECONDS = 7 * 86_400
 #: Compact JSON is at most this many times longer than what was parsed: ``9e15`` (4 characters) is
 #: written ``9000000000000000.0`` (18), and nothing grows more.
 JSON_GROWTH = 5
-
-Request = TypeVar("Request", TrackRequest, ActivityRequest)
-Answer = TypeVar("Answer")
 
 
 class Receipt(NamedTuple):
@@ -84,15 +79,6 @@ class Receipt(NamedTuple):
     duplicate: Captured | None = None
 
 
-class _Caller(NamedTuple):
-    """What is known of a caller beside the body; ``host`` is our own process, by the Python API."""
-
-    ip: str | None
-    origin: str | None = None
-    gpc: bool = False
-    host: bool = False
-
-
 class _Prepared(NamedTuple):
     """A definition with all that can be worked out once."""
 
@@ -102,12 +88,8 @@ class _Prepared(NamedTuple):
     ip_quota: Quota
 
 
-class _Who(NamedTuple):
-    """Somebody identified: by a session, or by fields that may yet create them."""
-
-    person_id: str
-    assurance: Assurance
-    fields: PersonFields | None = None
+#: Somebody identified, and how: by a session, or by fields that may yet create them (id "").
+_Who: TypeAlias = tuple[str, Assurance, PersonFields | None]
 
 
 class Capture:
@@ -135,7 +117,13 @@ class Capture:
         # The oldest key, so that processes with the old list and the new one count together while
         # keys are being rotated.
         self._bucket = bucket_hasher(settings.secrets[-1])
-        self._limiter = GuardedLimiter(backends.limiter, settings.on_limiter_error)
+        self._guard = None
+        self._limiter = backends.limiter
+        # What counts in this process cannot be away.
+        if not isinstance(backends.limiter, InProcess):
+            self._limiter = self._guard = GuardedLimiter(
+                backends.limiter, settings.on_limiter_error
+            )
         self._person_quota = Quota.parse(settings.person_limit)
         self._ip_quota = Quota.parse(settings.ip_limit)
         self._new_people_quota = Quota.parse(settings.new_people_limit)
@@ -176,9 +164,7 @@ class Capture:
             "session": session,
         }
         check_value(members)
-        return self._accounted(
-            "track", lambda: track_request(members), self._track, _Caller(ip, host=True)
-        )
+        return self.receive_track(lambda: track_request(members), ip, host=True)
 
     def record(
         self,
@@ -214,9 +200,7 @@ class Capture:
             "gpc": gpc,
         }
         check_value(members)
-        receipt = self._accounted(
-            "activity", lambda: activity_request(members), self._activity, _Caller(ip, host=True)
-        )
+        receipt = self.receive_activity(lambda: activity_request(members), ip, host=True)
         if receipt.duplicate is not None:
             return receipt.duplicate._replace(duplicate=True)
         return Captured.at(receipt.position or 0, receipt.activity)
@@ -236,97 +220,116 @@ class Capture:
     # -- from the edge
 
     def receive_track(
-        self, read: Callable[[], bytes], *, ip: str | None, origin: str | None, gpc: bool
+        self,
+        parse: Callable[[], TrackRequest],
+        ip: str | None,
+        origin: str | None = None,
+        gpc: bool = False,
+        host: bool = False,
     ) -> Identified:
-        """Take a ``track`` request; ``read`` returns its body or raises :class:`Refused`."""
-        return self._accounted(
-            "track", lambda: track_request(decode(read())), self._track, _Caller(ip, origin, gpc)
-        )
+        """Take one ``track`` request; what ``parse`` refuses is accounted for as well.
+
+        :param origin: the ``Origin`` header, when there was one.
+        :param gpc: whether the visitor signals Global Privacy Control.
+        :param host: the caller is this process itself and needs no capture key.
+        """
+        request = None
+        try:
+            request = parse()
+            return self._track(request, ip, origin, gpc, host)
+        except Exception as error:
+            self._failed("track", error, request)
+            raise
 
     def receive_activity(
-        self, read: Callable[[], bytes], *, ip: str | None, origin: str | None, gpc: bool
+        self,
+        parse: Callable[[], ActivityRequest],
+        ip: str | None,
+        origin: str | None = None,
+        gpc: bool = False,
+        host: bool = False,
     ) -> Receipt:
-        """Take an ``activity`` request; ``read`` returns its body or raises :class:`Refused`."""
-
-        def parse() -> ActivityRequest:
-            body = read()
-            return activity_request(decode(body), len(body))
-
-        return self._accounted("activity", parse, self._activity, _Caller(ip, origin, gpc))
+        """Take one ``activity`` request; parameters as for :meth:`receive_track`."""
+        request = None
+        try:
+            request = parse()
+            return self._activity(request, ip, origin, gpc, host)
+        except Exception as error:
+            self._failed("activity", error, request)
+            raise
 
     # -- the pipeline
 
-    def _activity(self, request: ActivityRequest, caller: _Caller) -> Receipt:
+    def _activity(
+        self, request: ActivityRequest, ip: str | None, origin: str | None, gpc: bool, host: bool
+    ) -> Receipt:
         now = self._clock()
-        source = self._source(request.key, caller)  # row 7
+        source = self._source(request.key, origin, host)  # row 7
         prepared = self._definition(request.activity_id)  # row 8
-        who = self._who(request, now)  # row 9
+        person_id, assurance, fields = self._who(request, now)  # row 9
         try:
             activity = Activity(
                 request.event_id or self._new_id(),
                 request.activity_id,
-                who.person_id,
+                person_id,
                 self._attributes(prepared, request),  # row 10
                 source,
-                who.assurance,
+                assurance,
                 now - request.age,
                 now,
-                request.gpc or caller.gpc,
+                gpc or request.gpc,
             )
             if activity.gpc and self.settings.gpc == "drop":
                 receipt = Receipt(0, activity)
             else:
                 receipt = self.backends.atomically(
-                    lambda: self._store(activity, prepared, who.fields, caller.ip)
+                    lambda: self._store(activity, prepared, fields, ip)
                 )  # rows 11 to 13
         except Refused as refused:
-            refused.person_id = who.person_id or None
+            refused.person_id = person_id or None
             raise
-        code = "accepted" if receipt.position else "opted-out"
+        if receipt.duplicate:
+            code = "duplicate"
+        else:
+            code = "accepted" if receipt.position else "opted-out"
+        notes = request.dropped + fields.notes if fields else request.dropped
         self._note(
-            "duplicate" if receipt.duplicate else code,
-            now,
-            "activity",
-            request.dropped + (who.fields.notes if who.fields else ()),
-            activity_id=request.activity_id,
-            person_id=receipt.activity.person_id,
+            code, now, "activity", "", request.activity_id, receipt.activity.person_id, notes
         )
         return receipt  # row 14
 
-    def _track(self, request: TrackRequest, caller: _Caller) -> Identified:
+    def _track(
+        self, request: TrackRequest, ip: str | None, origin: str | None, gpc: bool, host: bool
+    ) -> Identified:
         now = self._clock()
-        self._source(request.key, caller)
+        self._source(request.key, origin, host)
         fields = person_fields(request.members, self.settings.merge_keys)
         fields, assurance = self._vouched(fields, fields.identity, now)
         person = None
-        if not (self.settings.gpc == "drop" and (caller.gpc or request.gpc)):
-            person, fields = self._identified(fields, assurance, caller.ip, now)
+        if not (self.settings.gpc == "drop" and (gpc or request.gpc)):
+            person, fields = self._identified(fields, assurance, ip, now)
         if person is None:
             answer = self._kept(request.session, now)
         else:
             answer = Identified(self._tokens.session(person.id, assurance, now), True)
-        self._note(
-            "identified" if answer.identified else "anonymous",
-            now,
-            "track",
-            request.dropped + fields.notes,
-            person_id=person.id if person else None,
-        )
+        code = "identified" if answer.identified else "anonymous"
+        notes = request.dropped + fields.notes
+        self._note(code, now, "track", "", None, person.id if person else None, notes)
         return answer
 
     # -- row 7: the source
 
-    def _source(self, key: str | None, caller: _Caller) -> str:
+    def _source(self, key: str | None, origin: str | None, host: bool) -> str:
         """The capture key to store beside the activity."""
         sources = self.settings.sources
-        if not sources or (caller.host and key is None):
+        if not sources or (host and key is None):
             return key if key is not None and len(key) <= MAX_ID else ""
         source = sources.get(key or "")
         if source is None:
             raise UnknownSource("unknown-key")
         # A missing Origin passes: browsers send it with every cross-origin POST, other programs
         # can forge it anyway.
-        if source.origins and caller.origin and caller.origin not in source.origins:
+        if source.origins and origin and origin not in source.origins:
             raise BadOrigin("bad-origin")
         return key or ""
 
@@ -379,7 +382,7 @@ class Capture:
         found = self.backends.people.find(fields.identifiers)
         if found is None and fields.skip_non_existing:
             raise refused
-        return _Who(found.id if found else "", assurance, fields)
+        return found.id if found else "", assurance, fields
 
     def _session(self, token: str, now: float) -> _Who:
         """Who a session token stands for.
@@ -392,7 +395,7 @@ class Capture:
             raise NotIdentified("person-gone")
         if self.settings.identity == "required" and session.assurance != "verified":
             raise NotIdentified("identity-required")
-        return _Who(session.person_id, session.assurance)
+        return session.person_id, session.assurance, None
 
     def _kept(self, token: str | None, now: float) -> Identified:
         """The answer to a ``track`` without identity."""
@@ -570,47 +573,40 @@ class Capture:
 
     # -- outcomes
 
-    def _accounted(
-        self,
-        route: str,
-        parse: Callable[[], Request],
-        decide: Callable[[Request, _Caller], Answer],
-        caller: _Caller,
-    ) -> Answer:
-        """Run one request; whatever it raises is its outcome."""
-        request = None
-        try:
-            request = parse()
-            return decide(request, caller)
-        except CaptureError as error:
-            self._note_failure(route, error, request)
-            raise
-        except Exception as error:
-            self._note("internal", self._clock(), route, reason=type(error).__name__)
-            raise
-
-    def _note_failure(self, route: str, error: CaptureError, request: object) -> None:
+    def _failed(self, route: str, error: Exception, request: object) -> None:
+        """Account for a request that ended in ``error``."""
         activity_id = getattr(request, "activity_id", None)
         self._note(
             getattr(error, "code", "internal"),
             self._clock(),
             route,
+            getattr(error, "reason", "") or type(error).__name__,
+            activity_id[:MAX_ID] if activity_id else None,
+            getattr(error, "person_id", None),
             getattr(request, "dropped", ()),
-            reason=getattr(error, "reason", "") or type(error).__name__,
-            activity_id=activity_id[:MAX_ID] if activity_id else None,
-            person_id=getattr(error, "person_id", None),
-            field=getattr(error, "field", None),
-            expected=getattr(error, "expected", None),
+            getattr(error, "field", None),
+            getattr(error, "expected", None),
         )
 
     def _note(
-        self, code: str, at: float, route: str, notes: tuple[str, ...] = (), **details: Any
+        self,
+        code: str,
+        at: float,
+        route: str,
+        reason: str,
+        activity_id: str | None,
+        person_id: str | None,
+        notes: tuple[str, ...],
+        field: str | None = None,
+        expected: str | None = None,
     ) -> None:
         if self.backends.outcomes is None:
             return
-        if self._limiter.away:
+        if self._guard is not None and self._guard.away:
             notes = (*notes, "limited-locally")
-        self.backends.outcomes.note(Outcome(code, at, route, notes=notes, **details))
+        self.backends.outcomes.note(
+            Outcome(code, at, route, reason, activity_id, person_id, field, expected, notes)
+        )
 
 
 def _json_size(value: Any) -> int:

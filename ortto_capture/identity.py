@@ -54,8 +54,8 @@ _SUPPORTED = frozenset(
 def normalise_address(text: str) -> str | None:
     """The one spelling of an e-mail address, or None when it is not an address.
 
-    Trimmed, NFC, lower case in ASCII only (``casefold`` would merge people), the domain as A-labels;
-    exactly one ``@``, no white space or controls, at most 254 bytes. No provider's rules.
+    Trimmed, NFC, lower case in ASCII only (``casefold`` would merge people), the domain as
+    A-labels; exactly one ``@``, no white space or controls, at most 254 bytes. No provider's rules.
     """
     text = text.strip()
     # NFC makes one code point of four at most; longer text is not worth normalising.
@@ -320,8 +320,8 @@ def identity_fields(email: str | None, ei: str | int | None, max_age: int) -> di
 def bucket_hasher(secret: bytes) -> Callable[[str, str, str], bytes]:
     """Make the function that turns (kind, activity id, subject) into a counter's 16-byte key.
 
-    A keyed hash over length-prefixed parts: different parts never meet in one key, and the keys tell
-    nobody whose they are.
+    A keyed hash over length-prefixed parts: different parts never meet in one key, and the keys
+    tell nobody whose they are.
     """
     keyed = blake2b(digest_size=16, key=sha256(b"ortto-capture buckets" + secret).digest())
 
@@ -338,8 +338,8 @@ def bucket_hasher(secret: bytes) -> Callable[[str, str, str], bytes]:
 def ip_bucket(address: str) -> str:
     """The bucket that an address is counted in.
 
-    IPv4 as it is, unwrapped where IPv6 carries it; IPv6 by /64, which is what one customer gets; one
-    shared bucket for everything else, such as the empty address of a Unix socket.
+    IPv4 as it is, unwrapped where IPv6 carries it; IPv6 by /64, which is what one customer gets;
+    one shared bucket for everything else, such as the empty address of a Unix socket.
     """
     try:
         ip = ip_address(address.strip())

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from json import JSONDecoder
+from types import MappingProxyType
 from typing import Any, NamedTuple, Never
 
 from .errors import BadJSON, MalformedRequest
@@ -81,11 +82,14 @@ def decode(body: bytes) -> dict[str, Any]:
     """
     _check_nesting(body)
     try:
-        value = _decoder.decode(body.decode())
+        text = body.decode().strip(" \t\r\n")
+        value, end = _decoder.raw_decode(text)
     except UnicodeDecodeError:
         raise BadJSON("not UTF-8") from None
     except ValueError:
         raise BadJSON("not JSON") from None
+    if end != len(text):
+        raise BadJSON("more than one value")
     if type(value) is not dict:
         raise BadJSON("not an object")
     # Only escapes can smuggle a NUL or a surrogate through UTF-8 and JSON, and only a long run of
@@ -180,12 +184,13 @@ def track_request(members: Mapping[str, Any]) -> TrackRequest:
 
     :raises MalformedRequest: with ``field``.
     """
+    given = _typed(members, _ENVELOPE).get
     return TrackRequest(
-        _text(members, "key"),
-        _text(members, "session"),
-        _text(members, "identity"),
-        _flag(members, "gpc"),
-        _dropped(members),
+        given("key"),
+        given("session"),
+        given("identity"),
+        given("gpc", False),
+        _dropped(given("dropped")),
         members,
     )
 
@@ -195,66 +200,67 @@ def activity_request(members: Mapping[str, Any], size: int | None = None) -> Act
 
     :raises MalformedRequest: with ``field``.
     """
-    activity_id = _text(members, "activity_id")
+    given = _typed(members, _ACTIVITY_ENVELOPE).get
+    activity_id = given("activity_id")
     if activity_id is None:
         raise MalformedRequest("activity_id is missing", field="activity_id")
-    event_id = _text(members, "event_id")
+    event_id = given("event_id")
     if event_id is not None and _EVENT_ID.fullmatch(event_id) is None:
         raise MalformedRequest("event_id is not well formed", field="event_id")
-    age = members.get("age")
-    if age is None or age == "":
-        age = 0
-    elif type(age) not in (int, float) or not 0 <= age <= MAX_AGE:
+    age = given("age", 0)
+    if not 0 <= age <= MAX_AGE:
         raise MalformedRequest("age is not 0 to 7 days in milliseconds", field="age")
     return ActivityRequest(
-        _text(members, "key"),
-        _text(members, "session"),
-        _text(members, "identity"),
-        _flag(members, "gpc"),
-        _dropped(members),
+        given("key"),
+        given("session"),
+        given("identity"),
+        given("gpc", False),
+        _dropped(given("dropped")),
         activity_id,
-        _object_member(members, "attributes") or {},
+        given("attributes", _NOTHING),
         event_id,
         age / 1000,
-        _object_member(members, "person"),
+        given("person"),
         size,
     )
 
 
-def _text(members: Mapping[str, Any], name: str) -> str | None:
-    """The member as a string; null and the empty string count as absent."""
-    value = members.get(name)
-    if value is None or value == "":
-        return None
-    if type(value) is not str:
-        raise MalformedRequest(f"{name} is no string", field=name)
-    return value
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_TEXT, _OBJECT, _FLAG, _NUMBER = (str,), (dict,), (bool,), (int, float)
+_ENVELOPE: dict[str, tuple[type, ...]] = {
+    "key": _TEXT,
+    "session": _TEXT,
+    "identity": _TEXT,
+    "gpc": _FLAG,
+    "dropped": _OBJECT,
+}
+_ACTIVITY_ENVELOPE = _ENVELOPE | {
+    "activity_id": _TEXT,
+    "attributes": _OBJECT,
+    "event_id": _TEXT,
+    "age": _NUMBER,
+    "person": _OBJECT,
+}
 
 
-def _flag(members: Mapping[str, Any], name: str) -> bool:
-    value = members.get(name)
-    if value is None or value is False or value == "":
-        return False
-    if value is not True:
-        raise MalformedRequest(f"{name} is no boolean", field=name)
-    return True
+def _typed(members: Mapping[str, Any], envelope: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+    """The members that the envelope names; null and the empty string count as absent."""
+    given = {}
+    for name, value in members.items():
+        if value is None or value == "" or (kinds := envelope.get(name)) is None:
+            continue
+        if type(value) not in kinds:
+            raise MalformedRequest(f"{name} has the wrong type", field=name)
+        given[name] = value
+    return given
 
 
-def _object_member(members: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    value = members.get(name)
-    if value is None or value == "":
-        return None
-    if type(value) is not dict:
-        raise MalformedRequest(f"{name} is no object", field=name)
-    return value
-
-
-def _dropped(members: Mapping[str, Any]) -> tuple[str, ...]:
+def _dropped(report: Mapping[str, Any] | None) -> tuple[str, ...]:
     """What the client gave up on, as one note for each activity."""
-    if "dropped" not in members:
+    if report is None:
         return ()
     notes: list[str] = []
-    for code, times in (_object_member(members, "dropped") or {}).items():
+    for code, times in report.items():
         if type(times) is not int or times < 0:
             raise MalformedRequest("dropped holds something else than counts", field="dropped")
         known = code if code in DROP_CODES else "other"

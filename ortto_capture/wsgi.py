@@ -35,6 +35,7 @@ from .errors import (
     UnsupportedMediaType,
 )
 from .ports import InProcess, Pingable
+from .wire import ActivityRequest, activity_request, decode, track_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -53,6 +54,7 @@ _CAPTURE_HEADERS = [
     ("Cache-Control", "no-store"),
 ]
 _OK = b'{"ok":true}'
+_OK_HEADERS = [*_CAPTURE_HEADERS, ("Content-Length", str(len(_OK)))]
 _DUPLICATE = b'{"ok":true,"duplicate":true}'
 _STATUS = {
     200: "200 OK",
@@ -88,6 +90,7 @@ class CaptureApp:
         console_guard: Callable[[WSGIEnvironment], bool] | None = None,
     ) -> None:
         self.capture = capture
+        self._max_body = capture.settings.max_body
         self._client_ip = client_ip
         self._routes: dict[str, WSGIApplication] = {
             "/-/events/track": partial(self._serve, self._track),
@@ -115,6 +118,7 @@ class CaptureApp:
         return snippet(key, endpoint, nonce)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request, as WSGI has it."""
         path = environ.get("PATH_INFO", "")
         route = self._routes.get(path)
         if route is not None:
@@ -152,27 +156,31 @@ class CaptureApp:
                 "internal error, %s at %s:%s", type(error).__name__, where.filename, where.lineno
             )
             return _send(start_response, 500, _error_body("internal", "internal error"))
+        if body is _OK:
+            start_response("200 OK", _OK_HEADERS.copy())
+            return [_OK]
         return _send(start_response, 200, body)
 
     def _track(self, environ: WSGIEnvironment) -> bytes:
         session, identified = self.capture.receive_track(
-            partial(_read, environ, self.capture.settings.max_body),
-            ip=self._address(environ),
-            origin=environ.get("HTTP_ORIGIN"),
-            gpc=environ.get("HTTP_SEC_GPC") == "1",
+            lambda: track_request(decode(_read(environ, self._max_body))), *self._caller(environ)
         )
         return json.dumps(
             {"session": session, "identified": identified}, separators=(",", ":")
         ).encode()
 
     def _activity(self, environ: WSGIEnvironment) -> bytes:
-        receipt = self.capture.receive_activity(
-            partial(_read, environ, self.capture.settings.max_body),
-            ip=self._address(environ),
-            origin=environ.get("HTTP_ORIGIN"),
-            gpc=environ.get("HTTP_SEC_GPC") == "1",
-        )
+        def parse() -> ActivityRequest:
+            body = _read(environ, self._max_body)
+            return activity_request(decode(body), len(body))
+
+        receipt = self.capture.receive_activity(parse, *self._caller(environ))
         return _DUPLICATE if receipt.duplicate else _OK
+
+    def _caller(self, environ: WSGIEnvironment) -> tuple[str, str | None, bool]:
+        """The visitor's address, the page's origin, and whether GPC is signalled."""
+        get = environ.get
+        return self._address(environ), get("HTTP_ORIGIN"), get("HTTP_SEC_GPC") == "1"
 
     def _address(self, environ: WSGIEnvironment) -> str:
         if self._counts_alone and environ.get("wsgi.multiprocess"):
@@ -198,12 +206,11 @@ class CaptureApp:
         if proxied or "werkzeug.proxy_fix.orig" in environ:
             return
         self._look_at_peer = False
-        warning = (
+        _log.warning(
             "requests come through a proxy, or without an address: all visitors share one bucket "
             "of the IP limit. Wrap the app in werkzeug's ProxyFix, outside the mount, or give "
             "CaptureApp(client_ip=...)"
         )
-        _log.warning(warning)
 
     # -- health
 

@@ -11,7 +11,6 @@ import marshal
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 from ..errors import StorageFull
 from ..limiting import FixedWindows
@@ -72,10 +71,8 @@ class MemoryPeople:
 
     def __init__(self, capacity: int = 200_000) -> None:
         self.capacity = capacity
-        # Plain tuples of strings: the garbage collector stops looking at those, so that a million
-        # people do not make every collection slower. `Person` is made when one is asked for.
-        self._people: dict[str, tuple[Any, ...]] = {}
-        self._holders: dict[tuple[str, str], str] = {}
+        self._people: dict[str, Person] = {}
+        self._holders: dict[Identifier, str] = {}
         self._lock = fork_safe_lock()
         self._warned = False
 
@@ -84,34 +81,29 @@ class MemoryPeople:
 
     def get(self, person_id: str) -> Person | None:
         """Return the person with this id, or None."""
-        found = self._people.get(person_id)
-        if found is None:
-            return None
-        id_, identifiers, *rest = found
-        return Person(id_, tuple(map(Identifier._make, identifiers)), *rest)
+        return self._people.get(person_id)
 
     def find(self, identifiers: Sequence[Identifier]) -> Person | None:
         """Return the person who holds the first of these identifiers that anybody holds."""
         for identifier in identifiers:
-            if (person_id := self._holders.get((*identifier,))) is not None:
+            if (person_id := self._holders.get(identifier)) is not None:
                 return self.get(person_id)
         return None
 
     def save(self, person: Person) -> Person:
         """Store or replace a person; somebody else who holds an identifier is returned instead."""
         with self._lock:
-            holders = (self._holders.get((*each,)) for each in person.identifiers)
+            holders = map(self._holders.get, person.identifiers)
             other = next((id_ for id_ in holders if id_ not in (None, person.id)), None)
-            if other is not None and (found := self.get(other)) is not None:
-                return found
+            if other is not None:
+                return self._people[other]
             before = self._people.get(person.id)
             if before is None and len(self._people) >= self.capacity:
                 self._refuse()
-            for identifier in before[1] if before else ():
+            for identifier in before.identifiers if before else ():
                 del self._holders[identifier]
-            identifiers = tuple((*each,) for each in person.identifiers)
-            self._people[person.id] = (person.id, identifiers, *person[2:])
-            self._holders.update(dict.fromkeys(identifiers, person.id))
+            self._people[person.id] = person
+            self._holders.update(dict.fromkeys(person.identifiers, person.id))
         return person
 
     def _refuse(self) -> None:
@@ -171,7 +163,7 @@ class MemoryJournal:
             if key in self._positions and self.find(person_id, activity_id, event_id, since):
                 return None
             self._last = position = self._last + 1
-            self._rows[position] = marshal.dumps((*activity,))
+            self._rows[position] = marshal.dumps(tuple(activity))  # type: ignore[arg-type]  # plain JSON
             self._positions[key] = position
             if len(self._rows) > self.capacity:
                 self._forget(position - self.capacity)
