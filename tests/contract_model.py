@@ -7,12 +7,16 @@ no address: the tables at the end carry the judgement beside each value.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 HOUR, DAY = 3600, 86_400
 WEEK_MS = 7 * DAY * 1000
+
+#: What is counted, and how many of it fit in how many seconds.
+Charges: TypeAlias = list[tuple[tuple[object, ...], tuple[int, int]]]
 
 
 @dataclass(eq=False)
@@ -68,7 +72,7 @@ class Answer:
     row: dict[str, Any] | None = None
 
 
-class No(Exception):  # noqa: N818
+class No(Exception):
     """A refusal on its way out."""
 
 
@@ -101,7 +105,8 @@ class Contract:
             person, wanted = self._who(fields, vouched)
             if person is None and wanted:
                 self._take(now, self._newcomer(ip))
-                person = self._create(wanted)
+                person = Somebody(dict(wanted))
+                self.people.append(person)
         except No as no:
             return self._done(no)
         if person is None:
@@ -126,37 +131,48 @@ class Contract:
             definition = self.definitions.get(event.activity_id)
             if definition is None or definition["archived"] or not definition["client_side"]:
                 raise No(Answer("not-found"))
-            fields, wanted, assurance = event.person or Fields(), {}, "claimed"
-            if session and self._valid(session, now):
+            fields = event.person or Fields()
+            wanted: dict[str, str] = {}
+            if session and session.person and self._valid(session, now):
                 person, assurance = session.person, session.assurance
             else:
-                person, wanted = self._who(fields, vouched, inside=True)
+                known, wanted = self._who(fields, vouched)
+                if known is None and not wanted:
+                    stale = session is not None and self._stale(session, now)
+                    raise No(Answer("bad-session" if stale else "not-identified"))
+                person = known or Somebody(dict(wanted))
                 assurance = "claimed" if vouched is None else "verified"
-                if person is None and not wanted:
-                    raise No(Answer("bad-session" if self._stale(session, now) else "not-identified"))
             attributes = judged(definition, event.attributes)
             for row in self.journal:
                 same = (row["event_id"], row["activity_id"]) == (event.event_id, event.activity_id)
                 if same and row["person"] is person and row["received_at"] >= now - 7 * DAY:
                     return self._done(Answer("duplicate", row=row))
             limits = definition["limits"]
-            charges = [(("person", person, assurance, event.activity_id),
-                        limits.get("person", self.person_limit))]  # fmt: skip
+            charges: Charges = [
+                (
+                    ("person", person, assurance, event.activity_id),
+                    limits.get("person", self.person_limit),
+                )
+            ]
             if ip is not None:
                 charges.append((("ip", ip, event.activity_id), limits.get("ip", self.ip_limit)))
-            self._take(now, charges + (self._newcomer(ip) if person is None else []))
+            new = person not in self.people
+            self._take(now, charges + (self._newcomer(ip) if new else []))
         except No as no:
             return self._done(no)
-        if person is None:
-            # A new person's own bucket was charged before there was anybody to name in it.
-            person = self._create(wanted)
-            slot = (now // charges[0][1][1], charges[0][1])
-            self.counters["person", person, assurance, event.activity_id, *slot] = 1
-        if wanted:
-            self._write(person, fields, wanted, vouched is not None)
-        row = dict(event_id=event.event_id, activity_id=event.activity_id, person=person,
-                   attributes=attributes, assurance=assurance, occurred_at=now - event.age / 1000,
-                   received_at=now, gpc=event.gpc)  # fmt: skip
+        if new:
+            self.people.append(person)
+        self._write(person, fields, wanted, vouched is not None)
+        row = {
+            "event_id": event.event_id,
+            "activity_id": event.activity_id,
+            "person": person,
+            "attributes": attributes,
+            "assurance": assurance,
+            "occurred_at": now - event.age / 1000,
+            "received_at": now,
+            "gpc": event.gpc,
+        }
         self.journal.append(row)
         return self._done(Answer("accepted", row=row))
 
@@ -164,9 +180,7 @@ class Contract:
         """Who holds this identifier."""
         return next((p for p in self.people if p.identifiers.get(kind) == value), None)
 
-    def _who(
-        self, fields: Fields, vouched: str | None, *, inside: bool = False
-    ) -> tuple[Somebody | None, dict[str, str]]:
+    def _who(self, fields: Fields, vouched: str | None) -> tuple[Somebody | None, dict[str, str]]:
         """The person these members name, and the identifiers to create one by, when allowed."""
         wanted: dict[str, str] = {}
         if fields.ei is not None and str(fields.ei).strip():
@@ -204,25 +218,17 @@ class Contract:
             person.first, person.last = fields.first or person.first, fields.last or person.last
             person.assurance = "verified" if verified else "claimed"
 
-    def _create(self, wanted: dict[str, str]) -> Somebody:
-        self.people.append(Somebody(dict(wanted)))
-        return self.people[-1]
-
     def _valid(self, ticket: Ticket, now: float) -> bool:
         return ticket.person in self.people and now - ticket.issued <= self.session_days * DAY
 
-    def _stale(self, ticket: Ticket | None, now: float) -> bool:
+    def _stale(self, ticket: Ticket, now: float) -> bool:
         """Forged or expired, which is worse than belonging to somebody unknown."""
-        if ticket is None:
-            return False
         return ticket.person is None or now - ticket.issued > self.session_days * DAY
 
-    def _newcomer(self, ip: str | None) -> list[tuple[tuple[object, ...], tuple[int, int]]]:
+    def _newcomer(self, ip: str | None) -> Charges:
         return [] if ip is None else [(("new", ip), self.new_people_limit)]
 
-    def _take(
-        self, now: float, charges: list[tuple[tuple[object, ...], tuple[int, int]]]
-    ) -> None:
+    def _take(self, now: float, charges: Charges) -> None:
         """Both limits in one step, or neither; a window is its slot number since the epoch."""
         slots = [((*key, now // limit[1], limit), limit) for key, limit in charges]
         if any(self.counters.get(slot, 0) >= limit[0] for slot, limit in slots):
@@ -255,7 +261,10 @@ def judged(definition: dict[str, Any], sent: dict[str, tuple[Any, Any]]) -> dict
         elif raw is not None:
             kept[key] = stored
     required = {key for key, needed in definition["attributes"].items() if needed}
-    if INVALID in kept.values() or required - set(kept) or len(kept) > 15:
+    size = len(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode())
+    if any(value is INVALID for value in kept.values()) or required - set(kept):
+        raise No(Answer("bad-attribute"))
+    if len(kept) > 15 or size > 16_384:
         raise No(Answer("bad-attribute"))
     return kept
 

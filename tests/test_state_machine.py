@@ -1,0 +1,516 @@
+"""Any sequence of requests, in Python and over HTTP, ends as the model of the contract says.
+
+The law of this file: after every step the code of the answer, every stored activity, everybody who
+is known and the counts of outcomes equal the model's. A medium joins by a subclass of
+``CaptureMachine`` whose ``open`` returns its backends.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from werkzeug.test import Client
+
+from ortto_capture import (
+    Attribute,
+    Backends,
+    Capture,
+    CaptureApp,
+    Definition,
+    Identifier,
+    RateLimited,
+    Refused,
+    Settings,
+    mount,
+    open_backends,
+)
+
+from .contract_model import (
+    ADDRESSES,
+    BAD_EVENT_IDS,
+    BLANK,
+    BUCKETS,
+    DAY,
+    FORGED,
+    HOUR,
+    INVALID,
+    VALUES,
+    WEEK_MS,
+    Contract,
+    Event,
+    Fields,
+    Somebody,
+    Ticket,
+)
+from .services import campaign
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+SECRET = "an example secret of more than 32 bytes"
+
+LOGIN = "act:cm:login"
+EVERYTHING = "act:cm:Everything_45-characters-and-no-fewer-ok"
+LOOSE = "act:shop:2nd"
+WIDE = "act:cm:wide"
+
+#: Each as the model wants it; definitions are built from the same lines.
+DEFINITIONS: dict[str, dict[str, Any]] = {
+    LOGIN: {
+        "attributes": {"str::email": False, "str:cm:payment-plan": False, "bol:cm:owner": False},
+    },
+    EVERYTHING: {
+        "attributes": {f"{kind}:cm:a-{kind}": kind == "bol" for kind in VALUES},
+    },
+    LOOSE: {
+        "attributes": {"int:cm:total": False},
+        "limits": {"person": (2, DAY), "ip": (3, 2 * HOUR)},
+        "unknown_attributes": "drop",
+    },
+    WIDE: {"attributes": {f"bol:cm:b{n}": False for n in range(17)}},
+    "act:cm:off": {"attributes": {}, "client_side": False},
+    "act:cm:gone": {"attributes": {}, "archived": True},
+}
+
+
+def defaults(definition: dict[str, Any]) -> dict[str, Any]:
+    usual = {"limits": {}, "unknown_attributes": "reject", "client_side": True, "archived": False}
+    return usual | definition
+
+
+def built(activity_id: str, definition: dict[str, Any]) -> Definition:
+    return Definition(
+        activity_id,
+        name="An activity",
+        client_side=definition["client_side"],
+        archived=definition["archived"],
+        attributes=[
+            Attribute(key, required=needed) for key, needed in definition["attributes"].items()
+        ],
+        limits={
+            kind: f"{amount} per {seconds} second"
+            for kind, (amount, seconds) in definition["limits"].items()
+        },
+        unknown_attributes=definition["unknown_attributes"],
+    )
+
+
+def value_for(key: str) -> st.SearchStrategy[tuple[Any, Any]]:
+    """A value with its judgement: mostly one that fits, null now and then."""
+    good, bad = VALUES[key[:3]]
+    pairs = [*good, *good, *good, (None, None), *((value, INVALID) for value in bad[:2])]
+    return st.sampled_from(pairs)
+
+
+@st.composite
+def attributes(draw: st.DrawFn, activity_id: str) -> dict[str, tuple[Any, Any]]:
+    definition = DEFINITIONS.get(activity_id, {"attributes": {}})
+    if activity_id == WIDE:
+        count = draw(st.integers(14, 16))
+        return {f"bol:cm:b{n}": (True, True) for n in range(count)}
+    keys = [key for key, needed in definition["attributes"].items() if needed] + draw(
+        st.lists(st.sampled_from([*definition["attributes"], "str:cm:undeclared"]), max_size=3)
+    )
+    return {key: draw(value_for(key)) for key in keys}
+
+
+identifiers = {
+    "email": st.none() | st.sampled_from(list(ADDRESSES)),
+    "ei": st.none() | st.sampled_from(["1", "A-2", 3, "3", "", "  "]),
+    "ac": st.lists(
+        st.tuples(
+            st.sampled_from(["str:cm:customer-id", "int:cm:customer", "str:cm:unlisted"]),
+            st.sampled_from(["1", "1234"]),
+        ),
+        max_size=2,
+        unique_by=lambda pair: pair[0],
+    ).map(tuple),
+}
+fields = st.builds(
+    Fields,
+    **identifiers,
+    first=st.sampled_from([None, "John", "Zoë", ""]),
+    last=st.sampled_from([None, "Apple"]),
+    skip=st.integers(0, 7).map(lambda n: n == 0),
+)
+#: Few people, so that limits and identifiers meet.
+simple = st.builds(Fields, email=st.sampled_from(list(ADDRESSES)[:4]))
+
+events = st.sampled_from([LOGIN] * 4 + [*DEFINITIONS, "act:cm:unknown", "act::system"]).flatmap(
+    lambda activity_id: st.builds(
+        Event,
+        activity_id=st.just(activity_id),
+        attributes=attributes(activity_id),
+        event_id=st.none() | st.sampled_from(["e-1", "E_2", "x" * 64, *BAD_EVENT_IDS[:2]]),
+        age=st.sampled_from([0, 0, 0, 500, 0.5, 3_600_000, WEEK_MS, WEEK_MS + 1, -1]),
+        gpc=st.booleans(),
+    )
+)
+addresses = st.sampled_from(list(BUCKETS)[:3] * 2 + list(BUCKETS))
+#: None is a call from Python that takes no address quota.
+channels = st.sampled_from(["http", "http", "python", "local"])
+
+
+def untouched(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+    raise AssertionError("a capture route reached the host")
+
+
+class CaptureMachine(RuleBasedStateMachine):
+    """The package on one side, the model on the other, one clock."""
+
+    def open(self) -> Backends:
+        return open_backends("memory:")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.latest = 1_700_000_000.0
+        self.made = 0
+        #: Which stored id each of the model's people turned out to have.
+        self.ids: dict[Somebody, str] = {}
+        self.tokens: list[tuple[str, Ticket]] = []
+
+    @initialize(tell=st.booleans())
+    def begin(self, tell: bool) -> None:
+        self.backends = self.open()
+        self.settings = Settings(
+            secret_keys=[SECRET],
+            person_limit="3/day",
+            ip_limit="4/hour",
+            new_people_limit="3/hour",
+            merge_keys=["str:cm:customer-id", "int:cm:customer"],
+            session_days=2,
+            allow_skip_non_existing=tell,
+        )
+        self.model = Contract(
+            {each: defaults(definition) for each, definition in DEFINITIONS.items()},
+            person_limit=(3, DAY),
+            ip_limit=(4, HOUR),
+            new_people_limit=(3, HOUR),
+            merge_keys=("str:cm:customer-id", "int:cm:customer"),
+            session_days=2,
+            tell_existence=tell,
+        )
+        for activity_id in DEFINITIONS:
+            self.define(activity_id)
+        with open_backends("memory:") as elsewhere:
+            foreign = Capture(backends=elsewhere, settings=self.settings, clock=lambda: self.now)
+            stranger = foreign.identify(email="stranger@emaildomain.com").session
+        assert stranger is not None
+        self.tokens += [
+            (stranger, Ticket(Somebody({}), issued=self.now)),
+            (stranger[:-1] + ("A" if stranger[-1] != "A" else "B"), Ticket(None)),
+            ("oc1.forged", Ticket(None)),
+        ]
+        self.restart()
+
+    @rule()
+    def restart(self) -> None:
+        """A new process remembers nothing, and that changes nothing."""
+        self.capture = Capture(
+            backends=self.backends,
+            settings=self.settings,
+            clock=lambda: self.now,
+            new_id=self.new_id,
+        )
+        self.client = Client(mount(untouched, CaptureApp(self.capture), at="/capture"))
+
+    def new_id(self) -> str:
+        self.made += 1
+        return f"id-{self.made}"
+
+    def define(self, activity_id: str) -> None:
+        editor: Any = self.backends.definitions
+        editor.put(built(activity_id, self.model.definitions[activity_id]))
+
+    @rule(
+        activity_id=st.sampled_from([*DEFINITIONS]),
+        switch=st.sampled_from(["client_side", "archived"]),
+    )
+    def redefine(self, activity_id: str, switch: str) -> None:
+        definition = self.model.definitions[activity_id]
+        definition[switch] = not definition[switch]
+        self.define(activity_id)
+
+    @rule(
+        step=st.sampled_from(
+            [0.5, 1, 61, HOUR, DAY, 2 * DAY, 7 * DAY, "hour", "day", "expiry", "repeat"]
+        ),
+        off=st.sampled_from([-0.5, 0, 0.5]),
+    )
+    def later(self, step: float | str, off: float) -> None:
+        """Forward, mostly to where something ends."""
+        rows, tickets = self.model.journal, [ticket for _, ticket in self.tokens]
+        targets = {
+            "hour": (self.now // HOUR + 1) * HOUR + off,
+            "day": (self.now // DAY + 1) * DAY + off,
+            # Tokens carry whole seconds, so an expiry is exact to one.
+            "expiry": tickets[-1].issued + 2 * DAY + 4 * off,
+            "repeat": rows[-1]["received_at"] + 7 * DAY + off if rows else 0.0,
+        }
+        target = targets[step] if isinstance(step, str) else self.now + step
+        self.now = max(self.now, target)
+        self.latest = max(self.latest, self.now)
+
+    @rule(back=st.sampled_from([0.5, 60, HOUR / 2, HOUR]))
+    def earlier(self, back: float) -> None:
+        """Back, as far as the window before the newest one."""
+        self.now = max(self.now - back, (self.latest // HOUR - 1) * HOUR)
+
+    @rule(
+        who=fields | simple,
+        token=st.none() | st.integers(0, 5),
+        channel=channels,
+        ip=addresses,
+    )
+    def track(self, who: Fields, token: int | None, channel: str, ip: str) -> None:
+        self.identify(who, token, None, channel, ip)
+
+    @rule(
+        vouched=st.sampled_from([*list(ADDRESSES)[:1] * 2, "strasse@emaildomain.com", FORGED]),
+        ei=st.none() | st.sampled_from(["1", "A-2"]),
+        first=st.sampled_from([None, "Johanna"]),
+        channel=channels,
+        ip=addresses,
+    )
+    def track_verified(
+        self, vouched: str, ei: str | None, first: str | None, channel: str, ip: str
+    ) -> None:
+        """Somebody else's external id beside a vouched address has a test of its own."""
+        holder = self.model.find("ei", ei) if ei else None
+        if holder is not None and holder is not self.model.find("email", vouched):
+            ei = None
+        self.identify(Fields(ei=ei, first=first), None, vouched, channel, ip)
+
+    def identify(
+        self, who: Fields, token: int | None, vouched: str | None, channel: str, ip: str
+    ) -> None:
+        sent, ticket = self.session(token)
+        expected = self.model.track(
+            self.now, None if channel == "local" else BUCKETS[ip], who, ticket, vouched
+        )
+        body = members(who) | self.proof(vouched)
+        if channel == "http":
+            code, given = self.post("track", body | {"session": sent}, ip)
+        else:
+            code, given = self.call_identify(body, sent, None if channel == "local" else ip)
+        assert code == (expected.code, expected.wait), (code, given)
+        if expected.ticket is None:
+            assert not given.get("session")
+        elif ticket is not None and expected.ticket is ticket:
+            assert given["session"] == sent
+        else:
+            self.tokens.append((given["session"], expected.ticket))
+
+    @rule(event=events, token=st.integers(0, 5), channel=channels, ip=addresses)
+    def act(self, event: Event, token: int, channel: str, ip: str) -> None:
+        """An activity of somebody who identified before."""
+        self.record(event, token, None, channel, ip)
+
+    @precondition(lambda self: len(self.tokens) > 3)
+    @rule(ip=addresses, often=st.integers(2, 4))
+    def act_often(self, ip: str, often: int) -> None:
+        """The same good activity again and again, of the newest session."""
+        for _ in range(often):
+            self.record(Event(LOGIN), 0, None, "http", ip)
+
+    @rule(
+        event=events,
+        who=fields | simple,
+        token=st.none() | st.integers(0, 5),
+        channel=channels,
+        ip=addresses,
+    )
+    def act_as(self, event: Event, who: Fields, token: int | None, channel: str, ip: str) -> None:
+        """An activity that brings its person along, with a bad session or none."""
+        ticket = self.session(token)[1]
+        valid = ticket is not None and ticket.person in self.model.people
+        if valid or who.skip or ADDRESSES.get(who.email or "") is None:
+            token = None
+        self.record(
+            Event(event.activity_id, event.attributes, event.event_id, event.age, who, event.gpc),
+            token,
+            None,
+            channel,
+            ip,
+        )
+
+    @rule(
+        event=events,
+        vouched=st.sampled_from(["user@emaildomain.com", "new@emaildomain.com", FORGED]),
+        channel=channels,
+        ip=addresses,
+    )
+    def act_vouched(self, event: Event, vouched: str, channel: str, ip: str) -> None:
+        self.record(event, None, vouched, channel, ip)
+
+    def record(
+        self, event: Event, token: int | None, vouched: str | None, channel: str, ip: str
+    ) -> None:
+        sent, ticket = self.session(token)
+        if channel == "http" and not json_can_say(event):
+            channel = "python"
+        expected = self.model.activity(
+            self.now, None if channel == "local" else BUCKETS[ip], event, ticket, vouched
+        )
+        body: dict[str, Any] = {
+            "activity_id": event.activity_id,
+            "attributes": {key: raw for key, (raw, _) in event.attributes.items()},
+            "event_id": event.event_id,
+            "age": event.age,
+            "person": None if event.person is None else members(event.person),
+            "gpc": event.gpc,
+            **self.proof(vouched),
+        }
+        if channel == "http":
+            sent_body = {key: value for key, value in body.items() if value is not None}
+            code, _ = self.post("activity", sent_body | ({"session": sent} if sent else {}), ip)
+        else:
+            code = self.call_record(body, sent, None if channel == "local" else ip)
+        assert code == (expected.code, expected.wait), (code, expected)
+
+    def session(self, token: int | None) -> tuple[str | None, Ticket | None]:
+        """The newest sessions have the small numbers."""
+        return (None, None) if token is None else self.tokens[-1 - token % len(self.tokens)]
+
+    def proof(self, vouched: str | None) -> dict[str, str]:
+        if vouched is None:
+            return {}
+        signed = self.capture.sign_identity(
+            "user@emaildomain.com" if vouched == FORGED else vouched
+        )
+        return {"identity": signed[:-4] if vouched == FORGED else signed}
+
+    def post(self, route: str, body: dict[str, Any], ip: str) -> tuple[tuple[str, int | None], Any]:
+        response = self.client.post(
+            f"/capture/-/events/{route}",
+            data=json.dumps(body),
+            content_type="text/plain;charset=UTF-8",
+            environ_overrides={"REMOTE_ADDR": ip},
+        )
+        answer = response.get_json()
+        if response.status_code != 200:
+            error = answer["error"]
+            return (error["code"], error.get("try-in-seconds")), {}
+        if route == "track":
+            return ("identified" if answer["identified"] else "anonymous", None), answer
+        return ("duplicate" if "duplicate" in answer else "accepted", None), answer
+
+    def call_identify(
+        self, body: dict[str, Any], session: str | None, ip: str | None
+    ) -> tuple[tuple[str, int | None], Any]:
+        skip = body.pop("skipNonExisting", False)
+        try:
+            answer = self.capture.identify(**body, skip_non_existing=skip, session=session, ip=ip)
+        except RateLimited as refused:
+            return (refused.code, refused.public_retry_after), {}
+        except Refused as refused:
+            return (refused.code, None), {}
+        code = "identified" if answer.identified else "anonymous"
+        return (code, None), {"session": answer.session}
+
+    def call_record(
+        self, body: dict[str, Any], session: str | None, ip: str | None
+    ) -> tuple[str, int | None]:
+        activity_id, sent = body.pop("activity_id"), body.pop("attributes")
+        try:
+            captured = self.capture.record(session, activity_id, sent, ip=ip, **body)
+        except RateLimited as refused:
+            return refused.code, refused.public_retry_after
+        except Refused as refused:
+            return refused.code, None
+        return ("duplicate" if captured.duplicate else "accepted"), None
+
+    @invariant()
+    def the_journal_is_the_models(self) -> None:
+        stored = self.backends.journal.recent(after=0, limit=10_000)
+        assert len(stored) == len(self.model.journal)
+        positions = [row.position for row in stored]
+        assert positions == sorted(set(positions))
+        for real, row in zip(stored, self.model.journal, strict=True):
+            if row["event_id"] is None:
+                row["event_id"] = real.event_id
+            assert self.ids.setdefault(row["person"], real.person_id) == real.person_id
+            assert (
+                real.event_id,
+                real.activity_id,
+                exactly(real.attributes),
+                real.assurance,
+                real.received_at.timestamp(),
+                real.gpc,
+            ) == (
+                row["event_id"],
+                row["activity_id"],
+                exactly(row["attributes"]),
+                row["assurance"],
+                row["received_at"],
+                row["gpc"],
+            )
+            assert math.isclose(real.occurred_at.timestamp(), row["occurred_at"], abs_tol=1e-3)
+
+    @invariant()
+    def the_people_are_the_models(self) -> None:
+        for person in self.model.people:
+            for identifier in person.identifiers.items():
+                real = self.backends.people.find([Identifier(*identifier)])
+                assert real is not None, identifier
+                assert self.ids.setdefault(person, real.id) == real.id
+                assert dict(real.identifiers) == person.identifiers
+                assert (real.first, real.last, real.assurance) == (
+                    person.first,
+                    person.last,
+                    person.assurance,
+                )
+        assert len(set(self.ids.values())) == len(self.ids), "one id for two people"
+
+    @invariant()
+    def nobody_else_is_known(self) -> None:
+        for address in {*ADDRESSES.values(), "new@emaildomain.com"} - {None, BLANK}:
+            if self.model.find("email", str(address)) is None:
+                assert self.backends.people.find([Identifier("email", str(address))]) is None
+
+    @invariant()
+    def every_request_had_one_outcome(self) -> None:
+        if not self.tokens or self.backends.outcomes is None:
+            return
+        counts = {
+            code: count
+            for code, count in self.backends.outcomes.counts().items()
+            if code == "note:identity-conflict" or not code.startswith("note:")
+        }
+        assert counts == self.model.outcomes
+
+    def teardown(self) -> None:
+        if self.tokens:
+            self.backends.close()
+
+
+def members(who: Fields) -> dict[str, Any]:
+    """The members of ``track`` as JSON, those that say nothing left out."""
+    said: dict[str, Any] = {"email": who.email, "ei": who.ei, "first": who.first, "last": who.last}
+    said["ac"] = [{"fi": key, "v": value} for key, value in who.ac] or None
+    said["skipNonExisting"] = who.skip or None
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def json_can_say(event: Event) -> bool:
+    """The body cap comes before the attribute checks."""
+    return len(json.dumps({key: raw for key, (raw, _) in event.attributes.items()})) < 60_000
+
+
+def exactly(attributes: Any) -> str:
+    """Equality that tells 5 from 5.0 and 1 from true."""
+    return json.dumps(attributes, sort_keys=True)
+
+
+TestOnMemory = CaptureMachine.TestCase
+TestOnMemory.settings = settings(
+    max_examples=campaign(60),
+    stateful_step_count=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
