@@ -20,8 +20,8 @@ ON_USE = ["jsonschema", "limits", "redis", "sqlalchemy", "flask", "django", "pyt
 def python(program: str) -> str:
     """Run a program in a fresh interpreter, out of coverage's sight, and return what it printed."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    command = [sys.executable, "-I", "-c", program]
-    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.strip()
 
@@ -90,6 +90,7 @@ def test_importing_takes_at_most_twice_as_long_as_werkzeug() -> None:
         ),
         ("pytest", "import ortto_capture.testing", "ortto-capture[testing]"),
     ],
+    ids=["redis", "testing"],
 )
 def test_a_missing_extra_is_named_where_it_is_needed(absent: str, use: str, extra: str) -> None:
     """With the package hidden, as on a machine that never had it."""
