@@ -244,6 +244,10 @@ class Tokens:
             raise BadToken("expired")
         return session
 
+    def remembered(self) -> int:
+        """How many verified sessions are remembered."""
+        return len(self._recent) + len(self._older)
+
     def _verify(self, token: str) -> Session:
         try:
             if not token.startswith(self.SESSION) or len(token) > MAX_TOKEN:

@@ -1,0 +1,313 @@
+"""Who: one spelling of an address, tokens nobody can make, and buckets that never meet."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ortto_capture import BadIdentity, BadToken, ConfigurationError, MalformedRequest
+from ortto_capture.identity import (
+    REMEMBERED,
+    Tokens,
+    bucket_hasher,
+    identity_fields,
+    ip_bucket,
+    normalise_address,
+    person_fields,
+    random_id,
+)
+
+NEW, OLD = b"n" * 32, b"o" * 32
+YEAR = 365 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("user@emaildomain.com", "user@emaildomain.com"),
+        ("  User@EmailDomain.COM\n", "user@emaildomain.com"),
+        ("a.b+tag@example.com", "a.b+tag@example.com"),
+        ("Ünal@example.com", "Ünal@example.com"),
+        ("u\N{COMBINING DIAERESIS}@example.com", "ü@example.com"),
+        ("x@Bücher.example", "x@xn--bcher-kva.example"),
+        ("ſ@example.com", "ſ@example.com"),
+        ("K@example.com", "K@example.com"),  # the Kelvin sign is, by NFC, the letter K
+        ("a" * 242 + "@example.com", "a" * 242 + "@example.com"),
+    ],
+)
+def test_an_address_has_one_spelling(text: str, address: str) -> None:
+    # NFC itself turns the Kelvin sign into an ASCII letter.
+    expected = address.replace("K", "k")
+
+    assert normalise_address(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "user",
+        "@example.com",
+        "user@",
+        "a@b@example.com",
+        "us er@example.com",
+        "user@exa mple.com",
+        "user\t@example.com",
+        "user\0@example.com",
+        "user\N{ZERO WIDTH SPACE}@example.com",
+        "user@example\N{RIGHT-TO-LEFT OVERRIDE}.com",
+        "user\ud800@example.com",
+        "user@a..example",
+        "user@" + "a" * 64 + ".example",
+        "a" * 243 + "@example.com",
+        "ü" * 122 + "@example.com",
+        "a" * 70_000 + "@example.com",
+        "user@exa\N{FULLWIDTH COMMERCIAL AT}mple.com",
+        "user@" + ".".join(["ü" * 20] * 6),
+    ],
+)
+def test_what_is_no_address_is_none(text: str) -> None:
+    assert normalise_address(text) is None
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_normalising_twice_changes_nothing(local: str, domain: str) -> None:
+    address = normalise_address(f"{local}@{domain}")
+
+    if address is not None:
+        assert normalise_address(address) == address
+        assert unicodedata.normalize("NFC", address) == address
+
+
+def test_identifiers_are_looked_up_ei_first_then_email_then_merge_keys_as_sent() -> None:
+    fields = person_fields(
+        {
+            "email": "USER@example.com",
+            "ei": 4674,
+            "ac": [
+                {"fi": "int:cm:number", "v": 5},
+                {"fi": "str:cm:not-listed", "v": {"any": "thing"}},
+                {"fi": "str:cm:customer", "v": "x"},
+                {"fi": "str:cm:customer", "v": "second of its kind"},
+                {"fi": "str:cm:blank", "v": "  "},
+            ],
+        },
+        ["str:cm:customer", "int:cm:number", "str:cm:blank"],
+    )
+
+    assert [tuple(identifier) for identifier in fields.identifiers] == [
+        ("ei", "4674"),
+        ("email", "user@example.com"),
+        ("int:cm:number", "5"),
+        ("str:cm:customer", "x"),
+    ]
+    assert fields.notes == ("ignored:ac",)
+
+
+def test_blank_identifiers_and_names_count_as_absent() -> None:
+    for empty in ("", "   ", None):
+        fields = person_fields(
+            dict.fromkeys(["email", "ei", "first", "last", "identity"], empty), ()
+        )
+        assert fields == person_fields({}, ())
+    assert person_fields({"ac": "", "skipNonExisting": ""}, ()) == person_fields({}, ())
+
+
+def test_unsupported_and_unknown_members_are_noted_by_name_or_as_other() -> None:
+    fields = person_fields({"v": 0, "cc": True, "gdpr": {}, "x": 1, "<script>": 2}, ())
+
+    assert fields.notes == ("ignored:other", "ignored:cc", "ignored:gdpr")
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"email": 5}, "email"),
+        ({"email": "no address"}, "email"),
+        ({"ei": True}, "ei"),
+        ({"ei": 5.5}, "ei"),
+        ({"ei": "x" * 256}, "ei"),
+        ({"first": ["John"]}, "first"),
+        ({"last": "x" * 256}, "last"),
+        ({"ac": {}}, "ac"),
+        ({"ac": [5]}, "ac"),
+        ({"ac": [{"fi": 5}]}, "ac"),
+        ({"ac": [{"fi": "str:cm:a", "v": True}]}, "ac"),
+        ({"ac": [{"fi": "str:cm:a", "v": "x" * 256}]}, "ac"),
+        ({"skipNonExisting": 1}, "skipNonExisting"),
+        ({"identity": 5}, "identity"),
+    ],
+)
+def test_members_of_the_wrong_shape_are_named(members: dict[str, Any], field: str) -> None:
+    with pytest.raises(MalformedRequest) as refused:
+        person_fields(members, ["str:cm:a"], "person.")
+
+    assert refused.value.field == f"person.{field}"
+
+
+def test_a_session_token_says_who_and_how_until_it_expires() -> None:
+    tokens = Tokens([NEW, OLD], YEAR)
+    token = tokens.session("a.person_id", "verified", 1000.9)
+
+    session = tokens.open_session(token, 1000.0 + YEAR - 1)
+
+    assert session == ("a.person_id", "verified", 1000)
+    with pytest.raises(BadToken, match="expired"):
+        tokens.open_session(token, 1000.0 + YEAR)
+
+
+def test_a_token_from_the_future_counts_as_new() -> None:
+    tokens = Tokens([NEW], YEAR)
+    token = tokens.session("p", "claimed", 10.0**9)
+
+    assert tokens.open_session(token, 0.0).person_id == "p"
+
+
+def test_older_keys_open_and_the_newest_signs() -> None:
+    by_old = Tokens([OLD], YEAR).session("p", "claimed", 0)
+    by_both = Tokens([NEW, OLD], YEAR).session("p", "claimed", 0)
+
+    assert Tokens([NEW, OLD], YEAR).open_session(by_old, 0).person_id == "p"
+    assert Tokens([NEW], YEAR).open_session(by_both, 0).person_id == "p"
+    with pytest.raises(BadToken, match="forged"):
+        Tokens([NEW], YEAR).open_session(by_old, 0)
+
+
+@pytest.mark.parametrize(
+    "token", ["", "oc1.", "oc2.p.c.0.x", "é", "oc1.\ud800", "oc1." + "a" * 5000]
+)
+def test_other_strings_are_forged(token: str) -> None:
+    tokens = Tokens([NEW], YEAR)
+
+    with pytest.raises(BadToken, match="forged"):
+        tokens.open_session(token, 0)
+    with pytest.raises(BadIdentity, match="forged"):
+        tokens.open_identity(token.replace("oc1", "oi1"), 0)
+
+
+def test_the_spare_bits_of_a_signature_are_not_spare() -> None:
+    """The last of 43 characters carries two bits that decoding ignores."""
+    tokens = Tokens([NEW], YEAR)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for token, open_token in (
+        (tokens.session("p", "claimed", 0), tokens.open_session),
+        (tokens.identity({"email": "a@b.example"}, 9), tokens.open_identity),
+    ):
+        twin = token[:-1] + alphabet[alphabet.index(token[-1]) + 1]
+        with pytest.raises(BadToken, match="forged"):
+            open_token(twin, 0)
+
+
+def test_remembered_sessions_are_bounded_to_two_generations() -> None:
+    tokens = Tokens([NEW], YEAR)
+    some = [tokens.session(f"p{n}", "claimed", 0) for n in range(REMEMBERED + 1)]
+    for token in some:
+        tokens.open_session(token, 0)
+
+    assert tokens.remembered() == REMEMBERED + 1
+    assert tokens.open_session(some[0], 0).person_id == "p0"
+    for token in [*some, *(tokens.session(f"q{n}", "claimed", 0) for n in range(REMEMBERED))]:
+        tokens.open_session(token, 0)
+    assert tokens.remembered() <= 2 * REMEMBERED
+
+
+def test_an_identity_token_vouches_for_what_was_signed_and_nothing_else() -> None:
+    tokens = Tokens([NEW], YEAR)
+    fields = identity_fields(" USER@example.com", 7, 300)
+    token = tokens.identity(fields, 1300.0)
+
+    assert tokens.open_identity(token, 1299.0) == (("ei", "7"), ("email", "user@example.com"))
+    with pytest.raises(BadIdentity, match="expired"):
+        tokens.open_identity(token, 1300.0)
+    with pytest.raises(BadIdentity, match="forged"):
+        Tokens([OLD], YEAR).open_identity(token, 0)
+
+
+def test_a_token_of_one_kind_is_not_one_of_the_other() -> None:
+    tokens = Tokens([NEW], YEAR)
+    session = tokens.session("p", "verified", 0)
+    identity = tokens.identity({"email": "a@b.example"}, 9)
+
+    with pytest.raises(BadIdentity, match="forged"):
+        tokens.open_identity("oi1." + session.removeprefix("oc1."), 0)
+    with pytest.raises(BadToken, match="forged"):
+        tokens.open_session("oc1." + identity.removeprefix("oi1."), 0)
+
+
+def test_an_identity_token_for_somebody_else_is_refused() -> None:
+    class Elsewhere(Tokens):
+        AUDIENCE = "another-service"
+
+    token = Elsewhere([NEW], YEAR).identity({"email": "a@b.example"}, 9)
+
+    with pytest.raises(BadIdentity, match="forged"):
+        Tokens([NEW], YEAR).open_identity(token, 0)
+
+
+@pytest.mark.parametrize(
+    ("email", "ei", "max_age", "field"),
+    [
+        (None, None, 300, "email"),
+        (" ", None, 300, "email"),
+        ("nobody", None, 300, "email"),
+        (None, "x" * 256, 300, "ei"),
+        ("a@b.example", None, 0, "max_age"),
+        ("a@b.example", None, 86_401, "max_age"),
+    ],
+)
+def test_the_host_is_told_what_cannot_be_signed(
+    email: str | None, ei: str | None, max_age: int, field: str
+) -> None:
+    with pytest.raises(ConfigurationError) as wrong:
+        identity_fields(email, ei, max_age)
+
+    assert wrong.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("address", "bucket"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        (" 203.0.113.7 ", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2::1", "20010db800010002/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "20010db800010002/64"),
+        ("fe80::1%eth0", "fe80000000000000/64"),
+        ("::1", "0/64"),
+        ("", "unknown"),
+        ("unix:", "unknown"),
+        ("203.0.113.7:5678", "unknown"),
+        ("<script>", "unknown"),
+    ],
+)
+def test_addresses_are_counted_in_these_buckets(address: str, bucket: str) -> None:
+    assert ip_bucket(address) == bucket
+
+
+PARTS = st.tuples(
+    st.sampled_from(["person", "ip", "new"]),
+    st.text("ab:/1", max_size=6),
+    st.text("ab:/1", max_size=6),
+)
+
+
+@given(PARTS, PARTS)
+def test_different_parts_never_share_a_counter(
+    one: tuple[str, str, str], other: tuple[str, str, str]
+) -> None:
+    bucket = bucket_hasher(NEW)
+
+    assert (bucket(*one) == bucket(*other)) == (one == other)
+    assert bucket(*one) != bucket_hasher(OLD)(*one)
+    assert len(bucket(*one)) == 16
+
+
+def test_random_ids_are_safe_and_differ() -> None:
+    ids = {random_id() for _ in range(1000)}
+
+    assert len(ids) == 1000
+    assert all(len(each) == 22 and each.replace("-", "").replace("_", "").isalnum() for each in ids)
