@@ -54,7 +54,7 @@ from .wire import (
     ActivityRequest,
     TrackRequest,
     activity_request,
-    check_value,
+    checked,
     track_request,
 )
 
@@ -163,8 +163,7 @@ class Capture:
             "identity": identity,
             "session": session,
         }
-        check_value(members)
-        return self.receive_track(lambda: track_request(members), ip, host=True)
+        return self.receive_track(lambda: track_request(checked(members)), ip, host=True)
 
     def record(
         self,
@@ -199,8 +198,7 @@ class Capture:
             "identity": identity,
             "gpc": gpc,
         }
-        check_value(members)
-        receipt = self.receive_activity(lambda: activity_request(members), ip, host=True)
+        receipt = self.receive_activity(lambda: activity_request(checked(members)), ip, host=True)
         if receipt.duplicate is not None:
             return receipt.duplicate._replace(duplicate=True)
         return Captured.at(receipt.position or 0, receipt.activity)
@@ -379,7 +377,7 @@ class Capture:
         fields, assurance = self._vouched(fields, request.identity or fields.identity, now)
         if not self._usable(fields, assurance):
             raise refused
-        found = self.backends.people.find(fields.identifiers)
+        found = self.backends.people.find(fields.lookup)
         if found is None and fields.skip_non_existing:
             raise refused
         return found.id if found else "", assurance, fields
@@ -411,17 +409,24 @@ class Capture:
     def _vouched(
         self, fields: PersonFields, identity: str | None, now: float
     ) -> tuple[PersonFields, Assurance]:
-        """The fields with only those identifiers that the host signed, when it signed any."""
+        """The fields with what the host signed first, when it signed anything.
+
+        Only that finds a person then: somebody who may prove one address must not become whoever
+        holds the external id that he claims beside it.
+        """
         if identity is None:
             return fields, "claimed"
-        return fields._replace(identifiers=self._tokens.open_identity(identity, now)), "verified"
+        proven = self._tokens.open_identity(identity, now)
+        kinds = {kind for kind, _ in proven}
+        claimed = [each for each in fields.identifiers if each.kind not in kinds]
+        return fields._replace(lookup=proven, identifiers=(*proven, *claimed)), "verified"
 
     def _usable(self, fields: PersonFields, assurance: Assurance) -> bool:
         """Tell whether these fields identify anybody.
 
         :raises NotIdentified: when they would, had the host vouched for them.
         """
-        if not fields.identifiers:
+        if not fields.lookup:
             return False
         if assurance == "verified":
             return True
@@ -436,7 +441,7 @@ class Capture:
         """Find or create the person whom ``fields`` name; None when they name nobody."""
         if not self._usable(fields, assurance):
             return None, fields
-        found = self.backends.people.find(fields.identifiers)
+        found = self.backends.people.find(fields.lookup)
         if found is None and fields.skip_non_existing:
             return None, fields
         person, notes = self._merged(found, fields, assurance, now)
@@ -448,7 +453,7 @@ class Capture:
         self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
     ) -> Person:
         """Create or update a person, run alone."""
-        found = self.backends.people.find(fields.identifiers)
+        found = self.backends.people.find(fields.lookup)
         person, _ = self._merged(found, fields, assurance, now)
         taken = self._charge(self._new_person_charges(found, ip), now)
         saved = None
@@ -463,12 +468,10 @@ class Capture:
         self, found: Person | None, fields: PersonFields, assurance: Assurance, now: float
     ) -> tuple[Person, tuple[str, ...]]:
         """The person as ``fields`` make them, and a note when an identifier was left alone."""
-        if found is None:
-            created = Person(
-                self._new_id(), fields.identifiers, fields.first, fields.last, assurance, now
-            )
-            return created, ()
         verified = assurance == "verified"
+        if found is None:
+            # Nobody's data yet, so whatever assurance it comes with, it is filled in below.
+            found = Person(self._new_id(), fields.lookup, None, None, "claimed", now)
         kinds = {kind for kind, _ in found.identifiers}
         added: list[Identifier] = []
         conflict = False
@@ -519,7 +522,7 @@ class Capture:
         charges: dict[str, Charge] = {}
         found = person = None
         if fields is not None:
-            found = people.find(fields.identifiers)
+            found = people.find(fields.lookup)
             person, _ = self._merged(found, fields, activity.assurance, now)
             activity = activity._replace(person_id=person.id)
             charges = self._new_person_charges(found, ip)

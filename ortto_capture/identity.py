@@ -92,8 +92,12 @@ def random_id() -> str:
 
 
 class PersonFields(NamedTuple):
-    """What ``track`` says of a person; ``identifiers`` in the order they are looked up."""
+    """What ``track`` says of a person.
 
+    They are looked up by ``lookup``, in that order; ``identifiers`` are what they may be given.
+    """
+
+    lookup: tuple[Identifier, ...]
     identifiers: tuple[Identifier, ...]
     first: str | None
     last: str | None
@@ -123,12 +127,14 @@ def person_fields(
             notes.append("ignored:ac")
         elif text := found.text("ac", value, numbers=True):
             identifiers.setdefault(kind, text)
+    pairs = tuple(map(Identifier._make, identifiers.items()))
     return PersonFields(
-        tuple(map(Identifier._make, identifiers.items())),
+        pairs,
+        pairs,
         found.text("first", members.get("first")),
         found.text("last", members.get("last")),
         found.flag("skipNonExisting"),
-        found.text("identity", members.get("identity"), longest=MAX_TOKEN),
+        found.text("identity", members.get("identity"), longest=sys.maxsize),
         tuple(dict.fromkeys(notes)),
     )
 

@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterator, Mapping
 from json import JSONDecoder
 from types import MappingProxyType
-from typing import Any, NamedTuple, Never
+from typing import Any, NamedTuple, Never, TypeVar
 
 from .errors import BadJSON, MalformedRequest
 
-__all__ = ["MAX_INTEGER", "ActivityRequest", "TrackRequest", "activity_request", "check_value"]
+__all__ = ["MAX_INTEGER", "ActivityRequest", "TrackRequest", "activity_request", "checked"]
 __all__ += ["decode", "track_request"]
+
+T = TypeVar("T")
 
 #: JavaScript's largest safe integer; beyond it browsers round, and no two backends agree.
 MAX_INTEGER = 2**53 - 1
@@ -95,7 +97,7 @@ def decode(body: bytes) -> dict[str, Any]:
     # Only escapes can smuggle a NUL or a surrogate through UTF-8 and JSON, and only a long run of
     # digits can be too large an integer: most bodies need no walk.
     if b"\\u" in body or b"0" * 16 in body.translate(_DIGITS_ALIKE):
-        check_value(value)
+        checked(value)
     return value
 
 
@@ -135,8 +137,8 @@ def _no_constant(_name: str) -> Never:
 _decoder = JSONDecoder(object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant)
 
 
-def check_value(value: Any) -> None:
-    """Refuse what JSON or some backend cannot hold, in a value that may not come from JSON.
+def checked(value: T) -> T:
+    """Return a value that may not come from JSON, unless JSON or some backend cannot hold it.
 
     :raises BadJSON: for NUL, lone surrogates, integers beyond ±(2⁵³−1), NaN and infinity, names
         that are no strings, too many members, too deep a nesting, and other Python objects.
@@ -159,6 +161,7 @@ def check_value(value: Any) -> None:
                 raise BadJSON("NaN and Infinity are not JSON")
         elif leaf is not None and kind is not bool:
             raise BadJSON("a value of no JSON type")
+    return value
 
 
 def _leaves(value: Any, depth: int) -> Iterator[Any]:

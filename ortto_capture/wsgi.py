@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from werkzeug.http import parse_options_header
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Request, Response
 
 from .capture import Capture
@@ -238,7 +237,22 @@ def mount(host: WSGIApplication, app: CaptureApp, *, at: str = "/capture") -> WS
     """
     if not at.startswith("/") or at.endswith("/") or "//" in at or quote(at) != at:
         raise ConfigurationError("at", f'{at!r} is not a path such as "/capture"')
-    return DispatcherMiddleware(host, {at: app})
+    below = at + "/"
+
+    def mounted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path != at and not path.startswith(below):
+            return host(environ, start_response)
+        # A copy: werkzeug's dispatcher writes the shifted path into the host's own environ, where
+        # whatever is wrapped around the mount then finds it.
+        inside = {
+            **environ,
+            "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + at,
+            "PATH_INFO": path[len(at) :],
+        }
+        return app(inside, start_response)
+
+    return mounted
 
 
 def _read(environ: WSGIEnvironment, cap: int) -> bytes:

@@ -15,7 +15,7 @@ from ortto_capture.wire import (
     MAX_DROPPED,
     MAX_INTEGER,
     activity_request,
-    check_value,
+    checked,
     decode,
     track_request,
 )
@@ -118,11 +118,11 @@ def test_an_unclosed_string_is_scanned_once(start: bytes) -> None:
 )
 def test_python_values_that_json_cannot_hold_are_refused(value: Any) -> None:
     with pytest.raises(BadJSON):
-        check_value(value)
+        checked(value)
 
 
 def test_python_values_that_json_can_hold_pass() -> None:
-    check_value({"a": [1, 2.5, None, True, {"b": "é"}]})
+    checked({"a": [1, 2.5, None, True, {"b": "é"}]})
 
 
 GOOD = {"activity_id": "act:cm:login"}
