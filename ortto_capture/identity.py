@@ -246,7 +246,7 @@ class Tokens:
             if len(self._recent) >= REMEMBERED:
                 self._older, self._recent = self._recent, {}
             self._recent[token] = session
-        if now - session.issued_at >= self._session_seconds:
+        if now - session.issued_at > self._session_seconds:
             raise BadToken("expired")
         return session
 

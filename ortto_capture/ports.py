@@ -94,8 +94,8 @@ class RateLimiter(Protocol):
     """Counts charges against quotas in fixed UTC windows.
 
     A window of ``quota.seconds`` begins at every multiple of it since the epoch, and in one window
-    a key is never charged more than ``quota.amount`` times, as long as ``now`` does not go back past
-    the start of the window before.
+    a key is never charged more than ``quota.amount`` times, as long as ``now`` does not go back
+    past the start of the window before.
     """
 
     def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:

@@ -67,7 +67,7 @@ def test_an_address_has_one_spelling(text: str, address: str) -> None:
         "ü" * 122 + "@example.com",
         "a" * 70_000 + "@example.com",
         "user@exa\N{FULLWIDTH COMMERCIAL AT}mple.com",
-        "user@" + ".".join(["ü" * 20] * 6),
+        "user@" + ".".join(["ü"] * 60),
     ],
 )
 def test_what_is_no_address_is_none(text: str) -> None:
@@ -99,7 +99,7 @@ def test_identifiers_are_looked_up_ei_first_then_email_then_merge_keys_as_sent()
         ["str:cm:customer", "int:cm:number", "str:cm:blank"],
     )
 
-    assert [tuple(identifier) for identifier in fields.identifiers] == [
+    assert [tuple(identifier) for identifier in fields.lookup] == [
         ("ei", "4674"),
         ("email", "user@example.com"),
         ("int:cm:number", "5"),
@@ -153,11 +153,11 @@ def test_a_session_token_says_who_and_how_until_it_expires() -> None:
     tokens = Tokens([NEW, OLD], YEAR)
     token = tokens.session("a.person_id", "verified", 1000.9)
 
-    session = tokens.open_session(token, 1000.0 + YEAR - 1)
+    session = tokens.open_session(token, 1000.0 + YEAR)
 
     assert session == ("a.person_id", "verified", 1000)
     with pytest.raises(BadToken, match="expired"):
-        tokens.open_session(token, 1000.0 + YEAR)
+        tokens.open_session(token, 1001.0 + YEAR)
 
 
 def test_a_token_from_the_future_counts_as_new() -> None:
