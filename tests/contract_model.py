@@ -143,10 +143,16 @@ class Contract:
                 person = known or Somebody(dict(wanted))
                 assurance = "claimed" if vouched is None else "verified"
             attributes = judged(definition, event.attributes)
-            for row in self.journal:
-                same = (row["event_id"], row["activity_id"]) == (event.event_id, event.activity_id)
-                if same and row["person"] is person and row["received_at"] >= now - 7 * DAY:
-                    return self._done(Answer("duplicate", row=row))
+            repeats = [
+                row
+                for row in self.journal
+                if event.event_id is not None
+                and (row["event_id"], row["activity_id"]) == (event.event_id, event.activity_id)
+                and row["person"] is person
+                and row["received_at"] >= now - 7 * DAY
+            ]
+            if repeats:
+                return self._done(Answer("duplicate", row=repeats[0]))
             limits = definition["limits"]
             charges: Charges = [
                 (
@@ -162,7 +168,8 @@ class Contract:
             return self._done(no)
         if new:
             self.people.append(person)
-        self._write(person, fields, wanted, vouched is not None)
+        if wanted:
+            self._write(person, fields, wanted, vouched is not None)
         row = {
             "event_id": event.event_id,
             "activity_id": event.activity_id,

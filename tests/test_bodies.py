@@ -34,8 +34,10 @@ def capturing() -> WSGIApplication:
     )
 
     def host(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        start_response("200 OK", [("Content-Type", "application/json")])
-        return [json.dumps(len(backends.journal.recent(after=0, limit=10_000))).encode()]
+        rows = json.dumps(len(backends.journal.recent(after=0, limit=10_000))).encode()
+        length = ("Content-Length", str(len(rows)))
+        start_response("200 OK", [("Content-Type", "application/json"), length])
+        return [rows]
 
     return mount(host, CaptureApp(Capture(backends=backends, settings=settings)), at="/capture")
 
@@ -154,7 +156,9 @@ def test_a_chunked_body_over_the_cap_is_too_large(client: Client, size: int) -> 
 
 
 def test_a_declared_length_over_the_cap_is_too_large(client: Client) -> None:
-    assert refused(client.post(client.activity(CAP + 1))) == (413, "too-large")
+    # werkzeug's server reads what nobody wanted until there is no more, hence the half-close.
+    answer = client.post(client.activity(CAP + 1), half_close=client.kind == "werkzeug")
+    assert refused(answer) == (413, "too-large")
 
 
 @pytest.mark.parametrize("length", [CAP + 1, 10**9])

@@ -164,7 +164,7 @@ def test_a_good_body_with_any_damage_is_answered(route: str, data: st.DataObject
 #: What decoders have stumbled over.
 TRICKS = [
     b"\x00", b"\\u0000", b"\\ud800", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"NaN", b"-Infinity",
-    b"1e999", b"[" * 50, b'{"":' * 20, b"9" * 400, b'"key":1,', b"-0", b"1.", b"\xff", b"\\x41", b"/**/",
+    b"1e999", b"[" * 50, b"9" * 400, b'"key":1,', b"-0", b"1.", b"\xff", b"\\x41", b"/**/",
 ]  # fmt: skip
 
 

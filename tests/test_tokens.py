@@ -17,6 +17,7 @@ import pytest
 
 from ortto_capture import (
     BadIdentity,
+    BadJSON,
     BadToken,
     Capture,
     CaptureApp,
@@ -88,7 +89,7 @@ def random_tokens(model: str, count: int) -> Iterator[str]:
     def noise(length: int, alphabet: str = BASE64) -> str:
         return "".join(chance.choices(alphabet, k=length))
 
-    texts = string.printable + "é€\U0001f4a5\x00\u202e"
+    texts = string.printable + "é€\U0001f4a5\x01\u202e"
     shapes: list[Callable[[], str]] = [
         lambda: noise(chance.randint(1, 200), texts),
         lambda: "oc1." + noise(chance.randint(0, 120)),
@@ -170,15 +171,13 @@ def test_no_bent_or_random_identity_is_accepted(account: Account) -> None:
 
 ODD: dict[str, Callable[[str], str]] = {
     "another prefix": lambda token: "oc2." + token.removeprefix("oc1."),
-    "no prefix": lambda token: token.removeprefix("oc1."),
+    "no prefix": lambda token: token.partition(".")[2],
     "upper-case prefix": lambda token: "OC1." + token.removeprefix("oc1."),
     "prefix twice": lambda token: "oc1." + token,
     "only the prefix": lambda token: "oc1.",
     "dots": lambda token: "oc1....",
     "not ASCII": lambda token: token[:-1] + "é",
     "full-width": lambda token: "".join(chr(ord(each) + 0xFEE0) for each in token),
-    "NUL": lambda token: token + "\0",
-    "lone surrogate": lambda token: token + "\ud800",
     "a megabyte": lambda token: token + "A" * 1_000_000,
     "a megabyte of dots": lambda token: "oc1." + "." * 1_000_000,
     "a megabyte of noise": lambda token: "oc1." + "é" * 500_000,
@@ -195,9 +194,9 @@ def test_an_odd_token_is_refused_like_any_other(account: Account, how: str) -> N
     assert refuses_identity(account.capture, ODD[how](identity))
 
 
-@pytest.mark.parametrize("how", sorted(set(ODD) - {"NUL", "lone surrogate"}))
+@pytest.mark.parametrize("how", ODD)
 def test_an_odd_token_is_refused_over_http(account: Account, how: str) -> None:
-    """A megabyte is over the cap before it is a token; what is no JSON is in the corpus."""
+    """A megabyte is over the cap before it is a token."""
     app = CaptureApp(account.capture)
     session = ODD[how](account.session())
     identity = ODD[how](account.capture.sign_identity("user@emaildomain.com"))
@@ -212,11 +211,20 @@ def test_an_odd_token_is_refused_over_http(account: Account, how: str) -> None:
         assert (reply.status, reply.json["error"]["code"]) == expected
 
 
+@pytest.mark.parametrize("end", ["\0", "\ud800"])
+def test_a_token_that_is_no_json_is_refused_from_python_as_well(account: Account, end: str) -> None:
+    """Row 5 of the table of checks holds for both doors."""
+    with pytest.raises(BadJSON):
+        account.capture.record(account.session() + end, LOGIN)
+    with pytest.raises(BadJSON):
+        account.capture.identify(identity=account.session() + end)
+
+
 def test_a_session_ends_after_its_days(account: Account) -> None:
-    """On the day it still counts, a moment later (tokens carry whole seconds) it does not."""
+    """To the second, which is what tokens carry."""
     capture = account.with_secrets(SECRET, session_days=30)
     token = str(capture.identify(email="user@emaildomain.com").session)
-    account.now = NOW + 30 * DAY
+    account.now = NOW + 30 * DAY - 1
     assert capture.record(token, LOGIN).position
     account.now += 2
     assert refuses(capture, token), "the one that verified it before must look at the clock again"
@@ -304,8 +312,8 @@ def test_a_session_carries_no_personal_data(account: Account) -> None:
     token = account.session("user@emaildomain.com")
     readable = token
     for part in token.split("."):
-        padded = part + "=" * (-len(part) % 4)
-        readable += base64.urlsafe_b64decode(padded).decode("latin-1") if part != "oc1" else ""
+        whole = part[: len(part) // 4 * 4]
+        readable += base64.urlsafe_b64decode(whole).decode("latin-1")
     assert "user" not in readable
     assert "emaildomain" not in readable
     assert len(token) < 200, "it travels in a cookie and in every request"
