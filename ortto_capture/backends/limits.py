@@ -1,0 +1,126 @@
+"""Any storage of the ``limits`` package behind the rate limiter port, as well as it can be done.
+
+The law of this file: it never grants more than a quota, and where the storage cannot keep another
+promise of the port it says so here. Nothing of ``limits``' own key building or strategies is used:
+its keys let different parts meet, and its windows begin with the first hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import floor
+from typing import Any
+
+from limits.errors import ConfigurationError as StorageMisconfigured
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, Storage, storage_from_string
+
+from ..errors import BackendError, ConfigurationError
+from ..limiting import seconds_left
+from ..locks import fork_safe_lock
+from ..model import Charge, Refusal
+
+__all__ = ["LimitsRateLimiter"]
+
+#: Counters live this much longer than their window, in seconds, for servers whose clocks differ.
+GRACE = 60
+#: A server that does not answer within this many seconds is away; redis-py would wait for 5.
+TIMEOUT = 0.25
+
+
+class LimitsRateLimiter:
+    """Counts in Redis, memcached, MongoDB or whatever else ``limits`` can reach. Best effort.
+
+    It promises never to charge a key beyond its quota, and to charge all or none of several when
+    nobody else is charging them at the same moment. It cannot promise these sentences of the port:
+
+    - *A refusal changes no count and leaves no key*: when two callers race for the last place, the
+      loser's charges are counted and given back, so a third may be refused meanwhile, and the keys
+      stay, at 0, until they expire. A storage that cannot count down (memcached) wastes them.
+    - *a backend with a clock of its own uses that instead*: windows follow ``now``, the caller's.
+
+    :param storage: a URI of ``limits`` such as ``redis://localhost:6379``, or a storage.
+    :param options: for the storage, when it is given as a URI.
+    :raises ConfigurationError: when the URI is not known, or its driver is not installed.
+    """
+
+    def __init__(self, storage: str | Storage, **options: Any) -> None:
+        if isinstance(storage, str):
+            storage = _open(storage, options)
+        self._storage = storage
+        if isinstance(storage, MemoryStorage):
+            #: Memory of this process alone, like the memory backend's.
+            self.in_process = True
+            # Its own locking lets two threads count as one.
+            self._lock: AbstractContextManager[Any] = fork_safe_lock()
+        else:
+            self._lock = nullcontext()
+
+    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
+        """Count every charge, or, if any quota is full, none of them and say which."""
+        with self._lock, self._wrapped():
+            full = [each for each in charges if self._count(each, now) >= each.quota.amount]
+            if not full:
+                for taken, charge in enumerate(charges, start=1):
+                    if self._add(charge, now, 1) > charge.quota.amount:
+                        full = [charge]
+                        self._give_back(charges[:taken], now)
+                        break
+        waits = [Refusal(each, seconds_left(each.quota.seconds, now)) for each in full]
+        return max(waits, key=lambda refusal: refusal.retry_after, default=None)
+
+    def release(self, charges: Sequence[Charge], now: float) -> None:
+        """Give back charges whose activity was not stored."""
+        with self._lock, self._wrapped():
+            self._give_back(charges, now)
+
+    def ping(self) -> None:
+        """Raise BackendError unless the storage answers."""
+        with self._wrapped():
+            answers = self._storage.check()
+        if not answers:
+            raise BackendError("the rate limiter's storage does not answer")
+
+    def _count(self, charge: Charge, now: float) -> int:
+        return self._storage.get(_key(charge, now))
+
+    def _add(self, charge: Charge, now: float, amount: int) -> int:
+        expiry = seconds_left(charge.quota.seconds, now) + GRACE
+        return self._storage.incr(_key(charge, now), expiry, amount)
+
+    def _give_back(self, charges: Sequence[Charge], now: float) -> None:
+        for charge in charges:
+            if self._count(charge, now) > 0:
+                self._add(charge, now, -1)
+
+    @contextmanager
+    def _wrapped(self) -> Iterator[None]:
+        drivers = self._storage.base_exceptions
+        known = drivers if isinstance(drivers, tuple) else (drivers,)
+        try:
+            yield
+        except (StorageError, *known) as error:  # type: ignore[misc]  # mypy cannot see it
+            raise BackendError("the rate limiter's storage failed") from error
+
+
+def _key(charge: Charge, now: float) -> str:
+    # Hex and digits only: no part can run into the next, whatever the storage does with it. The 1
+    # is this layout's version, so that another never meets keys of a kind it does not know.
+    seconds = charge.quota.seconds
+    return f"oc:1:{seconds}:{floor(now / seconds)}:{charge.key.hex()}"
+
+
+def _open(uri: str, options: dict[str, Any]) -> Storage:
+    if "redis" in uri.partition("://")[0]:
+        options = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT} | options
+    try:
+        storage = storage_from_string(uri, **options)
+    except StorageMisconfigured as error:
+        remedy = ""
+        if "prerequisite" in str(error):
+            remedy = "; install its driver, for Redis with: pip install 'ortto-capture[redis]'"
+        raise ConfigurationError("limiter", f"{error}{remedy}") from error
+    if not isinstance(storage, Storage):
+        raise ConfigurationError("limiter", "give a synchronous storage, not an async+ one")
+    return storage

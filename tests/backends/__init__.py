@@ -1,0 +1,1 @@
+"""The shipped backends, held to the contracts of the ports."""

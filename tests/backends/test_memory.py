@@ -1,0 +1,201 @@
+"""What memory promises beyond the contracts: bounds, and life after fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+
+from ortto_capture import Activity, Charge, Identifier, Person, Quota, StorageFull
+from ortto_capture.backends.memory import (
+    MemoryJournal,
+    MemoryOutcomes,
+    MemoryPeople,
+    MemoryRateLimiter,
+)
+
+NOW = 1_795_392_000.0
+DAY, HOUR = 86_400, 3_600
+
+
+def activity(event_id: str, at: float = NOW) -> Activity:
+    return Activity(event_id, "act:cm:login", "person", {}, "", "claimed", at, at, False)
+
+
+def charge(number: int, amount: int = 2, seconds: int = DAY) -> Charge:
+    return Charge(number.to_bytes(16, "big"), Quota(amount, seconds))
+
+
+def somebody(name: str) -> Person:
+    return Person(name, (Identifier("ei", name),), None, None, "claimed", NOW)
+
+
+def test_a_full_limiter_refuses_new_keys_as_storage_full_and_counts_the_others_right(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limiter = MemoryRateLimiter(capacity=3)
+    for number in range(3):
+        assert limiter.acquire([charge(number)], NOW) is None
+
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            limiter.acquire([charge(0), charge(3)], NOW)
+
+    assert limiter.acquire([charge(0)], NOW) is None, "what the refused call took is given back"
+    assert limiter.acquire([charge(0)], NOW) is not None
+    assert len(limiter) == 3
+    assert [record.levelname for record in caplog.records] == ["WARNING"], "said once"
+
+
+def test_a_full_limiter_drops_ended_windows_before_it_refuses() -> None:
+    limiter = MemoryRateLimiter(capacity=2)
+    limiter.acquire([charge(0, seconds=HOUR)], NOW)
+    limiter.acquire([charge(1, seconds=HOUR)], NOW)
+
+    assert limiter.acquire([charge(2, seconds=DAY)], NOW + HOUR) is None
+    assert len(limiter) == 1
+
+
+def test_windows_are_dropped_whole_once_the_next_but_one_begins() -> None:
+    limiter = MemoryRateLimiter()
+    for number in range(100):
+        limiter.acquire([charge(number, seconds=HOUR)], NOW)
+    limiter.acquire([charge(0, seconds=HOUR)], NOW + HOUR)
+    before = len(limiter)
+    limiter.acquire([charge(0, seconds=HOUR)], NOW + 2 * HOUR)
+
+    assert (before, len(limiter)) == (101, 2)
+
+
+def test_released_keys_are_gone() -> None:
+    limiter = MemoryRateLimiter()
+    limiter.acquire([charge(0), charge(1)], NOW)
+    limiter.acquire([charge(0)], NOW)
+    limiter.release([charge(0), charge(1)], NOW)
+
+    assert len(limiter) == 1
+
+
+def test_a_key_charged_twice_in_one_call_counts_twice_or_not_at_all() -> None:
+    limiter = MemoryRateLimiter()
+
+    assert limiter.acquire([charge(0), charge(0), charge(0)], NOW) is not None
+    assert len(limiter) == 0
+    assert limiter.acquire([charge(0), charge(0)], NOW) is None
+    assert limiter.acquire([charge(0)], NOW) is not None
+
+
+def test_the_last_person_fits_and_the_next_is_storage_full(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    people = MemoryPeople(capacity=2)
+    people.save(somebody("a"))
+    people.save(somebody("b"))
+
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            people.save(somebody("c"))
+
+    assert people.save(somebody("a")._replace(first="A")).first == "A"
+    assert len(people) == 2
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_the_ring_forgets_its_oldest_and_their_event_ids() -> None:
+    journal = MemoryJournal(capacity=3)
+    for number in range(3):
+        journal.append(activity(f"e{number}"))
+    assert journal.append(activity("e0")) is None
+
+    journal.append(activity("e3"))
+
+    assert len(journal) == 3
+    assert [each.event_id for each in journal.recent()] == ["e1", "e2", "e3"]
+    assert [each.event_id for each in journal.recent(1)] == ["e1", "e2", "e3"], "a gap is skipped"
+    assert journal.append(activity("e0")) == 5, "de-duplication lasts as long as the ring"
+
+
+def test_an_event_id_that_was_stored_again_is_remembered_after_the_first_is_forgotten() -> None:
+    journal = MemoryJournal(capacity=2)
+    later = NOW + 8 * DAY
+    journal.append(activity("e0"))
+    journal.append(activity("e0", later))
+    journal.append(activity("e1", later))
+
+    assert journal.find("person", "act:cm:login", "e0", NOW) is not None
+    assert journal.append(activity("e0", later)) is None
+
+
+def test_outcomes_keep_the_latest_refusals(subject: MemoryOutcomes) -> None:
+    assert [each.reason for each in subject.refusals()] == ["r3", "r4"]
+    assert subject.counts() == {"not-found": 5}
+
+
+@pytest.fixture
+def subject() -> MemoryOutcomes:
+    from ortto_capture import Outcome
+
+    outcomes = MemoryOutcomes(capacity=2)
+    for number in range(5):
+        outcomes.note(Outcome("not-found", NOW, "activity", f"r{number}"))
+    return outcomes
+
+
+@contextmanager
+def busy(*work: object) -> Iterator[None]:
+    """Run the callables in threads, over and over, meanwhile."""
+    stop = threading.Event()
+
+    def run(call: object) -> None:
+        assert callable(call)
+        while not stop.is_set():
+            call()
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in work]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_forked_while_other_threads_work_never_hangs() -> None:
+    """Nor finds a count without its key: both charges are there, or neither."""
+    limiter, journal = MemoryRateLimiter(capacity=10**9), MemoryJournal(capacity=100)
+    people, outcomes = MemoryPeople(capacity=10**9), MemoryOutcomes()
+
+    def count() -> None:
+        key = uuid4().bytes
+        limiter.acquire([Charge(key, Quota(5, DAY)), Charge(key[::-1], Quota(5, HOUR))], NOW)
+
+    def journal_one() -> None:
+        journal.append(activity(uuid4().hex))
+
+    def save_one() -> None:
+        people.save(somebody(uuid4().hex))
+
+    with busy(count, journal_one, save_one):
+        for _ in range(100):
+            child = os.fork()
+            if child == 0:
+                # Nothing of pytest may run here: work, and leave at once.
+                status = 1
+                try:
+                    whole = len(limiter) % 2 == 0
+                    count()
+                    journal_one()
+                    save_one()
+                    outcomes.counts()
+                    status = 0 if whole and journal.recent()[-1].position else 2
+                finally:
+                    os._exit(status)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 0
