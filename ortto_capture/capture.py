@@ -71,12 +71,13 @@ class Receipt(NamedTuple):
     """What became of an activity that was not refused.
 
     ``position`` is 0 when the visitor opted out and nothing was stored; ``duplicate`` is the first
-    one when the event id was journalled before.
+    one when the event id was journalled before; ``notes`` are for the outcome.
     """
 
     position: int
     activity: Activity
     duplicate: Captured | None = None
+    notes: tuple[str, ...] = ()
 
 
 class _Prepared(NamedTuple):
@@ -278,7 +279,7 @@ class Capture:
                 gpc or request.gpc,
             )
             if activity.gpc and self.settings.gpc == "drop":
-                receipt = Receipt(0, activity)
+                receipt = Receipt(0, activity, None, fields.notes if fields else ())
             else:
                 receipt = self.backends.atomically(
                     lambda: self._store(activity, prepared, fields, ip)
@@ -290,7 +291,7 @@ class Capture:
             code = "duplicate"
         else:
             code = "accepted" if receipt.position else "opted-out"
-        notes = request.dropped + fields.notes if fields else request.dropped
+        notes = request.dropped + receipt.notes
         self._note(
             code, now, "activity", "", request.activity_id, receipt.activity.person_id, notes
         )
@@ -521,14 +522,16 @@ class Capture:
         now = activity.received_at
         charges: dict[str, Charge] = {}
         found = person = None
+        notes: tuple[str, ...] = ()
         if fields is not None:
             found = people.find(fields.lookup)
-            person, _ = self._merged(found, fields, activity.assurance, now)
+            person, notes = self._merged(found, fields, activity.assurance, now)
+            notes = fields.notes + notes
             activity = activity._replace(person_id=person.id)
             charges = self._new_person_charges(found, ip)
         event_id, activity_id, person_id = activity[:3]
         if first := journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS):
-            return Receipt(first.position, activity, first)
+            return Receipt(first.position, activity, first, notes)
         # By assurance too: whoever claims an address must not use up its owner's verified quota.
         subject = f"{activity.assurance} {person_id}"
         charges["person-limit"] = Charge(
@@ -550,7 +553,7 @@ class Capture:
                 self._limiter.release(taken, now)
         if position is None:
             return self._store(activity, prepared, fields, ip)
-        return Receipt(position, activity)
+        return Receipt(position, activity, None, notes)
 
     def _new_person_charges(self, found: Person | None, ip: str | None) -> dict[str, Charge]:
         if found is not None or ip is None:
