@@ -86,7 +86,9 @@ class _Prepared(NamedTuple):
     definition: Definition
     check: Callable[[Mapping[str, Any]], dict[str, Any]]
     person_quota: Quota
+    person_bucket: Callable[[str], bytes]
     ip_quota: Quota
+    ip_bucket: Callable[[str], bytes]
 
 
 #: Somebody identified, and how: by a session, or by fields that may yet create them (id "").
@@ -117,7 +119,7 @@ class Capture:
         self._tokens = Tokens(settings.secrets, settings.session_days * 86_400)
         # The oldest key, so that processes with the old list and the new one count together while
         # keys are being rotated.
-        self._bucket = bucket_hasher(settings.secrets[-1])
+        self._buckets = bucket_hasher(settings.secrets[-1])
         self._guard = None
         self._limiter = backends.limiter
         # What counts in this process cannot be away.
@@ -128,6 +130,7 @@ class Capture:
         self._person_quota = Quota.parse(settings.person_limit)
         self._ip_quota = Quota.parse(settings.ip_limit)
         self._new_people_quota = Quota.parse(settings.new_people_limit)
+        self._new_people_bucket = self._buckets("new", "")
         self._prepared: dict[str, _Prepared] = {}
 
     # -- from Python
@@ -359,7 +362,9 @@ class Capture:
             definition,
             compile_check(definition, self.settings.max_attributes),
             Quota.parse(limits["person"]) if "person" in limits else self._person_quota,
+            self._buckets("person", definition.id),
             Quota.parse(limits["ip"]) if "ip" in limits else self._ip_quota,
+            self._buckets("ip", definition.id),
         )
 
     # -- row 9: the person
@@ -456,13 +461,15 @@ class Capture:
         """Create or update a person, run alone."""
         found = self.backends.people.find(fields.lookup)
         person, _ = self._merged(found, fields, assurance, now)
-        taken = self._charge(self._new_person_charges(found, ip), now)
+        charges = [] if found else self._new_person(ip)
+        if charges:
+            self._charge(charges, ("new-people-limit",), now)
         saved = None
         try:
             saved = self.backends.people.save(person)
         finally:
             if saved is None or saved.id != person.id:
-                self._limiter.release(taken, now)
+                self._limiter.release(charges, now)
         return saved
 
     def _merged(
@@ -520,28 +527,25 @@ class Capture:
         """De-duplicate, charge and journal, run alone; a refusal leaves nothing behind."""
         people, journal = self.backends.people, self.backends.journal
         now = activity.received_at
-        charges: dict[str, Charge] = {}
         found = person = None
         notes: tuple[str, ...] = ()
+        conflict: tuple[str, ...] = ()
         if fields is not None:
+            notes = fields.notes
             found = people.find(fields.lookup)
-            person, notes = self._merged(found, fields, activity.assurance, now)
-            notes = fields.notes + notes
+            person, conflict = self._merged(found, fields, activity.assurance, now)
             activity = activity._replace(person_id=person.id)
-            charges = self._new_person_charges(found, ip)
         event_id, activity_id, person_id = activity[:3]
         if first := journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS):
             return Receipt(first.position, activity, first, notes)
         # By assurance too: whoever claims an address must not use up its owner's verified quota.
-        subject = f"{activity.assurance} {person_id}"
-        charges["person-limit"] = Charge(
-            self._bucket("person", activity_id, subject), prepared.person_quota
-        )
+        bucket = prepared.person_bucket(f"{activity.assurance} {person_id}")
+        charges = [Charge(bucket, prepared.person_quota)]
         if ip is not None:
-            charges["ip-limit"] = Charge(
-                self._bucket("ip", activity_id, ip_bucket(ip)), prepared.ip_quota
-            )
-        taken = self._charge(charges, now)
+            charges.append(Charge(prepared.ip_bucket(ip_bucket(ip)), prepared.ip_quota))
+        if person is not None and found is None:
+            charges += self._new_person(ip)
+        self._charge(charges, ("person-limit", "ip-limit", "new-people-limit"), now)
         position = None
         try:
             # Another process sharing the store may have made the same person or activity meanwhile:
@@ -550,32 +554,27 @@ class Capture:
                 position = journal.append(activity)
         finally:
             if position is None:
-                self._limiter.release(taken, now)
+                self._limiter.release(charges, now)
         if position is None:
             return self._store(activity, prepared, fields, ip)
-        return Receipt(position, activity, None, notes)
+        return Receipt(position, activity, None, notes + conflict)
 
-    def _new_person_charges(self, found: Person | None, ip: str | None) -> dict[str, Charge]:
-        if found is not None or ip is None:
-            return {}
-        return {
-            "new-people-limit": Charge(
-                self._bucket("new", "", ip_bucket(ip)), self._new_people_quota
-            )
-        }
+    def _new_person(self, ip: str | None) -> list[Charge]:
+        """The charge for creating somebody; a caller without an address takes no quota."""
+        if ip is None:
+            return []
+        return [Charge(self._new_people_bucket(ip_bucket(ip)), self._new_people_quota)]
 
-    def _charge(self, charges: dict[str, Charge], now: float) -> list[Charge]:
-        """Count all of them and return them, or count none and refuse."""
-        wanted = list(charges.values())
-        if wanted and (refusal := self._limiter.acquire(wanted, now)):
-            full = refusal.charge
+    def _charge(self, charges: list[Charge], names: tuple[str, ...], now: float) -> None:
+        """Count all of them, or count none and refuse; ``names`` are the limits, in order."""
+        refusal = self._limiter.acquire(charges, now)
+        if refusal is not None:
             raise RateLimited(
-                next(name for name, charge in charges.items() if charge == full),
-                quota=full.quota,
+                names[charges.index(refusal.charge)],
+                quota=refusal.charge.quota,
                 retry_after=refusal.retry_after,
-                public_retry_after=min(seconds_left(each.quota.seconds, now) for each in wanted),
+                public_retry_after=min(seconds_left(each.quota.seconds, now) for each in charges),
             )
-        return wanted
 
     # -- outcomes
 

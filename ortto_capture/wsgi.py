@@ -321,29 +321,39 @@ def _send(
 
 
 def _refuse(start_response: StartResponse, error: Refused | BackendError) -> list[bytes]:
-    more: dict[str, str] = {}
-    details: dict[str, Any] = {}
-    if isinstance(error, RateLimited):
-        details["try-in-seconds"] = error.public_retry_after
-        more["Retry-After"] = str(error.public_retry_after)
-    elif isinstance(error, BackendError):
-        more["Retry-After"] = "1"
-    elif isinstance(error, MethodNotAllowed):
-        more["Allow"] = error.allow
+    more: list[tuple[str, str]] = []
+    field = expected = wait = None
     if isinstance(error, Refused):
-        details |= {
-            name: value
-            for name, value in (("field", error.field), ("expected", error.expected))
-            if value is not None
-        }
-    body = _error_body(error.code, error.message, **details)
-    return _send(start_response, error.status, body, more.items())
+        field, expected = error.field, error.expected
+    if isinstance(error, RateLimited):
+        wait = error.public_retry_after
+        more = [("Retry-After", str(wait))]
+    elif isinstance(error, BackendError):
+        more = [("Retry-After", "1")]
+    elif isinstance(error, MethodNotAllowed):
+        more = [("Allow", error.allow)]
+    body = _error_body(error.code, error.message, field, expected, wait)
+    return _send(start_response, error.status, body, more)
 
 
-def _error_body(code: str, message: str, **details: Any) -> bytes:
-    return json.dumps(
-        {"error": {"code": code, "message": message, **details}}, separators=(",", ":")
-    ).encode()
+# Most refusals are the same few over and over.
+@lru_cache(maxsize=1_024)
+def _error_body(
+    code: str,
+    message: str,
+    field: str | None = None,
+    expected: str | None = None,
+    wait: int | None = None,
+) -> bytes:
+    error = {
+        "code": code,
+        "message": message,
+        "field": field,
+        "expected": expected,
+        "try-in-seconds": wait,
+    }
+    known = {name: value for name, value in error.items() if value is not None}
+    return json.dumps({"error": known}, separators=(",", ":")).encode()
 
 
 def _preflight(start_response: StartResponse) -> list[bytes]:

@@ -136,7 +136,9 @@ class MemoryJournal:
         self.capacity = capacity
         # Each as bytes: a dict a row would take three times the memory, and a full collection would
         # walk all of them. `marshal` is the fastest encoder there is and never leaves the process.
-        self._rows: dict[int, bytes] = {}
+        # A position's place in both lists is its remainder by the capacity.
+        self._rows: list[bytes] = []
+        self._keys: list[str] = []
         self._positions: dict[str, int] = {}
         self._last = 0
         self._lock = fork_safe_lock()
@@ -149,10 +151,10 @@ class MemoryJournal:
     ) -> Captured | None:
         """Return the activity with this event id received at ``since`` or later, or None."""
         position = self._positions.get(_event_key(person_id, activity_id, event_id))
-        if position is None or (row := self._rows.get(position)) is None:
+        if position is None:
             return None
-        activity = _activity(row)
-        return Captured.at(position, activity) if activity.received_at >= since else None
+        found = self._at(position)
+        return found if found.received_at.timestamp() >= since else None
 
     def append(self, activity: Activity) -> int | None:
         """Store ``activity``; None when its event id is journalled already."""
@@ -162,11 +164,19 @@ class MemoryJournal:
             since = activity.received_at - EVENT_ID_SECONDS
             if key in self._positions and self.find(person_id, activity_id, event_id, since):
                 return None
-            self._last = position = self._last + 1
-            self._rows[position] = marshal.dumps(tuple(activity))  # type: ignore[arg-type]  # plain JSON
-            self._positions[key] = position
-            if len(self._rows) > self.capacity:
-                self._forget(position - self.capacity)
+            row = marshal.dumps(tuple(activity))  # type: ignore[arg-type]  # plain JSON
+            position = self._last + 1
+            if position <= self.capacity:
+                self._rows.append(row)
+                self._keys.append(key)
+            else:
+                place = self._last % self.capacity
+                oldest = self._keys[place]
+                if self._positions[oldest] == position - self.capacity:
+                    del self._positions[oldest]
+                self._rows[place] = row
+                self._keys[place] = key
+            self._positions[key] = self._last = position
         return position
 
     def recent(self, after: int = 0, limit: int = 100) -> Sequence[Captured]:
@@ -177,18 +187,11 @@ class MemoryJournal:
             else:
                 first = max(self._last - min(limit, len(self._rows)), 0) + 1
             stop = min(first + limit, self._last + 1)
-            rows = [(position, self._rows[position]) for position in range(first, stop)]
-        return [Captured.at(position, _activity(row)) for position, row in rows]
+            return [self._at(position) for position in range(first, stop)]
 
-    def _forget(self, position: int) -> None:
-        event_id, activity_id, person_id = _activity(self._rows.pop(position))[:3]
-        key = _event_key(person_id, activity_id, event_id)
-        if self._positions.get(key) == position:
-            del self._positions[key]
-
-
-def _activity(row: bytes) -> Activity:
-    return Activity(*marshal.loads(row))  # noqa: S302  # bytes this process made and kept
+    def _at(self, position: int) -> Captured:
+        row = self._rows[(position - 1) % self.capacity]
+        return Captured.at(position, Activity(*marshal.loads(row)))  # noqa: S302  # our own bytes
 
 
 def _event_key(person_id: str, activity_id: str, event_id: str) -> str:
