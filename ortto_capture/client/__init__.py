@@ -1,0 +1,86 @@
+"""The browser client: files as they are served, and the snippet that loads them.
+
+The law of this package: no build step. What is in ``app.js`` is what browsers run and people read;
+here it is only read once, compressed once, and named by its content.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+
+from ..errors import ConfigurationError
+
+__all__ = ["Asset", "assets", "snippet"]
+
+_NAMES = ("app.js", "debug.js")
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file, as bytes and gzipped; ``etag`` names its content."""
+
+    body: bytes = field(repr=False)
+    content_type: str
+    gzip: bytes = field(init=False, repr=False)
+    etag: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Without the time, so that every process serves the same bytes under the same tag.
+        object.__setattr__(self, "gzip", gzip.compress(self.body, 9, mtime=0))
+        object.__setattr__(self, "etag", sha256(self.body).hexdigest()[:16])
+
+
+def assets() -> Mapping[str, Asset]:
+    """The client's files by name, from a fixed table."""
+    return {
+        name: Asset(files(__name__).joinpath(name).read_bytes(), "text/javascript; charset=utf-8")
+        for name in _NAMES
+    }
+
+
+def snippet(key: str, endpoint: str = "/capture", nonce: str | None = None) -> str:
+    """The HTML that loads the client, and takes calls made before it has arrived.
+
+    :param endpoint: where the capture app is mounted, as a path or an http(s) URL.
+    :raises ConfigurationError: when ``endpoint`` is neither.
+    """
+    endpoint = endpoint.rstrip("/")
+    if not (endpoint == "" or endpoint.startswith(("/", "http://", "https://"))):
+        raise ConfigurationError(
+            "endpoint", f'{endpoint!r} is no path such as "/capture", nor a URL'
+        )
+    attribute = f' nonce="{escape(nonce)}"' if nonce else ""
+    return _SNIPPET.format(
+        nonce=attribute, arguments=f"{_inline(key)}, {_inline(endpoint)}", source=escape(endpoint)
+    )
+
+
+_SNIPPET = """\
+<script{nonce}>
+(function (w) {{
+  var a = w.ap3c = w.ap3c || {{}};
+  if (a.loaded) return;
+  a.cmd = a.cmd || [];
+  ["init", "track", "activity"].forEach(function (name) {{
+    a[name] = function () {{
+      var given = arguments;
+      a.cmd.push(function () {{ w.ap3c[name].apply(null, given); }});
+    }};
+  }});
+  a.init({arguments});
+}})(window);
+</script>
+<script{nonce} src="{source}/app.js" async></script>
+"""
+
+
+def _inline(value: str) -> str:
+    """A JavaScript string that cannot end the script it stands in."""
+    text = json.dumps(value)  # ASCII only, so the line separators U+2028 and U+2029 are escaped
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
