@@ -192,7 +192,7 @@ class Contract:
         wanted: dict[str, str] = {}
         if fields.ei is not None and str(fields.ei).strip():
             wanted["ei"] = str(fields.ei)
-        address = ADDRESSES[fields.email] if fields.email is not None else BLANK
+        address = ADDRESSES.get(fields.email, fields.email) if fields.email is not None else BLANK
         if address is None:
             raise No(Answer("bad-request"))
         if address is not BLANK:
@@ -211,15 +211,10 @@ class Contract:
     def _write(
         self, person: Somebody, fields: Fields, wanted: dict[str, str], verified: bool
     ) -> None:
-        conflict = False
         for kind, value in wanted.items():
-            if person.identifiers.get(kind) == value:
-                continue
-            if verified and kind not in person.identifiers and self.find(kind, value) is None:
-                person.identifiers[kind] = value
-            else:
-                conflict = True
-        if conflict:
+            if verified and self.find(kind, value) is None:
+                person.identifiers.setdefault(kind, value)
+        if any(person.identifiers.get(kind) != value for kind, value in wanted.items()):
             self._count("note:identity-conflict")
         if verified or person.assurance == "claimed":
             person.first, person.last = fields.first or person.first, fields.last or person.last
@@ -280,7 +275,8 @@ BLANK, FORGED, INVALID = "(blank)", "(forged)", "(invalid)"
 
 BAD_EVENT_IDS = ("no spaces", "x" * 65, "umläut", "a:b", "a\n")
 
-#: Spellings people type, and the address each one is; None for what is no address.
+#: Spellings people type, and the address each one is, None for what is no address. Others are
+#: addresses as they stand.
 ADDRESSES: dict[str, str | None] = {
     "user@emaildomain.com": "user@emaildomain.com",
     "  USER@EmailDomain.COM\t": "user@emaildomain.com",
