@@ -178,11 +178,12 @@
 
   function drain(name, run) {
     var waiting = ap3c[name];
-    ap3c[name] = [];
-    ap3c[name].push = function (each) {
+    function push(each) {
       attempt(function () { run(each); });
-    };
-    if (Array.isArray(waiting)) waiting.forEach(ap3c[name].push);
+    }
+    // Not by assignment: the page may have frozen Array.prototype.
+    ap3c[name] = Object.defineProperty([], "push", { value: push });
+    if (Array.isArray(waiting)) waiting.forEach(push);
   }
 
   window.ap3c = ap3c;

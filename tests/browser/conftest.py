@@ -1,0 +1,142 @@
+"""A website with a page, the capture app mounted below it, and a browser that looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import Page, Request
+
+from ortto_capture import (
+    Attribute,
+    Capture,
+    CaptureApp,
+    Captured,
+    Definition,
+    Settings,
+    mount,
+    open_backends,
+)
+
+from ..services import serve
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+KEY = "YdOVzkqoVlq0G5Pscm9iZXJ0"
+LOGIN = Definition(
+    "act:cm:login",
+    "Logged in",
+    client_side=True,
+    attributes=[
+        Attribute("str::email"),
+        Attribute("str:cm:payment-plan"),
+        Attribute("bol:cm:account-owner"),
+        Attribute("str:cm:web-browser"),
+    ],
+)
+ROBERTS = Definition(
+    "act:cm:test-that-it-is-not-brokensdfasdfasdf",
+    "Test",
+    client_side=True,
+    attributes=[Attribute("str:cm:generic-text"), Attribute("str:cm:number")],
+)
+OFF = Definition("act:cm:off", "Off")
+
+
+class Site:
+    """One website: what its page is, what was stored, and what the browser saw."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.backends = open_backends("memory:")
+        for definition in (LOGIN, ROBERTS, OFF):
+            self.backends.definitions.put(definition)  # type: ignore[attr-defined]
+        settings = Settings(
+            secret_keys=["an example secret of more than 32 bytes"],
+            merge_keys=["str:cm:customer-id", "str:cm:generic-text", "int:cm:exnumber"],
+        )
+        self.capture = Capture(backends=self.backends, settings=settings)
+        self.app = CaptureApp(self.capture)
+        self.html = ""
+        self.headers: list[tuple[str, str]] = []
+        self.console: list[str] = []
+        self.errors: list[str] = []
+        self.requests: list[Request] = []
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self.saw)
+        self.base = ""
+
+    def saw(self, request: Request) -> None:
+        """Remember what the browser asked for."""
+        self.requests.append(request)
+
+    def host(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """The website: one page, whatever the path."""
+        found = environ["PATH_INFO"] in ("/", "/next")
+        body = self.html.encode() if found else b""
+        headers = [("Content-Type", "text/html; charset=utf-8"), *self.headers]
+        # No icon is no fault of the page's.
+        start_response("200 OK" if found else "204 No Content", headers if found else [])
+        return [body]
+
+    def open(self, head: str, *, path: str = "/") -> None:
+        """Serve a page with this in its head, and go there."""
+        self.html = (
+            f"<!doctype html><html><head><title>Shop</title>{head}</head><body></body></html>"
+        )
+        self.page.goto(self.base + path)
+
+    def snippet(self) -> str:
+        """Our own."""
+        return self.app.snippet(KEY)
+
+    def run(self, script: str) -> Any:
+        """Evaluate in the page; promises are awaited."""
+        return self.page.evaluate(script)
+
+    def settle(self) -> None:
+        """Wait until every call made so far has been answered or is held."""
+        self.page.wait_for_function("window.ap3c && ap3c.loaded")
+        self.page.wait_for_load_state("networkidle")
+
+    @property
+    def stored(self) -> list[Captured]:
+        """The journal."""
+        return list(self.backends.journal.recent())
+
+    @property
+    def sent(self) -> list[str]:
+        """The last parts of what was posted, as the network inspector names it."""
+        return [each.url.rpartition("/")[2] for each in self.requests if each.method == "POST"]
+
+
+@pytest.fixture
+def site(page: Page) -> Iterator[Site]:
+    """A website of its own for each test."""
+    made = Site(page)
+    with serve(mount(made.host, made.app, at="/capture")) as base:
+        made.base = base
+        yield made
+
+
+@pytest.fixture
+def old_snippet() -> Callable[[str], str]:
+    """The first generation: a queue, and no stub for ``activity``."""
+
+    def render(commands: str) -> str:
+        return f"""<script>
+window.ap3c = window.ap3c || {{}};
+var ap3c = window.ap3c;
+ap3c.cmd = ap3c.cmd || [];
+ap3c.cmd.push(function() {{ {commands} }});
+(function(d, t) {{
+  var s = d.createElement(t), x = d.getElementsByTagName(t)[0];
+  s.type = "text/javascript"; s.async = true; s.src = "/capture/app.js";
+  x.parentNode.insertBefore(s, x);
+}})(document, "script");
+</script>"""
+
+    return render

@@ -1,0 +1,436 @@
+"""What the client promises pages, and what it survives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Route
+
+from .conftest import KEY, LOGIN, Site
+
+READY = "ap3c.loaded"
+
+
+def ready(site: Site, head: str = "") -> None:
+    """A page with our snippet, its script arrived."""
+    site.open(site.snippet() + head)
+    site.settle()
+
+
+def test_promises_and_callbacks_tell_the_outcome(site: Site) -> None:
+    ready(site)
+
+    told = site.run("""async () => {
+      const heard = [];
+      const outcomes = [
+        await ap3c.track({email: "user@emaildomain.com"}, o => heard.push(o)),
+        await ap3c.activity({activity_id: "act:cm:login"}, o => heard.push(o)),
+        await ap3c.activity({activity_id: "act:cm:nothing"}, o => heard.push(o)),
+        await ap3c.activity({activity_id: "act:cm:login", attributes: {"int:cm:x": 1}}),
+        await ap3c.activity({activity_id: "act:cm:login", event_id: "twice"}),
+        await ap3c.activity({activity_id: "act:cm:login", event_id: "twice"}),
+      ];
+      return {heard, outcomes};
+    }""")
+
+    assert told["outcomes"] == [
+        {"ok": True, "status": 200, "identified": True},
+        {"ok": True, "status": 200},
+        {"ok": False, "status": 404, "code": "not-found"},
+        {"ok": False, "status": 400, "code": "bad-attribute"},
+        {"ok": True, "status": 200},
+        {"ok": True, "status": 200, "duplicate": True},
+    ]
+    assert told["heard"] == told["outcomes"][:3]
+    assert len(site.stored) == 2
+
+
+def test_activities_before_anybody_is_identified_wait_and_leave_in_order(site: Site) -> None:
+    ready(site)
+    site.run("""() => {
+      window.outcomes = [];
+      ap3c.track({v: 0});
+      for (const plan of ["a", "b", "c"])
+        ap3c.activity({activity_id: "act:cm:login", attributes: {"str:cm:payment-plan": plan}})
+          .then(o => window.outcomes.push(o.ok));
+    }""")
+    site.settle()
+    assert site.sent == ["track"]
+
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+    site.page.wait_for_function("outcomes.length === 3")
+
+    assert [row.attributes["str:cm:payment-plan"] for row in site.stored] == ["a", "b", "c"]
+    assert site.sent == ["track", "track", "activity", "activity", "activity"]
+
+
+def test_of_more_than_a_hundred_that_wait_the_oldest_go(site: Site) -> None:
+    ready(site)
+
+    first = site.run("""() => {
+      const all = [];
+      for (let n = 0; n < 101; n++) all.push(ap3c.activity({activity_id: "act:cm:login"}));
+      return all[0];
+    }""")
+
+    assert first == {"ok": False, "code": "overflow"}
+
+
+def test_an_activity_waits_for_every_earlier_track(site: Site) -> None:
+    """Even when the server takes its time over it."""
+
+    def slowly(route: Route) -> None:
+        site.page.wait_for_timeout(150)
+        route.continue_()
+
+    site.page.route("**/-/events/track", slowly)
+    ready(site)
+    site.run("""async () => {
+      ap3c.track({email: "first@emaildomain.com"});
+      ap3c.activity({activity_id: "act:cm:login"});
+      ap3c.track({email: "second@emaildomain.com"});
+      await ap3c.activity({activity_id: "act:cm:login"});
+    }""")
+
+    people = [site.backends.people.get(row.person_id) for row in site.stored]
+    assert [person.email if person else None for person in people] == [
+        "first@emaildomain.com",
+        "second@emaildomain.com",
+    ]
+
+
+def test_the_age_is_counted_from_the_call(site: Site) -> None:
+    ready(site)
+    site.run("() => { ap3c.activity({activity_id: 'act:cm:login'}); }")
+    site.page.wait_for_timeout(300)
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+    site.settle()
+
+    [row] = site.stored
+    assert 0.3 <= (row.received_at - row.occurred_at).total_seconds() < 30
+
+
+def test_a_session_outlives_the_page_and_needs_no_new_address(site: Site) -> None:
+    ready(site)
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+    token = site.run("() => ap3c.getCookie()")
+    [cookie] = site.page.context.cookies()
+
+    assert token.startswith("oc1.")
+    assert (cookie["name"], cookie["value"]) == ("ap3c", token)
+    assert (cookie["path"], cookie["sameSite"], cookie["secure"]) == ("/", "Lax", False)
+    assert 364 < (cookie["expires"] - site.run("() => Date.now() / 1000")) / 86_400 <= 365
+    site.page.goto(site.base + "/next")
+    site.settle()
+    assert site.run("() => ap3c.track({v: 0})") == {"ok": True, "status": 200, "identified": True}
+    assert site.run("() => ap3c.activity({activity_id: 'act:cm:login'})")["ok"]
+
+
+def test_clear_session_forgets_the_person_and_what_waits(site: Site) -> None:
+    ready(site)
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    told = site.run("""async () => {
+      ap3c.clearSession();
+      const waiting = ap3c.activity({activity_id: "act:cm:login"});
+      await ap3c.track({v: 0});
+      ap3c.clearSession();
+      return [ap3c.getCookie(), await waiting];
+    }""")
+
+    assert told == [None, {"ok": False, "code": "cleared"}]
+    assert site.page.context.cookies() == []
+    assert site.stored == []
+
+
+@pytest.mark.parametrize("lost", ["oc1.forged.c.0.x", "gone"])
+def test_a_lost_session_is_not_a_lost_activity(site: Site, lost: str) -> None:
+    """A forged token is 401, a person that is gone 400; both wait for the next track."""
+    ready(site)
+    if lost == "gone":
+        elsewhere = Site(site.page)
+        lost = elsewhere.capture.identify(email="gone@emaildomain.com").session or ""
+    site.run(f"() => {{ document.cookie = 'ap3c={lost}; path=/'; }}")
+
+    site.run("""async () => {
+      window.outcome = ap3c.activity({activity_id: "act:cm:login"});
+      await ap3c.track({email: "user@emaildomain.com"});
+      return window.outcome;
+    }""")
+
+    assert site.sent == ["activity", "track", "activity"]
+    assert len(site.stored) == 1
+
+
+def test_the_cookie_of_ortto_itself_is_ignored_and_left_alone(site: Site) -> None:
+    theirs = "AGR2h9LiQ7JaAmEfAAAA"
+    site.page.context.add_cookies([{"name": "ap3c", "value": theirs, "url": site.base}])
+    ready(site)
+
+    assert site.run("() => ap3c.getCookie()") is None
+    site.run("() => ap3c.track({v: 0})")
+    site.run("() => ap3c.clearSession()")
+    [cookie] = site.page.context.cookies()
+    assert cookie["value"] == theirs
+
+
+def test_cookies_can_be_shared_over_sub_domains(site: Site) -> None:
+    ready(site)
+    site.run(f"""() => {{
+      ap3c.init("{KEY}", "/capture", {{cookieDomains: [".other.example", location.hostname]}});
+    }}""")
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    [cookie] = site.page.context.cookies()
+    assert cookie["domain"].lstrip(".") == "127.0.0.1"
+
+
+def test_last_var_is_what_track_was_given(site: Site) -> None:
+    ready(site)
+    site.run("() => ap3c.track({v: 0, email: 'user@emaildomain.com', first: 'Jane'})")
+
+    assert site.run("() => ap3c.lastVar.first") == "Jane"
+
+
+def test_debug_explains_each_step_in_one_line(site: Site) -> None:
+    ready(site)
+    site.run("() => ap3c.debug(true)")
+    site.page.wait_for_load_state("networkidle")
+
+    site.run("""async () => {
+      ap3c.activity({activity_id: "act:cm:login"});
+      await ap3c.track({email: "user@emaildomain.com"});
+      await ap3c.activity({activity_id: "act:cm:logn"});
+      ap3c.debug(false);
+      await ap3c.activity({activity_id: "act:cm:logn"});
+    }""")
+
+    said = [line for line in site.console if line.startswith("ap3c:")]
+    assert said == [
+        "ap3c: act:cm:login: held, nobody identified yet",
+        "ap3c: track: sent",
+        "ap3c: act:cm:login: sent",
+        "ap3c: act:cm:logn: not found, or its client-side source is off",
+    ]
+
+
+def test_calls_made_before_the_script_arrives_keep_their_order(site: Site) -> None:
+    """Slow by two seconds of the server's, which the page does not wait for."""
+
+    def late(route: Route) -> None:
+        site.page.wait_for_timeout(300)
+        route.continue_()
+
+    site.page.route("**/app.js", late)
+    site.open(
+        site.snippet()
+        + """<script>
+        ap3c.activity({activity_id: "act:cm:login", attributes: {"str:cm:payment-plan": "first"}});
+        ap3c.track({email: "user@emaildomain.com"});
+        ap3c.activity({activity_id: "act:cm:login", attributes: {"str:cm:payment-plan": "second"}});
+        </script>"""
+    )
+    site.settle()
+
+    assert [row.attributes["str:cm:payment-plan"] for row in site.stored] == ["first", "second"]
+
+
+def test_a_script_loaded_twice_sends_once(site: Site) -> None:
+    ready(site, '<script src="/capture/app.js"></script><script src="/capture/app.js"></script>')
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+    site.run("() => ap3c.activity({activity_id: 'act:cm:login'})")
+
+    assert site.sent == ["track", "activity"]
+
+
+def test_a_snippet_inserted_twice_changes_nothing(site: Site) -> None:
+    site.open(site.snippet() * 2 + "<script>ap3c.track({email: 'user@emaildomain.com'})</script>")
+    site.settle()
+
+    assert site.sent == ["track"]
+
+
+def test_a_page_that_resets_ap3c_and_inserts_the_snippet_again_goes_on(site: Site) -> None:
+    """As single-page apps do when a route is left."""
+    ready(site)
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    site.run(f"""async () => {{
+      window.ap3c = undefined;
+      const script = document.createElement("script");
+      script.src = "/capture/app.js";
+      const loaded = new Promise(done => script.onload = done);
+      document.head.append(script);
+      await loaded;
+      ap3c.init("{KEY}", "/capture");
+      return ap3c.activity({{activity_id: "act:cm:login"}});
+    }}""")
+
+    assert len(site.stored) == 1
+
+
+FOREIGN = """<script>
+window.ap3c = {cmd: [5, null, "x", function () { throw new Error("mine"); }, {}], act: %s};
+</script>"""
+
+
+@pytest.mark.parametrize("act", ["'text'", "{length: 1}", "[5, null, 'x', function () {}]"])
+def test_foreign_values_in_the_queues_break_nothing(site: Site, act: str) -> None:
+    site.open(FOREIGN % act + '<script src="/capture/app.js"></script>')
+    site.settle()
+    site.run(f"() => {{ ap3c.init('{KEY}', '/capture'); ap3c.cmd.push(7); ap3c.act.push(7); }}")
+
+    assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"]
+    assert site.errors == []
+
+
+@pytest.mark.parametrize("value", ["'text'", "5", "null", "undefined"])
+def test_an_ap3c_that_is_no_object_is_replaced(site: Site, value: str) -> None:
+    site.open(f'<script>window.ap3c = {value};</script><script src="/capture/app.js"></script>')
+    site.settle()
+    site.run(f"() => ap3c.init('{KEY}', '/capture')")
+
+    assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"]
+
+
+ODD = {
+    "cyclic": "(() => { const a = {}; a.a = a; return a; })()",
+    "getter": "({get activity_id() { throw new Error('mine'); }})",
+    "bigint": "({activity_id: 10n})",
+    "nothing": "undefined",
+    "text": "'act:cm:login'",
+    "function": "(() => 1)",
+    "symbol": "Symbol('x')",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_arguments_are_an_outcome_and_no_exception(site: Site, odd: str) -> None:
+    ready(site)
+
+    for member in ("track", "activity"):
+        told = site.run(f"() => ap3c.{member}({ODD[odd]}, 'no function')")
+        assert told == {"ok": False, "code": "not-json"}
+    assert site.errors == []
+
+
+def test_callbacks_that_throw_break_nothing(site: Site) -> None:
+    ready(site)
+    site.run("""async () => {
+      const bad = () => { throw new Error("mine"); };
+      ap3c.track({email: "user@emaildomain.com"}, bad);
+      await ap3c.activity({activity_id: "act:cm:login"}, bad);
+    }""")
+
+    assert len(site.stored) == 1
+    assert site.errors == []
+
+
+THROWS = "{get() { throw new Error('no'); }, set() { throw new Error('no'); }}"
+DENIED: dict[str, str] = {
+    "localStorage": f"Object.defineProperty(window, 'localStorage', {THROWS});",
+    "cookies": f"Object.defineProperty(document, 'cookie', {THROWS});",
+    "cookies in silence": "Object.defineProperty(document, 'cookie', {get: () => '', set() {}});",
+}
+
+
+@pytest.mark.parametrize("denied", [*DENIED, "both"])
+def test_a_browser_that_denies_storage_still_reports(site: Site, denied: str) -> None:
+    scripts = [DENIED["localStorage"], DENIED["cookies"]] if denied == "both" else [DENIED[denied]]
+    for script in scripts:
+        site.page.add_init_script(script)
+    ready(site)
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    assert site.run("() => ap3c.activity({activity_id: 'act:cm:login'})")["ok"]
+    if denied.startswith("cookies"):
+        assert site.run("() => localStorage.getItem('ap3c')").startswith("oc1.")
+    site.run("() => ap3c.clearSession()")
+    assert site.run("() => ap3c.getCookie()") is None
+    assert site.errors == []
+
+
+@pytest.mark.parametrize("script", ["delete window.fetch; fetch = undefined;", "fetch = () => 5;"])
+def test_a_browser_without_fetch_is_told_unreachable(site: Site, script: str) -> None:
+    site.page.add_init_script(script)
+    ready(site)
+
+    told = site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    assert told == {"ok": False, "status": 0, "code": "unreachable"}
+    assert site.errors == []
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "HTML": {"status": 200, "body": "<h1>Maintenance</h1>"},
+    "nothing": {"status": 500, "body": ""},
+    "null": {"status": 200, "body": "null"},
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_server_that_answers_nonsense_is_told_unreachable(site: Site, answer: str) -> None:
+    ready(site)
+    site.page.route("**/-/events/track", lambda route: route.fulfill(**ANSWERS[answer]))
+
+    told = site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    assert told == {"ok": False, "status": 0, "code": "unreachable"}
+    assert site.errors == []
+
+
+def test_a_call_without_init_says_so(site: Site) -> None:
+    site.open('<script src="/capture/app.js"></script>')
+    site.settle()
+
+    assert site.run("() => ap3c.track({v: 0})") == {"ok": False, "code": "no-init"}
+
+
+def test_it_works_under_a_strict_policy_with_a_nonce(site: Site) -> None:
+    policy = "default-src 'none'; script-src 'nonce-r4nd0m'; connect-src 'self'"
+    site.headers = [("Content-Security-Policy", policy)]
+    site.open(site.app.snippet(KEY, nonce="r4nd0m"))
+    site.settle()
+    site.run("() => ap3c.debug(true)")
+    site.page.wait_for_load_state("networkidle")
+
+    assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"]
+    assert site.console == ["ap3c: track: sent"], "no violation, and the texts arrived"
+
+
+def test_no_global_but_ap3c_and_nobody_elses_prototype(site: Site) -> None:
+    names = "() => Object.getOwnPropertyNames(window)"
+    site.open("")
+    before = set(site.run(names))
+    site.page.add_init_script("Object.freeze(Object.prototype); Object.freeze(Array.prototype);")
+    ready(site)
+
+    assert set(site.run(names)) - before == {"ap3c"}
+    assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"]
+
+
+def test_a_slash_at_the_end_of_the_endpoint_makes_no_difference(site: Site) -> None:
+    ready(site)
+    for endpoint in ("/capture", "/capture/", f"{site.base}/capture//"):
+        site.run(f"() => ap3c.init('{KEY}', '{endpoint}')")
+        assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"], endpoint
+
+
+def test_a_page_on_another_origin_reads_its_refusals(
+    site: Site, old_snippet: Callable[[str], str]
+) -> None:
+    """Without CORS on every answer it would see a network error in place of the 404."""
+    other = site.base.replace("127.0.0.1", "localhost")
+    site.open(
+        old_snippet(f"ap3c.init('{KEY}', '{other}/capture/');").replace(
+            "/capture/app.js", f"{other}/capture/app.js"
+        )
+    )
+    site.settle()
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    assert site.run(f"() => ap3c.activity({{activity_id: '{LOGIN.id}'}})")["ok"]
+    told = site.run("() => ap3c.activity({activity_id: 'act:cm:off'})")
+    assert told == {"ok": False, "status": 404, "code": "not-found"}

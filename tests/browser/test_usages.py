@@ -1,0 +1,218 @@
+"""Every call found on public sites, replayed against our server, and what comes of each.
+
+The lines are in ``data/ap3c_usages.jsonl``; capture keys, endpoints and script addresses are
+replaced by ours, and nothing else. Beside each line stands what was posted and what it came to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from .conftest import KEY, Site
+
+USAGES = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "data" / "ap3c_usages.jsonl").read_text().splitlines()
+]
+
+
+class Expected(NamedTuple):
+    """What a line comes to: what is posted, with its status, and who is identified by what."""
+
+    posted: list[tuple[str, int]]
+    identifiers: Sequence[tuple[str, str]] = ()
+    rows: int = 0
+
+
+ANONYMOUS = Expected([("track", 200)])
+USER = ("email", "user@emaildomain.com")
+
+#: One for each line, in its order.
+EXPECTED: list[Expected] = [
+    # The guide's full example, without a shim: our snippet's stub takes the call.
+    Expected([("track", 200), ("activity", 200)], [USER], 1),
+    # An activity alone: nobody is identified, so it waits, and nothing is sent.
+    Expected([]),
+    Expected([("track", 200)], [USER]),
+    Expected([]),
+    # Anonymous, then an activity: the activity waits.
+    ANONYMOUS,
+    # Merge keys: the first two are on this account's list.
+    Expected([("track", 200)], [("str:cm:generic-text", "generictextvalue")]),
+    Expected(
+        [("track", 200)],
+        [("str:cm:generic-text", "firstmerge"), ("int:cm:exnumber", "1234567895")],
+    ),
+    Expected(
+        [("track", 200)],
+        [("int:cm:exnumber", "112233"), ("str:cm:generic-text", "numberfirstthentext")],
+    ),
+    # A key that is not on the list, and "fs", identify nobody.
+    ANONYMOUS,
+    # A syntax error of the page's: nothing runs, nothing breaks.
+    Expected([]),
+    Expected([("track", 200)], [("str:cm:customer-id", "1234")]),
+    Expected([("track", 200)], [USER, ("str:cm:customer-id", "1234")]),
+    Expected([("track", 200)], [("ei", "ID4674")]),
+    # Documented in words only: skipNonExisting with an identifier; the answer is an anonymous one.
+    ANONYMOUS,
+    # Options we do not have are ignored, and counted.
+    Expected([("track", 200)], [USER]),
+    # init with options: nothing is sent by init.
+    Expected([]),
+    Expected([]),
+    # getCookie and clearSession.
+    Expected([]),
+    # Whole snippets that only report a page view.
+    ANONYMOUS,
+    ANONYMOUS,
+    # track outside cmd.push, before the script: our snippet's stub takes it. skipNonExisting.
+    Expected([("track", 200), ("track", 200)]),
+    ANONYMOUS,
+    ANONYMOUS,
+    # A merge key that is not listed.
+    ANONYMOUS,
+    Expected([("track", 200)], [("email", "jane@example.com")]),
+    # Empty identifiers, as templates print them when nobody is logged in.
+    ANONYMOUS,
+    # Reading lastVar, which is undefined before any track.
+    Expected([]),
+    ANONYMOUS,
+    # A callback as second argument, and a widget's event object.
+    ANONYMOUS,
+]
+
+#: The lines that describe a call in words, as the call they describe.
+DESCRIBED: dict[str, list[dict[str, Any]]] = {
+    "option skipNonExisting:true together with an identifier": [
+        {"email": USER[1], "skipNonExisting": True}
+    ],
+    "options unsubscribe, gdpr:{hasConsentGiven:true}, link": [
+        {"email": USER[1], "unsubscribe": False, "gdpr": {"hasConsentGiven": True}, "link": "x"}
+    ],
+}
+
+
+def arguments(call: str, given: list[Any]) -> str:
+    """The arguments in JavaScript, the capture key and the endpoint replaced by ours."""
+    if call == "init":
+        given = [KEY, "/capture/", *given[2:]]
+    return ", ".join(
+        "function () { window.called = true; }" if each == "callback" else json.dumps(each)
+        for each in given
+    )
+
+
+def statement(call: str, given: list[Any]) -> str:
+    return f"ap3c.{call}({arguments(call, given)});"
+
+
+def script(usage: dict[str, Any]) -> list[str]:
+    """The page's scripts, as it would have them, without the loading of the client."""
+    call, given = usage["call"], usage["args"]
+    if isinstance(given, str) and given.startswith("raw: "):
+        return [f"ap3c.track({given.removeprefix('raw: ')});"]
+    if call != "snippet":
+        given = DESCRIBED[given] if isinstance(given, str) else given
+        return [f"ap3c.cmd.push(function () {{ {statement(call, given)} }});"]
+    lines = []
+    for step in given["steps"]:
+        if step.get("op") == "cmd.push":
+            calls = "".join(
+                statement(name, args) for each in step["calls"] for name, args in each.items()
+            )
+            lines.append(f"ap3c.cmd.push(function () {{ {calls} }});")
+        elif step.get("op") == "ensure_global":
+            lines.append("window.ap3c = window.ap3c || {}; ap3c.cmd = ap3c.cmd || [];")
+        elif step.get("op") == "define_activity_shim":
+            lines.append(
+                "ap3c.activity = function (a) { ap3c.act = (ap3c.act || []); ap3c.act.push(a); };"
+            )
+        elif step.get("op") == "read":
+            lines.append("ap3c.cmd.push(function () { ap3c.lastVar && ap3c.lastVar.first; });")
+        elif step.get("op") == "call" and step["name"] != "track":
+            # No stub of these exists before the script has arrived.
+            lines.append(
+                f"ap3c.cmd.push(function () {{ {statement(step['name'], step['args'])} }});"
+            )
+        elif "call" in step or step.get("op") == "call":
+            lines.append(statement(step.get("name") or step["call"], step["args"]))
+    return lines
+
+
+def replay(site: Site, head: str, usage: dict[str, Any], expected: Expected) -> None:
+    """Open a page with the line's scripts, and compare."""
+    answers: list[tuple[str, int]] = []
+    site.page.on(
+        "response",
+        lambda answer: (
+            answers.append((answer.url.rpartition("/")[2], answer.status))
+            if answer.request.method == "POST"
+            else None
+        ),
+    )
+    # Each statement in a script of its own, so that a syntax error stays its page's own.
+    scripts = "".join(f"<script>{line}</script>" for line in script(usage))
+    site.open(head + scripts)
+    site.settle()
+    site.run("() => ap3c.track({v: 0})")
+    site.settle()
+
+    # The last one is ours: every call before it has been answered by then, or waits.
+    assert answers[:-1] == expected.posted
+    assert len(site.stored) == expected.rows
+    identified = site.run("() => ap3c.getCookie()")
+    assert bool(identified) == bool(expected.identifiers)
+    if identified:
+        person = site.backends.people.get(identified.split(".")[1])
+        assert person is not None
+        assert [tuple(each) for each in person.identifiers] == list(expected.identifiers)
+    broken = str(usage["args"]).startswith("raw: ")
+    assert bool(site.errors) == broken
+    if not broken:
+        assert [each for each in site.console if "404" not in each] == []
+
+
+CASES = list(zip(USAGES, EXPECTED, strict=True))
+NAMES = [f"line {number}" for number in range(1, len(USAGES) + 1)]
+
+
+@pytest.mark.parametrize(("usage", "expected"), CASES, ids=NAMES)
+def test_with_our_snippet(site: Site, usage: dict[str, Any], expected: Expected) -> None:
+    replay(site, site.snippet(), usage, expected)
+
+
+OLD = [
+    pytest.param(usage, expected, id=name)
+    for name, (usage, expected) in zip(NAMES, CASES, strict=True)
+    # What the first generation cannot do is what the second was made for: calls outside cmd.push.
+    if name not in ("line 1", "line 21")
+]
+
+
+@pytest.mark.parametrize(("usage", "expected"), OLD)
+def test_with_the_old_snippet(
+    site: Site,
+    old_snippet: Callable[[str], str],
+    usage: dict[str, Any],
+    expected: Expected,
+) -> None:
+    replay(site, old_snippet(f"ap3c.init('{KEY}', '/capture/');"), usage, expected)
+
+
+@pytest.mark.parametrize("line", [1, 21])
+def test_with_the_old_snippet_a_call_before_the_script_is_the_pages_own_error(
+    site: Site, old_snippet: Callable[[str], str], line: int
+) -> None:
+    """The guide's note says so; what stands inside the block goes out all the same."""
+    scripts = "".join(f"<script>{each}</script>" for each in script(USAGES[line - 1]))
+    site.open(old_snippet(f"ap3c.init('{KEY}', '/capture/');") + scripts)
+    site.settle()
+
+    assert site.sent[0] == "track"
+    assert len(site.errors) <= 1
