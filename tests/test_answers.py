@@ -25,6 +25,7 @@ from ortto_capture import (
     Definition,
     Identifier,
     RateLimited,
+    Refused,
     Settings,
     Source,
     StorageFull,
@@ -48,17 +49,22 @@ HOUR_LEFT = 3600 - NOW % 3600
 SESSION_DAYS = 30
 
 
+PORTS = ("definitions", "people", "limiter", "journal")
+
+
 class Flaky:
     """A port whose named methods raise ``fault`` while there is one, and which can be away."""
 
     def __init__(self, port: Any, *methods: str) -> None:
-        self._port, self._methods = port, methods
+        self._port, self.methods = port, methods
         self.fault: Exception | None = None
         self.down = False
 
     def __getattr__(self, name: str) -> Any:
+        if name == "in_process":
+            raise AttributeError("what can be away is not in this process")
         real = getattr(self._port, name)
-        if name not in self._methods:
+        if name not in self.methods:
             return real
 
         def method(*args: Any, **kwargs: Any) -> Any:
@@ -79,9 +85,12 @@ class World:
     def __init__(self, host: str = "bare", **settings: Any) -> None:
         self.now = NOW
         self.backends = open_backends("memory:")
-        self.journal: Any = Flaky(self.backends.journal, "append")
+        self.definitions: Any = Flaky(self.backends.definitions, "get")
         self.people: Any = Flaky(self.backends.people, "save")
-        self.backends.journal, self.backends.people = self.journal, self.people
+        self.limiter: Any = Flaky(self.backends.limiter, "acquire")
+        self.journal: Any = Flaky(self.backends.journal, "append")
+        for port in PORTS:
+            setattr(self.backends, port, getattr(self, port))
         chosen: dict[str, Any] = {
             "secret_keys": [SECRET],
             "sources": {KEY: Source("Shop", origins=[ORIGIN])},
@@ -91,9 +100,8 @@ class World:
             "session_days": SESSION_DAYS,
         }
         self.settings = Settings(**chosen | settings)
-        editor: Any = self.backends.definitions
         for definition in definitions():
-            editor.put(definition)
+            self.definitions.put(definition)
         self.capture = Capture(
             backends=self.backends, settings=self.settings, clock=lambda: self.now
         )
@@ -933,16 +941,112 @@ def test_an_address_in_the_attributes_is_only_data() -> None:
     assert world.people.find([Identifier("email", "person1@emaildomain.com")]) == before
 
 
+@pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("host", HOSTS)
-def test_health_says_whether_every_backend_answers(host: str) -> None:
+def test_health_says_whether_every_backend_answers(host: str, port: str) -> None:
     world = World(host)
     up = ask(world.app, "GET", "/in/capture/-/health")
     assert (up.status, up.json) == (200, {"ok": True})
     check_headers(up)
-    world.journal.down = True
+    getattr(world, port).down = True
     down = ask(world.app, "GET", "/in/capture/-/health")
     assert (down.status, down.json) == (503, {"ok": False})
     check_headers(down)
+
+
+@pytest.mark.parametrize(("port", "methods"), [("definitions", ["get"]), ("people", ["get"])])
+def test_a_backend_that_is_away_earlier_is_unavailable_as_well(
+    port: str, methods: list[str]
+) -> None:
+    world = World()
+    getattr(world, port).methods = methods
+    getattr(world, port).fault = BackendError("away")
+    reply = world.send(activity(world))
+    assert (reply.status, reply.json["error"]["code"]) == (503, "unavailable")
+    assert reply.header("Retry-After") == "1"
+    check_headers(reply)
+    getattr(world, port).fault = None
+    assert world.quotas() == (PERSON_LIMIT, IP_LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("policy", "passes"), [("local", PERSON_LIMIT), ("open", PERSON_LIMIT + 2), ("closed", 0)]
+)
+def test_a_limiter_that_is_away_is_replaced_ignored_or_fatal(policy: str, passes: int) -> None:
+    """By choice: the same limits within this process, none, or 503."""
+    world = World(on_limiter_error=policy)
+    world.limiter.fault = BackendError("away")
+    replies = []
+    for n in range(PERSON_LIMIT + 2):
+        request = activity(world)
+        request.json["event_id"] = f"event-{n}"
+        replies.append(world.send(request))
+    refused = 429 if policy == "local" else 503
+    assert [reply.status for reply in replies] == [200] * passes + [refused] * (
+        PERSON_LIMIT + 2 - passes
+    )
+    assert len(world.stored()) == passes
+
+
+#: Python has no key, origin or queue, and a list for a mapping is the caller's slip there.
+CALLED = [
+    fault
+    for fault in ACTIVITY
+    if fault.row >= 6
+    and not fault.touches & {"key", "origin", "dropped"}
+    and not (fault.row == 6 and fault.touches & {"attributes", "person"})
+]
+
+
+@ids(CALLED)
+def test_python_is_refused_as_http_is(first: Fault) -> None:
+    """The same pipeline: the refusal raised has the status, code and field of the answer."""
+    world = World()
+    members = broken_request(world, activity, first).json
+    del members["key"]
+    before = world.stored()
+
+    def record() -> bool:
+        return world.capture.record(
+            members.pop("session", None),
+            members.pop("activity_id"),
+            members.pop("attributes"),
+            ip=HERE,
+            **members,
+        ).duplicate
+
+    if first.code == "duplicate":
+        assert record()
+    else:
+        with pytest.raises((Refused, BackendError)) as raised:
+            record()
+        error: Any = raised.value
+        assert (error.status, error.code) == (first.status, first.code)
+        assert getattr(error, "field", None) == first.error.get("field")
+    assert world.stored() == before
+    world.journal.fault = None
+    assert world.quotas() == (world.person_left, world.ip_left)
+
+
+def test_forwarding_headers_are_not_read() -> None:
+    """Whoever could choose his own address would have no limit."""
+    world = World()
+    address_full(activity(world), world)
+    for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP"):
+        request = activity(world)
+        request.headers[name] = "198.51.100.77"
+        assert world.send(request).status == 429
+
+
+def test_the_host_may_say_where_a_visitor_is() -> None:
+    world = World()
+    address_full(activity(world), world)
+    app = CaptureApp(world.capture, client_ip=lambda environ: environ["HTTP_X_VISITOR"])
+    request = activity(world)
+    for visitor, status in ((HERE, 429), (f"::ffff:{HERE}", 429), (ELSEWHERE, 200)):
+        headers = request.headers | {"X-Visitor": visitor}
+        reply = ask(app, "POST", "/-/events/activity", body=request.bytes, headers=headers)
+        assert reply.status == status
 
 
 @pytest.mark.parametrize("route", ["app.js", "-/health"])

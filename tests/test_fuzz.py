@@ -534,8 +534,8 @@ WORST = {
 
 @pytest.mark.parametrize("name", WORST)
 @pytest.mark.parametrize("route", ["track", "activity"])
-def test_no_body_costs_more_than_a_few_steps_per_byte(route: str, name: str) -> None:
-    """Counts lines of Python run, not time: what C does in one step is linear in these bytes."""
+def test_no_body_costs_more_than_a_fixed_number_of_steps(route: str, name: str) -> None:
+    """Counts lines of Python run, not time: what one of them does in C is for the benchmarks."""
     body = WORST[name]
     assert len(body) <= FULL
     steps = 0
@@ -553,4 +553,4 @@ def test_no_body_costs_more_than_a_few_steps_per_byte(route: str, name: str) -> 
     finally:
         sys.settrace(before)
     assert reply.status in (200, 400)
-    assert steps < 20_000
+    assert steps < 2_000
