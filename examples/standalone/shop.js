@@ -1,0 +1,83 @@
+/* The shop: it reports what its visitors do, as any website would. */
+(function () {
+  "use strict";
+
+  var byId = document.getElementById.bind(document);
+  var plan = null;
+
+  function report(activity) {
+    return ap3c.activity(activity).then(function (outcome) { answer(activity.activity_id, outcome); });
+  }
+
+  // What the website's own page never needs to show: here it is the point.
+  function answer(what, outcome) {
+    var line = document.createElement("li");
+    var verdict = document.createElement("b");
+    verdict.textContent = outcome.status ? outcome.status + " " + (outcome.code || "ok") : outcome.code;
+    line.className = outcome.ok ? "ok" : "";
+    line.append(what, verdict);
+    document.querySelectorAll("#answers .none").forEach(function (none) { none.remove(); });
+    byId("answers").prepend(line);
+    while (byId("answers").children.length > 14) byId("answers").lastChild.remove();
+  }
+
+  function signedIn(email) {
+    byId("account").hidden = !!email;
+    byId("signed-in").hidden = !email;
+    byId("who").textContent = email || "";
+  }
+
+  byId("account").addEventListener("submit", function (event) {
+    var email = byId("email").value;
+    event.preventDefault();
+    ap3c.track({ email: email }).then(function (outcome) {
+      answer("track", outcome);
+      if (outcome.ok) signedIn(email);
+    });
+    report({ activity_id: "act:cm:login", attributes: { "str::email": email } });
+  });
+
+  byId("sign-out").addEventListener("click", function () {
+    ap3c.clearSession();
+    signedIn(null);
+  });
+
+  byId("plans").addEventListener("change", function (event) {
+    plan = { name: event.target.value, price: Number(event.target.dataset.price) };
+    byId("basket").textContent = plan.name + ", $" + plan.price + " a month";
+    byId("buy").disabled = false;
+    byId("thanks").textContent = "";
+    report({ activity_id: "act:cm:plan-chosen", attributes: { "str:cm:plan": plan.name, "int:cm:price": plan.price } });
+  });
+
+  byId("buy").addEventListener("click", function () {
+    byId("thanks").textContent = "Thank you. Your first beans leave on Tuesday.";
+    report({
+      activity_id: "act:cm:purchase",
+      attributes: { "str:cm:plan": plan.name, "int:cm:price": plan.price, "bol:cm:gift": byId("gift").checked }
+    });
+  });
+
+  var tries = {
+    good: function () { report({ activity_id: "act:cm:cup-poured" }); },
+    off: function () { report({ activity_id: "act:cm:refund-issued" }); },
+    unknown: function () { report({ activity_id: "act:cm:wish-list" }); },
+    type: function () {
+      report({ activity_id: "act:cm:purchase", attributes: { "str:cm:plan": "Pot", "int:cm:price": "twelve" } });
+    },
+    many: function () {
+      for (var cup = 0; cup < 12; cup++) report({ activity_id: "act:cm:cup-poured" });
+    }
+  };
+
+  document.querySelectorAll("[data-try]").forEach(function (button) {
+    button.addEventListener("click", function () {
+      if (!ap3c.getCookie()) answer("nobody is signed in", { code: "held" });
+      tries[button.dataset.try]();
+    });
+  });
+
+  ap3c.cmd.push(function () {
+    if (ap3c.getCookie()) signedIn("welcome back");
+  });
+})();
