@@ -69,7 +69,6 @@ class Answer:
     code: str
     wait: int | None = None
     ticket: Ticket | None = None
-    row: dict[str, Any] | None = None
 
 
 class No(Exception):
@@ -143,16 +142,14 @@ class Contract:
                 person = known or Somebody(dict(wanted))
                 assurance = "claimed" if vouched is None else "verified"
             attributes = judged(definition, event.attributes)
-            repeats = [
-                row
-                for row in self.journal
-                if event.event_id is not None
-                and (row["event_id"], row["activity_id"]) == (event.event_id, event.activity_id)
+            repeated = any(
+                (row["event_id"], row["activity_id"]) == (event.event_id, event.activity_id)
                 and row["person"] is person
                 and row["received_at"] >= now - 7 * DAY
-            ]
-            if repeats:
-                return self._done(Answer("duplicate", row=repeats[0]))
+                for row in self.journal
+            )
+            if repeated and event.event_id is not None:
+                return self._done(Answer("duplicate"))
             limits = definition["limits"]
             charges: Charges = [
                 (
@@ -181,7 +178,7 @@ class Contract:
             "gpc": event.gpc,
         }
         self.journal.append(row)
-        return self._done(Answer("accepted", row=row))
+        return self._done(Answer("accepted"))
 
     def find(self, kind: str, value: str) -> Somebody | None:
         """Who holds this identifier."""
