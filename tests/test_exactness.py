@@ -41,7 +41,7 @@ def _switch_at_every_turn() -> Iterator[None]:
 
 def account() -> Capture:
     backends = open_backends("memory:")
-    backends.definitions.put(Definition(LOGIN, "Logged in", client_side=True))  # type: ignore[attr-defined]
+    backends.definitions.put(Definition(LOGIN, "Logged in", client_side=True))
     settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
     return Capture(backends=backends, settings=settings, clock=FakeClock())
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from enum import IntEnum
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from referencing.exceptions import Unresolvable
 
-from ortto_capture import Attribute, Definition, InvalidAttributes
+from ortto_capture import Attribute, Definition, InvalidAttributes, schema, wire
 from ortto_capture.model import ATTRIBUTE_TYPES
-from ortto_capture.schema import MAX_OBJ, compile_check, json_schema, validator
-from ortto_capture.wire import MAX_INTEGER
+from ortto_capture.schema import (
+    MAX_INTEGER,
+    MAX_OBJ,
+    compile_check,
+    example,
+    json_schema,
+    validator,
+)
 
 DAY = {"year": 2024, "month": 2, "day": 29}
 FITS: dict[str, list[Any]] = {
@@ -27,12 +40,21 @@ FITS: dict[str, list[Any]] = {
         {"year": 1, "month": 1, "day": 1},
         {"year": 9999, "month": 12, "day": 31},
     ],
-    "tme": ["2026-07-31T12:00:00Z", "2026-07-31T12:00:00.123456+05:30", "20260731T120000Z"],
+    "tme": [
+        "2026-07-31T12:00:00Z",
+        "2026-07-31T12:00:00.123456+05:30",
+        "2026-07-31T12:00:00,123456789-00:00",
+        "20260731T120000Z",
+        "20260731T12-0330",
+        "2024-02-29T23:59+14",
+    ],
     "phn": [
         {"n": "501234567"},
         {"c": "", "n": "(02) 555-0100"},
         {"c": "61", "n": "0401 234-567"},
         {"n": "1" * 20},
+        {"c": "1" * 20, "n": " " * 12 + "1" * 20},
+        {"n": "1" + "-" * 31},
     ],
     "geo": [{"name": ""}, {"name": "x" * 255}],
     "sst": [[], ["a"], ["x" * 255] * 100],
@@ -41,9 +63,9 @@ FITS: dict[str, list[Any]] = {
 }
 NOTHING_FITS: list[Any] = [[[]], [None], [5.5], {"name": 5}, {"n": ""}, {"year": 2024}]
 MISFITS: dict[str, list[Any]] = {
-    "str": ["x" * 256, 5, True, [], {}],
+    "str": ["x" * 256, "e\u0301" * 128, 5, True, [], {}],
     "txt": ["x" * 4001, 5],
-    "int": [5.5, True, "5", MAX_INTEGER + 1, 1e300, float(2**53)],
+    "int": [5.5, True, False, "5", "", MAX_INTEGER + 1, -MAX_INTEGER - 1, 1e300, float(2**53)],
     "bol": [0, 1, "true", 1.0],
     "dtz": [
         "2024-02-29",
@@ -51,6 +73,13 @@ MISFITS: dict[str, list[Any]] = {
         {**DAY, "year": 0},
         {**DAY, "year": 10_000},
         {**DAY, "month": 13},
+        {**DAY, "month": 0},
+        {**DAY, "day": 0},
+        {**DAY, "day": 32},
+        {**DAY, "day": 29.5},
+        {**DAY, "year": 10**400},
+        {"year": 1900, "month": 2, "day": 29},
+        {"year": 2026, "month": 4, "day": 31},
         {**DAY, "month": "2"},
         {**DAY, "day": True},
         {**DAY, "timezone": None},
@@ -64,6 +93,21 @@ MISFITS: dict[str, list[Any]] = {
         "2026-07-31",
         "2026-07-31 12:00:00Z",
         "2026-13-31T12:00:00Z",
+        "2023-02-29T12:00:00Z",
+        "0000-01-01T12:00:00Z",
+        "2026-0731T12:00:00Z",
+        "2026-W31-5T12:00:00Z",
+        "2026-212T12:00:00Z",
+        "2026-07-31T24:00:00Z",
+        "2026-07-31T12:60:00Z",
+        "2026-07-31T23:59:60Z",
+        "2026-07-31T12:00:00+24:00",
+        "2026-07-31T12:00:00.Z",
+        "2026-07-31T12:00:00.1234567890Z",
+        "2026-07-31t12:00:00z",
+        "2026-07-31T12:00:00Z\n",
+        " 2026-07-31T12:00:00Z",
+        {},
         "2026-07-31T12:00:00Z" + "0" * 40,
         "２026-07-31T12:00:00Z",
         1714557600,
@@ -75,7 +119,13 @@ MISFITS: dict[str, list[Any]] = {
         {"n": "0401\n"},
         {"n": "٠٤٠١"},
         {"n": "1" * 21},
+        {"n": "-1" * 16 + "1"},
         {"n": "1" + " " * 32},
+        {"n": "()"},
+        {"c": "1" * 21, "n": "1"},
+        {"c": "AU", "n": "1"},
+        {"c": "61\n", "n": "1"},
+        {"c": 61, "n": "1"},
         {"c": None, "n": "1"},
         {"n": "1", "x": "1"},
         "0401 234 567",
@@ -168,6 +218,16 @@ def test_what_is_expected_is_said_in_words_and_without_the_value() -> None:
         assert str(values[0])[:12] not in refused.value.expected
 
 
+def test_the_first_missing_attribute_in_the_order_of_the_definition_is_named() -> None:
+    what = definition(*(Attribute(f"str:cm:{name}", required=True) for name in "zab"))
+
+    with pytest.raises(InvalidAttributes) as refused:
+        compile_check(what)({"str:cm:b": "x"})
+
+    assert refused.value.field == "str:cm:z"
+    assert refused.value.expected == "a string of at most 255 characters"
+
+
 def test_sixteen_attributes_are_one_too_many() -> None:
     what = definition(*(Attribute(f"str:cm:a{n}") for n in range(20)))
     fifteen = {f"str:cm:a{n}": "x" for n in range(15)}
@@ -186,6 +246,51 @@ def test_an_object_has_a_limit_in_bytes_that_no_schema_can_say() -> None:
     assert accepts(what, {"obj:cm:a": {"k": "x" * (MAX_OBJ - overhead)}})
     assert not accepts(what, {"obj:cm:a": {"k": "x" * (MAX_OBJ - overhead + 1)}})
     assert not accepts(what, {"obj:cm:a": {"k": "é" * (MAX_OBJ // 2)}})
+    with pytest.raises(InvalidAttributes) as refused:
+        compile_check(what)({"obj:cm:a": {"k": "x" * MAX_OBJ}})
+    assert refused.value.expected == "an object of at most 15,000 bytes as compact JSON"
+
+
+class Text(str):
+    """A string and yet none of JSON's."""
+
+    __slots__ = ()
+
+
+class Few(IntEnum):
+    """Integers and yet none of JSON's."""
+
+    ONE = 1
+
+
+class Fault(Exception):
+    """What a value of somebody else's making may raise."""
+
+
+class Hostile:
+    """A key that lets itself be hashed once and never compared."""
+
+    def __init__(self) -> None:
+        self.hashed = False
+
+    def __hash__(self) -> int:
+        if self.hashed:
+            raise Fault
+        self.hashed = True
+        return hash("name")
+
+    def __eq__(self, other: object) -> bool:
+        raise Fault
+
+
+class Mine(dict[Any, Any]):
+    """A dict that does not do as a dict does."""
+
+    def items(self) -> Any:
+        raise Fault
+
+    def __iter__(self) -> Iterator[Any]:
+        raise Fault
 
 
 def test_python_values_that_are_no_json_are_refused_and_nothing_else_is_raised() -> None:
@@ -194,61 +299,216 @@ def test_python_values_that_are_no_json_are_refused_and_nothing_else_is_raised()
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    odd = [object(), {1: object()}, {"a": {1, 2}}, endless, deep, float("nan"), b"x", (1,)]
+    shared: list[Any] = []
+    for _ in range(100):
+        shared = [shared, shared]
+    odd = [object(), b"x", (1,), {"x"}, float("nan"), float("inf"), 10**5000, Text("x"), Mine()]
+    odd += [Few.ONE, endless, deep, {"a": 10**5000}]
+    odd += [{"a": each} for each in odd] + [[each] for each in odd]
+    odd += [{1: "x"}, {None: 1}, {Text("name"): "x"}, {Text("n"): "1"}, {Hostile(): 1}]
+    odd += [{"a": {1: "x"}}, {"a": [{True: 1}]}, {"a": shared}, {"a": [0] * (MAX_OBJ + 1)}]
+
     for kind in ATTRIBUTE_TYPES:
-        what = definition(Attribute(f"{kind}:cm:a"))
-        for value in [*odd, 10**400, float("inf"), {"a": float("nan")}]:
-            assert not accepts(what, {f"{kind}:cm:a": value})
+        check = compile_check(definition(Attribute(f"{kind}:cm:a")))
+        for value in odd:
+            with pytest.raises(InvalidAttributes, match="wrong-value"):
+                check({f"{kind}:cm:a": value})
+
+
+def test_keys_that_are_no_plain_strings_are_unknown_attributes() -> None:
+    keys: list[Any] = [5, True, None, ("a",), b"str:cm:a", Text("str:cm:a"), Hostile()]
+    for key in keys:
+        with pytest.raises(InvalidAttributes, match="unknown-attribute") as refused:
+            compile_check(definition(Attribute("str:cm:a")))({key: "x"})
+        assert refused.value.field is None
+    assert compile_check(definition(drop=True))({keys[0]: "x"}) == {}
+
+
+@pytest.mark.parametrize("attributes", [None, [], "x", 5, [["str:cm:a", "x"]], {"str:cm:a"}])
+def test_attributes_that_are_no_object_are_refused(attributes: Any) -> None:
+    what = definition(Attribute("str:cm:a"))
+
+    assert not accepts(what, attributes)
+    assert not validator(what).is_valid(attributes)
+
+
+def test_any_mapping_will_do_and_what_comes_back_is_a_new_dict() -> None:
+    check = compile_check(definition(Attribute("str:cm:a")))
+    given = {"str:cm:a": "x"}
+
+    assert check(MappingProxyType(given)) == check(given) == given
+    assert check(given) is not given
+
+
+LETTERS = "x" * 1000
+SIXTEEN = {f"str:cm:a{n}": "x" for n in range(16)}
+#: Attributes of real programs (keys, shapes and mistakes are theirs), all of them declared.
+SEEN: list[tuple[str, Any, bool]] = [
+    ("false is a value", {"bol:cm:isended": False, "str:cm:criticaldate": "week"}, True),
+    ("an amount kept as text", {"str:cm:donationamount": "12.5"}, True),
+    ("text of two lines", {"txt:cm:reason": "Longer free text.\nSecond paragraph."}, True),
+    ("a date", {"dtz:cm:date": {"year": 2024, "month": 7, "day": 22, "timezone": "UTC"}}, True),
+    ("a date without a zone", {"dtz::b": {"day": 26, "month": 5, "year": 2020}}, True),
+    ("no country code", {"phn:cm:phone": {"c": "", "n": "501234567"}}, True),
+    ("spaces in a number", {"phn:cm:phone-number": {"c": "971", "n": "50 123 4567"}}, True),
+    ("no c at all", {"phn::phone": {"n": "9112340345"}}, True),
+    ("no number", {"phn:cm:phone": {"c": ""}}, False),
+    ("an empty number", {"phn:cm:phone": {"c": "", "n": ""}}, False),
+    ("JSON inside a string", {"str:cm:answers": '{"tool":"x","in":{"y":5,"a":null}}'}, True),
+    ("1,000 characters", {"str:cm:extra-questions": LETTERS}, False),
+    ("1,000 characters of text", {"txt:cm:extra-questions": LETTERS}, True),
+    ("sixteen attributes", SIXTEEN, False),
+    ("a long slug", {"str:cm:your-questions-user-input-on-the-event-forms": ""}, True),
+    ("one slug, two types", {"str:cm:orttoprop": "USD", "txt:cm:orttoprop": "USD"}, True),
+    ("an e-mail address is data", {"str::email": "owner@example.com"}, True),
+    ("a system attribute", {"int::v": 15300, "str:cm:carrier": "ANA"}, True),
+    ('Number("abc"), NaN, is null in JSON', {"int:cm:code": None}, True),
+    ("a fraction", {"int:cm:amount": 12.5}, False),
+    ("an empty place", {"geo::country": {}}, False),
+    ("a place", {"geo::city": {"name": "Kolkata"}}, True),
+    ("a time", {"tme:cm:installed-at": "2023-05-01T10:00:00Z", "bol:cm:trial": True}, True),
+    ("a time with a space", {"tme:cm:datetime": "2026-04-10 14:00"}, False),
+    ("nothing", {}, True),
+    ("an object that was made text", '{"str:cm:product":"Fiets"}', False),
+    ("a bare name", {"email": "owner@example.com"}, False),
+    ("a type of another kind", {"u4s::t": ["tag"]}, False),
+]
 
 
 @pytest.mark.parametrize(
-    ("attributes", "fine"),
-    [
-        ({"dtz:cm:date": {"year": 2024, "month": 7, "day": 22, "timezone": "UTC"}}, True),
-        ({"phn:cm:phone": {"c": "", "n": "501234567"}}, True),
-        ({"phn:cm:phone": {"c": ""}}, False),
-        ({"str:cm:answers": '{"toolUsed":"Investment Income Calculator"}'}, True),
-        ({"txt:cm:reason": "Longer free text.\nSecond paragraph."}, True),
-        ({"bol:cm:isended": False, "str:cm:country": ""}, True),
-        ({"int:cm:code": None}, True),
-        ({"int:cm:amount": 12.5}, False),
-        ({"str:cm:long": "x" * 1000}, False),
-        ({"u4s::t": ["tag"]}, False),
-        ({"email": "owner@example.com"}, False),
-    ],
+    ("attributes", "fine"), [row[1:] for row in SEEN], ids=[r[0] for r in SEEN]
 )
-def test_attributes_seen_on_public_sites(attributes: dict[str, Any], fine: bool) -> None:
-    declared = [
-        "dtz:cm:date",
-        "phn:cm:phone",
-        "str:cm:answers",
-        "txt:cm:reason",
-        "bol:cm:isended",
-        "str:cm:country",
-        "int:cm:code",
-        "int:cm:amount",
-        "str:cm:long",
-    ]
-    what = definition(*map(Attribute, declared))
+def test_attributes_seen_in_the_wild(attributes: Any, fine: bool) -> None:
+    keys = attributes if isinstance(attributes, dict) else ()
+    what = definition(*(Attribute(key) for key in keys if key[:3] in ATTRIBUTE_TYPES))
 
     assert accepts(what, attributes) == validator(what).is_valid(attributes) == fine
 
 
+def patterns(part: Any) -> Iterator[str]:
+    """Every pattern in a schema."""
+    if isinstance(part, dict):
+        for name, inner in part.items():
+            if name == "pattern":
+                yield inner
+            yield from patterns(inner)
+
+
+def test_no_pattern_can_be_made_to_try_twice() -> None:
+    """What repeats without bound is one class, and what follows cannot match the same character.
+
+    The names and numbers of classes are all the structure there is: no dot, no other repetition.
+    """
+    every = definition(*(Attribute(f"{kind}:cm:a") for kind in ATTRIBUTE_TYPES))
+    found = set(patterns(json_schema(every)))
+
+    assert found
+    for pattern in found:
+        outside = re.sub(r"\[[^]]*\]", "C", pattern).replace(r"\n", "n")
+        assert not set(outside) & set(".+\\")
+        repeats = re.findall(r"(\[[^]]*\])\*(\[[^]]*\]|\$)", pattern)
+        assert len(repeats) == outside.count("*")
+        for repeated, following in repeats:
+            both = [chr(n) for n in range(256) if re.fullmatch(repeated, chr(n))]
+            assert following == "$" or not any(re.fullmatch(following, c) for c in both)
+
+
+@pytest.mark.parametrize("kind", ATTRIBUTE_TYPES)
+def test_64_kib_of_anything_come_to_an_end(kind: str) -> None:
+    """Where cost grew with the square, one of these would take minutes."""
+    what = definition(Attribute(f"{kind}:cm:a"))
+    check, reference = compile_check(what), validator(what)
+    size = 65_536
+    for text in (" " * size, "1" * size, " 1" * (size // 2), "1 " * 20 + " " * size + "x"):
+        for value in (text, {"n": text}, {"c": text, "n": "1"}, {"name": text}, [text] * 2):
+            for attributes in ({f"{kind}:cm:a": value}, {text: value}):
+                with pytest.raises(InvalidAttributes):
+                    check(attributes)
+                reference.is_valid(attributes)
+
+
+def test_the_schema_is_a_copy_that_its_reader_may_change() -> None:
+    what = definition(Attribute("phn:cm:a"), Attribute("sst:cm:b", required=True))
+    before = json_schema(what)
+
+    changed = json_schema(what)
+    changed["properties"]["phn:cm:a"]["properties"]["n"].clear()
+    changed["properties"]["sst:cm:b"]["items"]["maxLength"] = 1
+
+    assert json_schema(what) == before
+
+
+def test_the_reference_never_fetches_a_schema(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "schema.json"
+    elsewhere.write_text("{}")
+    pointing = validator(definition()).evolve(schema={"$ref": elsewhere.as_uri()})
+
+    with pytest.raises(Unresolvable):
+        pointing.is_valid({})
+
+
+def test_the_schema_says_what_the_definition_says() -> None:
+    what = definition(Attribute("str:cm:a", name="Plan", required=True), Attribute("int:cm:b"))
+
+    assert json_schema(what, 7) == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "X",
+        "type": "object",
+        "properties": {
+            "str:cm:a": {"title": "Plan", "type": "string", "maxLength": 255},
+            "int:cm:b": {
+                "title": "b",
+                "type": ["integer", "null"],
+                "minimum": -MAX_INTEGER,
+                "maximum": MAX_INTEGER,
+            },
+        },
+        "required": ["str:cm:a"],
+        "additionalProperties": False,
+        "maxProperties": 7,
+    }
+    assert json_schema(definition(drop=True))["additionalProperties"] is True
+
+
+def test_the_largest_integer_is_the_one_that_the_wire_lets_through() -> None:
+    assert MAX_INTEGER == wire.MAX_INTEGER
+
+
+TEXT = st.text(st.characters(), max_size=5)
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
-    ),
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
 KEYS = [f"{kind}:cm:{name}" for kind in ATTRIBUTE_TYPES for name in "ab"]
-NEAR = st.sampled_from(
+LISTED = st.sampled_from(
     [value for values in (*FITS.values(), *MISFITS.values(), NOTHING_FITS) for value in values]
 )
+#: Days around the ends of months, and numbers as a telephone book or a typist would have them.
+DAYS = st.fixed_dictionaries(
+    {
+        "year": st.sampled_from([0, 1, 1900, 2000, 2023, 2024, 2024.0, 9999, 10_000]),
+        "month": st.integers(0, 13),
+        "day": st.integers(0, 32) | st.floats(27, 32),
+    },
+    optional={"timezone": TEXT | st.none()},
+)
+DIALLED = st.text("0123456789 ().+-\n٠x", max_size=40)
+PHONES = st.fixed_dictionaries({}, optional={"c": DIALLED, "n": DIALLED, "x": DIALLED})
+TIMES = st.from_regex(schema.TIME) | st.builds(
+    lambda text, at, other: text[:at] + other + text[at + 1 :],
+    st.from_regex(schema.TIME, fullmatch=True),
+    st.integers(0, 35),
+    st.sampled_from([*"0369:-+TZWz.,\n ", "", "٣"]),
+)
+NUMBERS = st.integers(-5, 5).flatmap(
+    lambda n: st.sampled_from([MAX_INTEGER + n, -MAX_INTEGER + n, float(MAX_INTEGER + n), n / 2])
+)
+NEAR = LISTED | DAYS | PHONES | TIMES | NUMBERS | JSON
 
 
 @st.composite
@@ -259,38 +519,74 @@ def definitions(draw: st.DrawFn) -> Definition:
     return definition(*attributes, drop=draw(st.booleans()))
 
 
+NEAREST = {"dtz": DAYS, "phn": PHONES, "tme": TIMES, "int": NUMBERS}
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Definition, dict[str, Any]]:
-    """A definition, and attributes that mostly have to do with it."""
+def cases(draw: st.DrawFn) -> tuple[Definition, dict[str, Any], int]:
+    """A definition, attributes that mostly have to do with it, and how many there may be."""
     what = draw(definitions())
     attributes: dict[str, Any] = {}
     for attribute in what.attributes:
         if draw(st.integers(0, 9)):
             fitting = st.sampled_from(FITS[attribute.type])
-            attributes[attribute.key] = draw(st.one_of(fitting, fitting, fitting, NEAR, JSON))
+            near = NEAREST.get(attribute.type, fitting)
+            attributes[attribute.key] = draw(st.one_of(fitting, fitting, near, near, NEAR))
     if not draw(st.integers(0, 4)):
-        attributes[draw(st.sampled_from(KEYS) | st.text(max_size=6))] = draw(JSON)
-    return what, attributes
+        attributes[draw(st.sampled_from(KEYS) | TEXT)] = draw(NEAR)
+    return what, attributes, draw(st.sampled_from([15, 15, 5, 3, 1]))
 
 
 @given(cases())
 def test_the_compiled_check_and_the_exported_schema_agree(
-    case: tuple[Definition, dict[str, Any]],
+    case: tuple[Definition, dict[str, Any], int],
 ) -> None:
     """Accepted by one if and only if accepted by the other, and what is kept is accepted again."""
-    what, attributes = case
-    reference = validator(what)
+    what, attributes, most = case
+    reference, check = validator(what, most), compile_check(what, most)
+    before = deepcopy(attributes)
 
-    assert accepts(what, attributes) == reference.is_valid(attributes)
-    if accepts(what, attributes):
-        kept = compile_check(what)(attributes)
+    try:
+        kept = check(attributes)
+    except InvalidAttributes:
+        assert not reference.is_valid(attributes)
+    else:
+        assert reference.is_valid(attributes)
         assert reference.is_valid(kept)
-        assert compile_check(what)(kept) == kept
+        assert repr(check(kept)) == repr(kept)
+        assert None not in kept.values()
+        assert kept.keys() <= {attribute.key for attribute in what.attributes}
+    assert attributes == before
+
+
+@given(JSON)
+def test_both_agree_on_any_json_at_all(attributes: Any) -> None:
+    for what in (definition(), definition(Attribute("obj:cm:a"), drop=True)):
+        assert accepts(what, attributes) == validator(what).is_valid(attributes)
 
 
 @given(definitions())
 def test_the_exported_schema_is_a_schema_and_plain_json(what: Definition) -> None:
-    schema = json_schema(what)
+    exported = json_schema(what)
 
-    Draft202012Validator.check_schema(schema)
-    assert json.loads(json.dumps(schema)) == schema
+    Draft202012Validator.check_schema(exported)
+    assert json.loads(json.dumps(exported)) == exported
+
+
+@given(definitions())
+def test_every_example_is_accepted(what: Definition) -> None:
+    shown = example(what)
+
+    assert shown.keys() == {attribute.key for attribute in what.attributes}
+    assert compile_check(what)(shown) == shown
+    assert validator(what).is_valid(shown)
+
+
+def test_an_example_has_no_more_attributes_than_may_be_sent_and_none_missing() -> None:
+    attributes = [Attribute(f"sst:cm:a{n}", required=n > 15) for n in range(20)]
+    what = definition(*attributes)
+
+    assert compile_check(what)(example(what)).keys() >= {f"sst:cm:a{n}" for n in range(16, 20)}
+    assert len(example(what)) == 15
+    example(what)["sst:cm:a16"].append(5)
+    assert accepts(what, example(what))

@@ -204,7 +204,7 @@ def test_ages_are_milliseconds_with_fractions_up_to_seven_days() -> None:
 
 def test_what_a_client_gave_up_on_becomes_notes_of_known_codes_and_bounded_number() -> None:
     few = track_request({"dropped": {"overflow": 2, "unheard-of": 1, "expired": 0}})
-    many = track_request({"dropped": dict.fromkeys(DROP_CODES, 10 ** 6)})
+    many = track_request({"dropped": dict.fromkeys(DROP_CODES, 10**6)})
 
     assert few.dropped == ("dropped:overflow", "dropped:overflow", "dropped:other")
     assert len(many.dropped) == MAX_DROPPED

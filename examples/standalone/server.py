@@ -61,6 +61,7 @@ DEFINITIONS = [
         ],
     ),
     Definition("act:cm:cup-poured", "Cup poured", client_side=True),
+    Definition("act:cm:round-poured", "Round poured", client_side=True),
     Definition("act:cm:refund-issued", "Refund issued", client_side=False),
 ]
 
@@ -69,7 +70,7 @@ def build() -> WSGIApplication:
     """The shop, with the capture app mounted below ``/capture``."""
     backends = open_backends("memory:")
     for definition in DEFINITIONS:
-        backends.definitions.put(definition)  # type: ignore[attr-defined]
+        backends.definitions.put(definition)
     settings = Settings(secret_keys=[secrets.token_bytes(32)])
     app = CaptureApp(Capture(backends=backends, settings=settings), console_guard=from_here)
     page = (HERE / "shop.html").read_text(encoding="utf-8")

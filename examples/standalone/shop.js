@@ -66,7 +66,7 @@
       report({ activity_id: "act:cm:purchase", attributes: { "str:cm:plan": "Pot", "int:cm:price": "twelve" } });
     },
     many: function () {
-      for (var cup = 0; cup < 12; cup++) report({ activity_id: "act:cm:cup-poured" });
+      for (var cup = 0; cup < 12; cup++) report({ activity_id: "act:cm:round-poured" });
     }
   };
 

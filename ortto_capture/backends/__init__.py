@@ -7,13 +7,21 @@ nor another backend is imported from here.
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Literal, overload
 
 from ..errors import ConfigurationError
 from ..ports import Backends
 
+if TYPE_CHECKING:
+    from .memory import MemoryBackends
+
 __all__ = ["open_backends"]
 
 
+@overload
+def open_backends(url: Literal["memory:"]) -> MemoryBackends: ...
+@overload
+def open_backends(url: str) -> Backends: ...
 def open_backends(url: str) -> Backends:
     """Open all four ports by address; whoever opens, closes (it is a context manager).
 

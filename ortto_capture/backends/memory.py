@@ -19,6 +19,7 @@ from ..model import Activity, Captured, Definition, Identifier, Outcome, Person
 from ..ports import Backends
 
 __all__ = [
+    "MemoryBackends",
     "MemoryDefinitions",
     "MemoryJournal",
     "MemoryOutcomes",
@@ -33,9 +34,19 @@ EVENT_ID_SECONDS = 7 * 86_400
 _log = logging.getLogger("ortto_capture")
 
 
-def open_memory() -> Backends:
+class MemoryBackends(Backends):
+    """All four ports in memory; typed, so that ``definitions.put`` is known to be there."""
+
+    definitions: MemoryDefinitions
+    people: MemoryPeople
+    limiter: MemoryRateLimiter
+    journal: MemoryJournal
+    outcomes: MemoryOutcomes
+
+
+def open_memory() -> MemoryBackends:
     """All four ports in memory, with room for a small site."""
-    return Backends(
+    return MemoryBackends(
         definitions=MemoryDefinitions(),
         people=MemoryPeople(),
         limiter=MemoryRateLimiter(),

@@ -52,7 +52,7 @@ class Site:
         self.page = page
         self.backends = open_backends("memory:")
         for definition in (LOGIN, ROBERTS, OFF):
-            self.backends.definitions.put(definition)  # type: ignore[attr-defined]
+            self.backends.definitions.put(definition)
         settings = Settings(
             secret_keys=["an example secret of more than 32 bytes"],
             merge_keys=["str:cm:customer-id", "str:cm:generic-text", "int:cm:exnumber"],

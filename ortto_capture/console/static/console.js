@@ -24,9 +24,9 @@
     "disabled": ["Its client-side source is off.", "Switch it on if websites may send it."],
     "archived": ["It is archived.", "Bring it back, or take the call off the page."],
     "system-id": ["System activities cannot be sent by websites.", "Use an id of your own, such as act:cm:login."],
-    "person-limit": ["This person has used up the limit for this activity today.", "It opens again at midnight UTC. Raise person_limit, or the definition's own, if that is normal use."],
-    "ip-limit": ["This address has used up the limit for this activity this hour.", "It opens again at the full hour. Offices share one address: raise ip_limit if that is normal use."],
-    "new-people-limit": ["This address has created as many people as it may this hour.", "Raise new_people_limit if that is normal use."],
+    "person-limit": ["The person's limit for today is used up.", "It opens again at midnight UTC. Raise person_limit, or the definition's own, if that is normal use."],
+    "ip-limit": ["The address's limit for this hour is used up.", "It opens again at the full hour. Offices share one address: raise ip_limit if that is normal use."],
+    "new-people-limit": ["The address has created enough people this hour.", "Raise new_people_limit if that is normal use."],
     "unknown-attribute": ["The activity does not declare this attribute.", "Declare it, or set unknown_attributes to \"drop\"."],
     "wrong-value": ["The value does not fit its type.", "Send what is expected."],
     "missing-attribute": ["A required attribute is missing.", "Send it, or declare it as not required."],
@@ -208,8 +208,8 @@
     }).catch(function (error) {
       failing = failing || Date.now();
       if (error.message === "closed") trouble("This page is closed to you now. Sign in again, then reload.");
-      else if (!navigator.onLine) trouble("You are offline. What is shown is from " + ago(failing) + ".");
-      else trouble("The server has not answered since " + ago(failing) + " (" + error.message + "). Trying again; its log says more.");
+      else if (!navigator.onLine) trouble("You are offline; new rows come when you are back. The last answer: " + ago(failing) + ".");
+      else trouble("The server does not answer as it should (" + error.message + "), first " + ago(failing) + ". Trying again; its log says why.");
     });
   }
 

@@ -1,0 +1,154 @@
+"""Every example runs, and does what its page says."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import Client
+
+from ortto_capture import Definition, DefinitionEditor, Definitions
+from ortto_capture.testing import DefinitionsContract
+
+from .services import PATIENCE, ROOT
+
+EXAMPLES = ROOT / "examples"
+
+
+def load(name: str) -> dict[str, Any]:
+    """The names an example defines."""
+    return runpy.run_path(str(EXAMPLES / name / "app.py"), run_name=f"example_{name}")
+
+
+def record(client: Client, mounted: str = "") -> tuple[int, int]:
+    """Identify and record, over HTTP: the two statuses."""
+    tracked = client.post(f"{mounted}/-/events/track", json={"email": "user@emaildomain.com"})
+    session = json.loads(tracked.data)["session"]
+    activity = {
+        "session": session,
+        "activity_id": "act:cm:login",
+        "attributes": {"str::email": "john@example.com"},
+    }
+    return tracked.status_code, client.post(
+        f"{mounted}/-/events/activity", json=activity
+    ).status_code
+
+
+def test_the_flask_shop_keeps_its_pages_and_captures() -> None:
+    client = Client(load("flask_shop")["app"])
+
+    assert b"/capture/app.js" in client.get("/").data
+    assert record(client, "/capture") == (200, 200)
+
+
+_DJANGO = """
+import json, runpy
+from werkzeug.test import Client
+from tests.test_examples import record
+names = runpy.run_path("examples/django_shop/app.py", run_name="__main__x")
+import sys, types
+module = types.ModuleType("__main__x")
+module.__dict__.update(names)
+sys.modules["__main__x"] = module
+client = Client(names["application"])
+assert b"/capture/app.js" in client.get("/").data
+assert record(client, "/capture") == (200, 200)
+"""
+
+
+def test_the_django_shop_keeps_its_pages_and_captures() -> None:
+    """In a process of its own: Django is configured once a process."""
+    subprocess.run([sys.executable, "-c", _DJANGO], check=True, cwd=ROOT, timeout=PATIENCE * 3)
+
+
+def test_a_custom_backend_serves_its_activities() -> None:
+    client = Client(load("custom_backend")["build"]())
+
+    assert record(client) == (200, 200)
+    refused = client.post("/-/events/activity", json={"activity_id": "act:cm:refund-issued"})
+    assert refused.status_code == 404
+
+
+class IniEditor:
+    """Puts definitions into the INI file, as a person with a text editor would."""
+
+    def __init__(self, folder: Path) -> None:
+        self._backend = load("custom_backend")["IniDefinitions"]
+        self._path = folder / "activities.ini"
+        self._path.touch()
+        self._sections: dict[str, Definition] = {}
+
+    def put(self, definition: Definition) -> None:
+        """Rewrite the file."""
+        self._sections[definition.id] = definition
+        text = (
+            f"[{each.id}]\nname = {each.name}\nclient_side = {each.client_side}\n"
+            f"attributes = {' '.join(a.key for a in each.attributes)}\n"
+            for each in self._sections.values()
+        )
+        self._path.write_text("".join(text))
+
+    def get(self, activity_id: str) -> Definition | None:
+        """Read the file, and look."""
+        found: Definition | None = self._backend(self._path).get(activity_id)
+        return found
+
+    def all(self) -> list[Definition]:
+        """Read the file, and list."""
+        return list(self._backend(self._path).all())
+
+
+class TestIniDefinitions(DefinitionsContract):
+    """The file has no place for limits, icons and archiving, so one promise is put differently."""
+
+    @pytest.fixture
+    def definitions(self, tmp_path: Path) -> Definitions:
+        return IniEditor(tmp_path)
+
+    test_get_returns_the_definition_with_exactly_this_id = None  # type: ignore[assignment]
+    test_all_returns_every_definition_ordered_by_id_archived_ones_included = None  # type: ignore[assignment]
+
+    def test_get_returns_what_the_file_can_say(self, definitions: Definitions) -> None:
+        assert isinstance(definitions, DefinitionEditor)
+        written = Definition("act:cm:x", "X", client_side=True)
+        definitions.put(written)
+
+        assert definitions.get("act:cm:x") == written
+        assert definitions.all() == [written]
+
+
+@pytest.fixture
+def demo() -> Any:
+    """The demo server as ``scripts/demo`` starts it, on a port that is taken at first."""
+    command = [sys.executable, "-u", str(EXAMPLES / "standalone" / "server.py"), "--port", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_says_where_it_is_and_ends_cleanly(
+    demo: subprocess.Popen[str], ending: signal.Signals
+) -> None:
+    assert demo.stdout is not None
+    said = ""
+    while "Ctrl-C" not in said:
+        line = demo.stdout.readline()
+        assert line, said
+        said += line
+
+    shop, activity_page = re.findall(r"http://127\.0\.0\.1:\d+\S*", said)
+    for address, part in ((shop, b"Harbour Coffee"), (activity_page, b"<h1>Activity</h1>")):
+        with urllib.request.urlopen(address) as answer:  # noqa: S310  # our own server
+            assert part in answer.read()
+    demo.send_signal(ending)
+
+    assert demo.wait(PATIENCE) == 0
