@@ -30,7 +30,7 @@ from ortto_capture.schema import (
 
 DAY = {"year": 2024, "month": 2, "day": 29}
 FITS: dict[str, list[Any]] = {
-    "str": ["", "x" * 255, "💥" * 255, "0"],
+    "str": ["", "x" * 255, "💥" * 255, "0", "\ud800"],
     "txt": ["", "line\nline", "é" * 4000],
     "int": [0, -5, MAX_INTEGER, -MAX_INTEGER, 5.0, -0.0, 1e3],
     "bol": [True, False],
@@ -59,7 +59,7 @@ FITS: dict[str, list[Any]] = {
     "geo": [{"name": ""}, {"name": "x" * 255}],
     "sst": [[], ["a"], ["x" * 255] * 100],
     "stl": [[], ["a", "a"]],
-    "obj": [{}, {"a": [1, {"b": None}]}],
+    "obj": [{}, {"a": [1, {"b": None}]}, {"\ud800": "\udfff"}],
 }
 NOTHING_FITS: list[Any] = [[[]], [None], [5.5], {"name": 5}, {"n": ""}, {"year": 2024}]
 MISFITS: dict[str, list[Any]] = {
@@ -404,6 +404,8 @@ def test_no_pattern_can_be_made_to_try_twice() -> None:
 
     assert found
     for pattern in found:
+        assert pattern.startswith("^")
+        assert pattern.endswith(r"$(?!\n)")
         outside = re.sub(r"\[[^]]*\]", "C", pattern).replace(r"\n", "n")
         assert not set(outside) & set(".+\\")
         repeats = re.findall(r"(\[[^]]*\])\*(\[[^]]*\]|\$)", pattern)
@@ -438,6 +440,7 @@ def test_the_schema_is_a_copy_that_its_reader_may_change() -> None:
     assert json_schema(what) == before
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # or the warning would stop the fetching
 def test_the_reference_never_fetches_a_schema(tmp_path: Path) -> None:
     elsewhere = tmp_path / "schema.json"
     elsewhere.write_text("{}")
