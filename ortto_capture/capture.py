@@ -450,17 +450,22 @@ class Capture:
         found = self.backends.people.find(fields.lookup)
         if found is None and fields.skip_non_existing:
             return None, fields
-        person, notes = self._merged(found, fields, assurance, now)
-        if person != found:
-            person = self.backends.atomically(lambda: self._save(fields, assurance, ip, now))
-        return person, fields._replace(notes=fields.notes + notes)
+        person = found
+        conflict: tuple[str, ...] = ()
+        if found is not None:
+            person, conflict = self._merged(found, fields, assurance, now)
+        if person is None or person != found:
+            person, conflict = self.backends.atomically(
+                lambda: self._save(fields, assurance, ip, now)
+            )
+        return person, fields._replace(notes=fields.notes + conflict)
 
     def _save(
         self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
-    ) -> Person:
+    ) -> tuple[Person, tuple[str, ...]]:
         """Create or update a person, run alone."""
         found = self.backends.people.find(fields.lookup)
-        person, _ = self._merged(found, fields, assurance, now)
+        person, conflict = self._merged(found, fields, assurance, now)
         charges = [] if found else self._new_person(ip)
         if charges:
             self._charge(charges, ("new-people-limit",), now)
@@ -470,7 +475,7 @@ class Capture:
         finally:
             if saved is None or saved.id != person.id:
                 self._limiter.release(charges, now)
-        return saved
+        return saved, conflict
 
     def _merged(
         self, found: Person | None, fields: PersonFields, assurance: Assurance, now: float

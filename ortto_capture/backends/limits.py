@@ -117,10 +117,8 @@ def _open(uri: str, options: dict[str, Any]) -> Storage:
     try:
         storage = storage_from_string(uri, **options)
     except StorageMisconfigured as error:
-        remedy = ""
-        if "prerequisite" in str(error):
-            remedy = "; install its driver, for Redis with: pip install 'ortto-capture[redis]'"
-        raise ConfigurationError("limiter", f"{error}{remedy}") from error
+        remedy = "for Redis, pip install 'ortto-capture[redis]' brings its driver"
+        raise ConfigurationError("limiter", f"{error}; {remedy}") from error
     if not isinstance(storage, Storage):
         raise ConfigurationError("limiter", "give a synchronous storage, not an async+ one")
     return storage
