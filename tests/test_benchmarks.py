@@ -1,0 +1,59 @@
+"""What the benchmarks compare does the same job: statuses and rows, never times."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from ortto_capture.backends.memory import MemoryJournal
+
+from .benchmarks import http, imports, inprocess, memory
+from .benchmarks.measure import Figure
+from .benchmarks.programs import body, call, environ, flask_peer, ours, session_of
+
+TINY = 0.001
+
+
+def test_both_sides_do_the_same_job() -> None:
+    """The same answers to the same requests, and the same number of activities kept."""
+    app, capture = ours()
+    peer = flask_peer()
+    journal = cast("MemoryJournal", capture.backends.journal)
+    for program in (app, peer):
+        session = session_of(program, "user@emaildomain.com")
+        once = body(session)
+        assert call(program, environ(once))[0] == 200
+        assert call(program, environ(once))[0] == 200, "a repetition"
+        assert call(program, environ(body(session, activity_id="act:cm:x")))[0] == 404
+        assert call(program, environ(body(session, attributes={"x": 1})))[0] == 400
+        assert call(program, environ(body("forged")))[0] == 401
+    assert len(journal) == 1
+    assert len(peer.extensions["journal"]) == 1  # type: ignore[attr-defined]
+
+
+def test_the_request_is_of_the_size_that_the_figures_speak_of() -> None:
+    app, _ = ours()
+
+    assert 410 <= len(body(session_of(app, "user@emaildomain.com"))) <= 440
+
+
+PARTS = {
+    "in process": inprocess.figures,
+    "worst bodies": inprocess.worst_bodies,
+    "memory": memory.figures,
+    "import": imports.figures,
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_runs(part: str) -> None:
+    """Refusals assert their status while they are measured."""
+    figures = list(PARTS[part](TINY))
+
+    assert figures
+    assert all(isinstance(figure, Figure) and str(figure) for figure in figures)
+
+
+def test_the_servers_answer_200_throughout() -> None:
+    assert len(list(http.figures(TINY))) == 3
