@@ -1,0 +1,148 @@
+"""When a shared limiter is away: what is counted where, and how often it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from ortto_capture import BackendError, Charge, Quota, Refusal, StorageFull
+from ortto_capture.backends.memory import MemoryRateLimiter
+from ortto_capture.limiting import GuardedLimiter, seconds_left
+
+NOW = 1_795_392_000.0
+ONE = Charge(b"k" * 16, Quota(1, 3600))
+
+
+class Shared:
+    """A limiter elsewhere, which can be away."""
+
+    def __init__(self) -> None:
+        self.counts = MemoryRateLimiter()
+        self.asked = 0
+        self.fault: Exception | None = None
+
+    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
+        self.asked += 1
+        if self.fault:
+            raise self.fault
+        return self.counts.acquire(charges, now)
+
+    def release(self, charges: Sequence[Charge], now: float) -> None:
+        if self.fault:
+            raise self.fault
+        self.counts.release(charges, now)
+
+
+@pytest.fixture
+def shared() -> Shared:
+    return Shared()
+
+
+def test_while_it_answers_it_alone_counts(shared: Shared) -> None:
+    guarded = GuardedLimiter(shared)
+
+    assert guarded.acquire([ONE], NOW) is None
+    assert guarded.acquire([ONE], NOW) is not None
+    guarded.release([ONE], NOW)
+    assert guarded.acquire([ONE], NOW) is None
+    assert not guarded.away
+
+
+def test_local_counts_in_this_process_with_the_same_limits(shared: Shared) -> None:
+    guarded = GuardedLimiter(shared, "local")
+    shared.fault = BackendError("away")
+
+    assert guarded.acquire([ONE], NOW) is None
+    assert guarded.away
+    assert guarded.acquire([ONE], NOW) is not None
+    guarded.release([ONE], NOW)
+    assert guarded.acquire([ONE], NOW) is None
+
+
+def test_open_lets_everything_pass(shared: Shared) -> None:
+    guarded = GuardedLimiter(shared, "open")
+    shared.fault = BackendError("away")
+
+    assert [guarded.acquire([ONE], NOW) for _ in range(10)] == [None] * 10
+
+
+def test_closed_raises_the_backends_error_and_asks_no_more_often(shared: Shared) -> None:
+    guarded = GuardedLimiter(shared, "closed")
+    shared.fault = BackendError("away")
+
+    for _ in range(10):
+        with pytest.raises(BackendError):
+            guarded.acquire([ONE], NOW)
+    assert shared.asked == 3
+
+
+def test_after_three_failures_it_is_left_alone_for_longer_and_longer(shared: Shared) -> None:
+    """1 s, 2 s, 4 s, … at most 30 s: what takes 250 ms to fail must not cost each visitor that."""
+    guarded = GuardedLimiter(shared)
+    shared.fault = BackendError("away")
+    asked_at = []
+    for tenth in range(1200):
+        before = shared.asked
+        guarded.acquire([ONE], NOW + tenth / 10)
+        if shared.asked > before:
+            asked_at.append(tenth / 10)
+
+    waits = [round(b - a, 1) for a, b in pairwise(asked_at)]
+    assert waits[:7] == [0.1, 0.1, 1.0, 2.0, 4.0, 8.0, 16.0]
+    assert set(waits[7:]) == {30.0}
+
+
+def test_a_clock_set_back_does_not_keep_it_away(shared: Shared) -> None:
+    guarded = GuardedLimiter(shared)
+    shared.fault = BackendError("away")
+    for _ in range(4):
+        guarded.acquire([ONE], NOW)
+    shared.fault = None
+
+    assert guarded.acquire([ONE], NOW - 86_400) is None
+    assert not guarded.away
+
+
+def test_when_it_answers_again_it_counts_again(
+    shared: Shared, caplog: pytest.LogCaptureFixture
+) -> None:
+    guarded = GuardedLimiter(shared)
+    shared.fault = BackendError("away")
+    for second in range(5):
+        guarded.acquire([ONE], NOW + second)
+    shared.fault = None
+
+    assert guarded.acquire([ONE], NOW + 60) is None
+    assert not guarded.away
+    assert guarded.acquire([ONE], NOW + 60) is not None
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2, "one line when it goes, one when it comes back"
+    assert "on_limiter_error='local'" in said[0]
+
+
+def test_a_release_that_fails_wastes_the_charge_and_raises_nothing(shared: Shared) -> None:
+    guarded = GuardedLimiter(shared)
+    guarded.acquire([ONE], NOW)
+    shared.fault = BackendError("away")
+
+    guarded.release([ONE], NOW)
+
+    assert guarded.away
+
+
+def test_a_limiter_that_is_full_is_not_away(shared: Shared) -> None:
+    guarded = GuardedLimiter(shared)
+    shared.fault = StorageFull("full")
+
+    with pytest.raises(StorageFull):
+        guarded.acquire([ONE], NOW)
+    assert not guarded.away
+
+
+@pytest.mark.parametrize(
+    ("now", "left"), [(0.0, 60), (0.1, 60), (59.0, 1), (59.9999, 1), (60.0, 60), (-0.5, 1)]
+)
+def test_seconds_left_are_whole_and_at_least_one(now: float, left: int) -> None:
+    assert seconds_left(60, now) == left
