@@ -16,6 +16,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ortto_capture import (
     Attribute,
@@ -1036,6 +1037,55 @@ def test_forwarding_headers_are_not_read() -> None:
         request = activity(world)
         request.headers[name] = "198.51.100.77"
         assert world.send(request).status == 429
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "warnings"),
+    [
+        ("10.0.0.1", "198.51.100.77", 1),
+        ("127.0.0.1", "198.51.100.77", 1),
+        ("fd00::1", "198.51.100.77", 1),
+        ("10.0.0.1", None, 0),
+        ("8.8.8.8", "198.51.100.77", 0),
+        ("8.8.8.8", None, 0),
+        ("", None, 1),
+    ],
+)
+def test_a_site_that_would_share_one_bucket_is_warned_about_once(
+    peer: str, forwarded: str | None, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    for _ in range(3):
+        request = activity(world)
+        ask(
+            world.app,
+            "POST",
+            "/in/capture/-/events/activity",
+            body=request.bytes,
+            headers=request.headers | {"X-Forwarded-For": forwarded},
+            REMOTE_ADDR=peer,
+        )
+    assert len(caplog.records) == warnings
+
+
+def test_behind_proxy_fix_every_visitor_has_a_bucket_and_nobody_is_warned(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As the docs show it: applied last, outside the mount."""
+    world = World()
+    app = ProxyFix(world.app, x_for=1)
+
+    def status(visitor: str) -> int:
+        request = activity(world)
+        headers = request.headers | {"X-Forwarded-For": f"1.2.3.4, {visitor}"}
+        path = "/in/capture/-/events/activity"
+        return ask(
+            app, "POST", path, body=request.bytes, headers=headers, REMOTE_ADDR="127.0.0.1"
+        ).status
+
+    address_full(activity(world), world)
+    assert [status(HERE), status("10.1.2.3"), status(ELSEWHERE)] == [429, 200, 200]
+    assert not caplog.records
 
 
 def test_the_host_may_say_where_a_visitor_is() -> None:
