@@ -1184,6 +1184,23 @@ def test_ignored_members_of_track_are_counted() -> None:
     assert (counts["note:ignored:cc"], counts["note:ignored:unsubscribe"]) == (1, 1)
 
 
+@pytest.mark.parametrize("by_header", [True, False])
+def test_who_opts_out_is_recorded_as_such_or_dropped_uncounted(by_header: bool) -> None:
+    """By setting; the page learns nothing of it."""
+    for setting, stored in (("record", 1), ("drop", 0)):
+        world = World(gpc=setting)
+        request = activity(world)
+        if by_header:
+            request.headers["Sec-GPC"] = "1"
+        else:
+            request.json["gpc"] = True
+        assert world.send(request).json == {"ok": True}
+        assert [row.gpc for row in world.stored()] == [True] * stored
+        assert world.backends.outcomes is not None
+        assert world.backends.outcomes.counts().get("opted-out", 0) == 1 - stored
+        assert world.quotas() == (PERSON_LIMIT - stored, IP_LIMIT - stored)
+
+
 def test_every_request_has_exactly_one_outcome() -> None:
     """Counted by its public code, whatever became of it."""
     assert World().backends.outcomes is not None
