@@ -12,13 +12,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from .errors import (
     BadOrigin,
-    BadToken,
     InvalidAttributes,
-    NotIdentified,
     RateLimited,
     Refused,
     UnknownActivity,
@@ -42,12 +40,12 @@ from .model import (
     Charge,
     Definition,
     Identified,
-    Identifier,
     Outcome,
     Person,
     Quota,
 )
 from .ports import Backends, InProcess
+from .recognition import Recognition
 from .schema import compile_check
 from .settings import Settings
 from .wire import (
@@ -91,10 +89,6 @@ class _Prepared(NamedTuple):
     ip_bucket: Callable[[str], bytes]
 
 
-#: Somebody identified, and how: by a session, or by fields that may yet create them (id "").
-_Who: TypeAlias = tuple[str, Assurance, PersonFields | None]
-
-
 class Capture:
     """One account: its definitions, people, counters and journal, and the rules between them.
 
@@ -121,6 +115,7 @@ class Capture:
         # keys are being rotated.
         self._buckets = bucket_hasher(settings.secrets[-1])
         self._guard = None
+        self._recognition = Recognition(backends.people, self._tokens, settings, new_id)
         self._limiter = backends.limiter
         # What counts in this process cannot be away.
         if not isinstance(backends.limiter, InProcess):
@@ -162,7 +157,7 @@ class Capture:
             "ei": ei,
             "first": first,
             "last": last,
-            "ac": None if ac is None else [dict(field) for field in ac],
+            "ac": None if ac is None else [_plain(field) for field in ac],
             "skipNonExisting": skip_non_existing,
             "identity": identity,
             "session": session,
@@ -195,10 +190,10 @@ class Capture:
         members = {
             "session": session,
             "activity_id": activity_id,
-            "attributes": None if attributes is None else dict(attributes),
+            "attributes": _plain(attributes),
             "event_id": event_id,
             "age": age,
-            "person": None if person is None else dict(person),
+            "person": _plain(person),
             "identity": identity,
             "gpc": gpc,
         }
@@ -268,7 +263,7 @@ class Capture:
         now = self._clock()
         source = self._source(request.key, origin, host)  # row 7
         prepared = self._definition(request.activity_id)  # row 8
-        person_id, assurance, fields = self._who(request, now)  # row 9
+        person_id, assurance, fields = self._recognition.of_activity(request, now)  # row 9
         try:
             activity = Activity(
                 request.event_id or self._new_id(),
@@ -306,12 +301,12 @@ class Capture:
         now = self._clock()
         self._source(request.key, origin, host)
         fields = person_fields(request.members, self.settings.merge_keys)
-        fields, assurance = self._vouched(fields, fields.identity, now)
+        fields, assurance = self._recognition.vouched(fields, fields.identity, now)
         person = None
         if not (self.settings.gpc == "drop" and (gpc or request.gpc)):
             person, fields = self._identified(fields, assurance, ip, now)
         if person is None:
-            answer = self._kept(request.session, now)
+            answer = self._recognition.kept(request.session, now)
         else:
             answer = Identified(self._tokens.session(person.id, assurance, now), True)
         code = "identified" if answer.identified else "anonymous"
@@ -367,85 +362,13 @@ class Capture:
             self._buckets("ip", definition.id),
         )
 
-    # -- row 9: the person
-
-    def _who(self, request: ActivityRequest, now: float) -> _Who:
-        refused: Refused = NotIdentified("no-session")
-        if request.identity is None and request.session is not None:
-            try:
-                return self._session(request.session, now)
-            except (BadToken, NotIdentified) as error:
-                refused = error
-        try:
-            fields = person_fields(request.person or {}, self.settings.merge_keys, "person.")
-        except Refused as error:
-            raise (refused if request.session else error) from None
-        fields, assurance = self._vouched(fields, request.identity or fields.identity, now)
-        if not self._usable(fields, assurance):
-            raise refused
-        found = self.backends.people.find(fields.lookup)
-        if found is None and fields.skip_non_existing:
-            raise refused
-        return found.id if found else "", assurance, fields
-
-    def _session(self, token: str, now: float) -> _Who:
-        """Who a session token stands for.
-
-        :raises BadToken: when it does not stand for anybody any more.
-        :raises NotIdentified: when its person is gone, or it is not good enough here.
-        """
-        session = self._tokens.open_session(token, now)
-        if self.backends.people.get(session.person_id) is None:
-            raise NotIdentified("person-gone")
-        if self.settings.identity == "required" and session.assurance != "verified":
-            raise NotIdentified("identity-required")
-        return session.person_id, session.assurance, None
-
-    def _kept(self, token: str | None, now: float) -> Identified:
-        """The answer to a ``track`` without identity."""
-        if token is not None:
-            try:
-                self._session(token, now)
-            except (BadToken, NotIdentified):
-                pass
-            else:
-                return Identified(token, True)
-        return Identified(None, False)
-
-    def _vouched(
-        self, fields: PersonFields, identity: str | None, now: float
-    ) -> tuple[PersonFields, Assurance]:
-        """The fields with what the host signed first, when it signed anything.
-
-        Only that finds a person then: somebody who may prove one address must not become whoever
-        holds the external id that he claims beside it.
-        """
-        if identity is None:
-            return fields, "claimed"
-        proven = self._tokens.open_identity(identity, now)
-        kinds = {kind for kind, _ in proven}
-        claimed = [each for each in fields.identifiers if each.kind not in kinds]
-        return fields._replace(lookup=proven, identifiers=(*proven, *claimed)), "verified"
-
-    def _usable(self, fields: PersonFields, assurance: Assurance) -> bool:
-        """Tell whether these fields identify anybody.
-
-        :raises NotIdentified: when they would, had the host vouched for them.
-        """
-        if not fields.lookup:
-            return False
-        if assurance == "verified":
-            return True
-        if self.settings.identity == "required":
-            raise NotIdentified("identity-required")
-        # Whether somebody exists is nobody's business, unless the operator says so.
-        return not fields.skip_non_existing or self.settings.allow_skip_non_existing
+    # -- people
 
     def _identified(
         self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
     ) -> tuple[Person | None, PersonFields]:
         """Find or create the person whom ``fields`` name; None when they name nobody."""
-        if not self._usable(fields, assurance):
+        if not self._recognition.usable(fields, assurance):
             return None, fields
         found = self.backends.people.find(fields.lookup)
         if found is None and fields.skip_non_existing:
@@ -453,7 +376,7 @@ class Capture:
         person = found
         conflict: tuple[str, ...] = ()
         if found is not None:
-            person, conflict = self._merged(found, fields, assurance, now)
+            person, conflict = self._recognition.merged(found, fields, assurance, now)
         if person is None or person != found:
             person, conflict = self.backends.atomically(
                 lambda: self._save(fields, assurance, ip, now)
@@ -465,7 +388,7 @@ class Capture:
     ) -> tuple[Person, tuple[str, ...]]:
         """Create or update a person, run alone."""
         found = self.backends.people.find(fields.lookup)
-        person, conflict = self._merged(found, fields, assurance, now)
+        person, conflict = self._recognition.merged(found, fields, assurance, now)
         charges = [] if found else self._new_person(ip)
         if charges:
             self._charge(charges, ("new-people-limit",), now)
@@ -476,39 +399,6 @@ class Capture:
             if saved is None or saved.id != person.id:
                 self._limiter.release(charges, now)
         return saved, conflict
-
-    def _merged(
-        self, found: Person | None, fields: PersonFields, assurance: Assurance, now: float
-    ) -> tuple[Person, tuple[str, ...]]:
-        """The person as ``fields`` make them, and a note when an identifier was left alone."""
-        verified = assurance == "verified"
-        if found is None:
-            # Nobody's data yet, so whatever assurance it comes with, it is filled in below.
-            found = Person(self._new_id(), fields.lookup, None, None, "claimed", now)
-        kinds = {kind for kind, _ in found.identifiers}
-        added: list[Identifier] = []
-        conflict = False
-        for identifier in fields.identifiers:
-            if identifier in found.identifiers:
-                continue
-            # A stranger must not hang an identifier on somebody's record, nobody has two of a
-            # kind, and two known people are never merged.
-            if (
-                verified
-                and identifier.kind not in kinds
-                and self.backends.people.find([identifier]) is None
-            ):
-                added.append(identifier)
-            else:
-                conflict = True
-        merged = found._replace(identifiers=(*found.identifiers, *added))
-        if verified or found.assurance == "claimed":
-            merged = merged._replace(
-                first=fields.first or found.first,
-                last=fields.last or found.last,
-                assurance=assurance,
-            )
-        return merged, ("identity-conflict",) if conflict else ()
 
     # -- row 10: the attributes
 
@@ -538,7 +428,7 @@ class Capture:
         if fields is not None:
             notes = fields.notes
             found = people.find(fields.lookup)
-            person, conflict = self._merged(found, fields, activity.assurance, now)
+            person, conflict = self._recognition.merged(found, fields, activity.assurance, now)
             activity = activity._replace(person_id=person.id)
         event_id, activity_id, person_id = activity[:3]
         if first := journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS):
@@ -617,6 +507,11 @@ class Capture:
         self.backends.outcomes.note(
             Outcome(code, at, route, reason, activity_id, person_id, field, expected, notes)
         )
+
+
+def _plain(value: Any) -> Any:
+    """Any mapping as a dict, which is what JSON would have made of it."""
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _json_size(value: Any) -> int:

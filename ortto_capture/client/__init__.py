@@ -70,7 +70,9 @@ _SNIPPET = """\
   ["init", "track", "activity"].forEach(function (name) {{
     a[name] = function () {{
       var given = arguments;
-      a.cmd.push(function () {{ w.ap3c[name].apply(null, given); }});
+      return new Promise(function (done) {{
+        a.cmd.push(function () {{ done(w.ap3c[name].apply(null, given)); }});
+      }});
     }};
   }});
   a.init({arguments});

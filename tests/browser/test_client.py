@@ -10,7 +10,11 @@ from playwright.sync_api import Route
 
 from .conftest import KEY, LOGIN, Site
 
-READY = "ap3c.loaded"
+#: Switches the explanations on, and waits until their texts are there.
+DEBUG = """() => new Promise(done => {
+  ap3c.debug(true);
+  document.head.lastElementChild.onload = () => done();
+})"""
 
 
 def ready(site: Site, head: str = "") -> None:
@@ -196,8 +200,7 @@ def test_last_var_is_what_track_was_given(site: Site) -> None:
 
 def test_debug_explains_each_step_in_one_line(site: Site) -> None:
     ready(site)
-    site.run("() => ap3c.debug(true)")
-    site.page.wait_for_load_state("networkidle")
+    site.run(DEBUG)
 
     site.run("""async () => {
       ap3c.activity({activity_id: "act:cm:login"});
@@ -393,8 +396,7 @@ def test_it_works_under_a_strict_policy_with_a_nonce(site: Site) -> None:
     site.headers = [("Content-Security-Policy", policy)]
     site.open(site.app.snippet(KEY, nonce="r4nd0m"))
     site.settle()
-    site.run("() => ap3c.debug(true)")
-    site.page.wait_for_load_state("networkidle")
+    site.run(DEBUG)
 
     assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"]
     assert site.console == ["ap3c: track: sent"], "no violation, and the texts arrived"

@@ -1,0 +1,148 @@
+"""Who a request is about, and what it may change on them: row 9 of the contract, and §7.
+
+The law of this file: it looks people up and stores nothing. No stranger becomes somebody else by
+what he claims, two known people are never merged, and nobody learns here whether somebody exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from .errors import BadToken, NotIdentified, Refused
+from .identity import PersonFields, Tokens, person_fields
+from .model import Assurance, Identified, Identifier, Person
+from .ports import People
+from .settings import Settings
+from .wire import ActivityRequest
+
+__all__ = ["Recognition", "Who"]
+
+#: Somebody identified, and how: by a session, or by fields that may yet create them (id "").
+Who: TypeAlias = tuple[str, Assurance, PersonFields | None]
+
+
+class Recognition:
+    """Tells who a request is about.
+
+    :param new_id: returns a fresh person id.
+    """
+
+    def __init__(
+        self, people: People, tokens: Tokens, settings: Settings, new_id: Callable[[], str]
+    ) -> None:
+        self._people = people
+        self._tokens = tokens
+        self._settings = settings
+        self._new_id = new_id
+
+    def of_activity(self, request: ActivityRequest, now: float) -> Who:
+        """Who an activity is about (contract §4, row 9).
+
+        :raises NotIdentified: when nobody is, or not in the way that is required here.
+        :raises BadToken: when a token is forged or expired and nothing else identifies.
+        :raises MalformedRequest: when a member of ``person`` cannot be what its name says.
+        """
+        refused: Refused = NotIdentified("no-session")
+        if request.identity is None and request.session is not None:
+            try:
+                return self._session(request.session, now)
+            except (BadToken, NotIdentified) as error:
+                refused = error
+        try:
+            fields = person_fields(request.person or {}, self._settings.merge_keys, "person.")
+        except Refused as error:
+            raise (refused if request.session else error) from None
+        fields, assurance = self.vouched(fields, request.identity or fields.identity, now)
+        if not self.usable(fields, assurance):
+            raise refused
+        found = self._people.find(fields.lookup)
+        if found is None and fields.skip_non_existing:
+            raise refused
+        return found.id if found else "", assurance, fields
+
+    def _session(self, token: str, now: float) -> Who:
+        """Who a session token stands for.
+
+        :raises BadToken: when it does not stand for anybody any more.
+        :raises NotIdentified: when its person is gone, or it is not good enough here.
+        """
+        session = self._tokens.open_session(token, now)
+        if self._people.get(session.person_id) is None:
+            raise NotIdentified("person-gone")
+        if self._settings.identity == "required" and session.assurance != "verified":
+            raise NotIdentified("identity-required")
+        return session.person_id, session.assurance, None
+
+    def kept(self, token: str | None, now: float) -> Identified:
+        """The answer to a ``track`` without identity."""
+        if token is not None:
+            try:
+                self._session(token, now)
+            except (BadToken, NotIdentified):
+                pass
+            else:
+                return Identified(token, True)
+        return Identified(None, False)
+
+    def vouched(
+        self, fields: PersonFields, identity: str | None, now: float
+    ) -> tuple[PersonFields, Assurance]:
+        """The fields with what the host signed first, when it signed anything.
+
+        Only that finds a person then: somebody who may prove one address must not become whoever
+        holds the external id that he claims beside it.
+        """
+        if identity is None:
+            return fields, "claimed"
+        proven = self._tokens.open_identity(identity, now)
+        kinds = {kind for kind, _ in proven}
+        claimed = [each for each in fields.identifiers if each.kind not in kinds]
+        return fields._replace(lookup=proven, identifiers=(*proven, *claimed)), "verified"
+
+    def usable(self, fields: PersonFields, assurance: Assurance) -> bool:
+        """Tell whether these fields identify anybody.
+
+        :raises NotIdentified: when they would, had the host vouched for them.
+        """
+        if not fields.lookup:
+            return False
+        if assurance == "verified":
+            return True
+        if self._settings.identity == "required":
+            raise NotIdentified("identity-required")
+        # Whether somebody exists is nobody's business, unless the operator says so.
+        return not fields.skip_non_existing or self._settings.allow_skip_non_existing
+
+    def merged(
+        self, found: Person | None, fields: PersonFields, assurance: Assurance, now: float
+    ) -> tuple[Person, tuple[str, ...]]:
+        """The person as ``fields`` make them, and a note when an identifier was left alone."""
+        verified = assurance == "verified"
+        if found is None:
+            # Nobody's data yet, so whatever assurance it comes with, it is filled in below.
+            found = Person(self._new_id(), fields.lookup, None, None, "claimed", now)
+        kinds = {kind for kind, _ in found.identifiers}
+        added: list[Identifier] = []
+        conflict = False
+        for identifier in fields.identifiers:
+            if identifier in found.identifiers:
+                continue
+            # A stranger must not hang an identifier on somebody's record, nobody has two of a
+            # kind, and two known people are never merged.
+            if (
+                verified
+                and identifier.kind not in kinds
+                and self._people.find([identifier]) is None
+            ):
+                added.append(identifier)
+            else:
+                conflict = True
+        merged = found._replace(identifiers=(*found.identifiers, *added))
+        if verified or found.assurance == "claimed":
+            merged = merged._replace(
+                first=fields.first or found.first,
+                last=fields.last or found.last,
+                assurance=assurance,
+            )
+        return merged, ("identity-conflict",) if conflict else ()

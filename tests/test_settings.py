@@ -1,0 +1,143 @@
+"""What operators write is checked when it is built, and wrong values are named with their remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from ortto_capture import (
+    Attribute,
+    CaptureWarning,
+    ConfigurationError,
+    Definition,
+    Quota,
+    Settings,
+    Source,
+)
+
+SECRET = "an example secret of more than 32 bytes"
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"secret_keys": "one string, though long enough to be one"}, "secret_keys"),
+        ({"secret_keys": ["too short"]}, "secret_keys"),
+        ({"secret_keys": [SECRET, b"too short"]}, "secret_keys"),
+        ({"person_limit": "ten a day"}, "person_limit"),
+        ({"ip_limit": "10/day;100/hour"}, "ip_limit"),
+        ({"new_people_limit": "0/hour"}, "new_people_limit"),
+        ({"person_limit": 10}, "person_limit"),
+        ({"identity": "closed"}, "identity"),
+        ({"gpc": "ignore"}, "gpc"),
+        ({"on_limiter_error": "raise"}, "on_limiter_error"),
+        ({"max_body": 0}, "max_body"),
+        ({"max_attributes": True}, "max_attributes"),
+        ({"max_activity_bytes": "16384"}, "max_activity_bytes"),
+        ({"session_days": 366}, "session_days"),
+        ({"sources": {"": Source("x")}}, "sources"),
+        ({"sources": {"k" * 101: Source("x")}}, "sources"),
+        ({"sources": {"key": "x"}}, "sources"),
+        ({"merge_keys": "str:cm:customer-id"}, "merge_keys"),
+        ({"merge_keys": ["customer-id"]}, "merge_keys"),
+        ({"no_such_setting": 1}, "no_such_setting"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(members: dict[str, object], field: str) -> None:
+    with pytest.raises(ConfigurationError) as wrong:
+        Settings.from_mapping({"secret_keys": [SECRET], **members})
+
+    assert wrong.value.field == field
+    assert str(wrong.value).startswith(f"{field}: ")
+
+
+def test_settings_come_from_plain_data() -> None:
+    settings = Settings.from_mapping(
+        {
+            "secret_keys": [SECRET],
+            "sources": {"shop": {"name": "The shop", "origins": ["https://shop.example"]}},
+            "merge_keys": ["str:cm:customer-id"],
+        }
+    )
+
+    assert settings.sources == {"shop": Source("The shop", ["https://shop.example"])}
+    assert settings.merge_keys == ("str:cm:customer-id",)
+
+
+def test_without_secret_keys_a_random_one_is_made_with_one_warning_that_says_what_it_costs() -> (
+    None
+):
+    with pytest.warns(CaptureWarning, match="Sessions end when it stops") as said:
+        settings = Settings()
+
+    assert len(said) == 1
+    assert said[0].filename == __file__, "it points at the line that built the settings"
+    assert [len(key) for key in settings.secrets] == [32]
+    with pytest.warns(CaptureWarning):
+        assert Settings().secrets != settings.secrets
+
+
+def test_secrets_are_never_shown() -> None:
+    assert SECRET not in repr(Settings(secret_keys=[SECRET]))
+
+
+@pytest.mark.parametrize(
+    "origins", ["https://shop.example", ["shop.example"], ["https://a/b"], ["ftp://a"]]
+)
+def test_origins_are_a_list_of_scheme_and_host(origins: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="origins"):
+        Source("shop", origins)
+
+
+@pytest.mark.parametrize(
+    "key", ["", "email", "str:email", "dec:cm:price", "str:CM:x", "str:cm:", "str:cm:" + "x" * 94]
+)
+def test_an_attribute_key_has_a_type_a_namespace_and_a_slug(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="attribute"):
+        Attribute(key)
+
+
+def test_an_attribute_goes_by_its_slug_when_it_has_no_name() -> None:
+    assert Attribute("str:cm:payment-plan").name == "payment-plan"
+    assert Attribute("str::email", "E-mail").name == "E-mail"
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"id": "login"}, "id"),
+        ({"id": "act::ws"}, "id"),
+        ({"id": "act:cm:" + "x" * 94}, "id"),
+        ({"id": "act:cm:lo gin"}, "id"),
+        ({"name": " "}, "name"),
+        ({"unknown_attributes": "keep"}, "unknown_attributes"),
+        ({"attributes": [Attribute("str:cm:a"), Attribute("str:cm:a", "Again")]}, "attributes"),
+        ({"limits": {"site": "10/day"}}, "limits"),
+        ({"limits": {"person": "many"}}, "limits.person"),
+    ],
+)
+def test_a_wrong_definition_is_refused_by_name(members: dict[str, object], field: str) -> None:
+    good: dict[str, object] = {"id": "act:cm:login", "name": "Logged in"}
+    with pytest.raises(ConfigurationError) as wrong:
+        Definition(**{**good, **members})  # type: ignore[arg-type]
+
+    assert wrong.value.field == field
+
+
+@pytest.mark.parametrize(
+    "activity_id",
+    ["act:cm:donationReceived", "act:cm:website_form_submit", "act:cm:1st", "act:wf:" + "a" * 45],
+)
+def test_ids_of_every_spelling_seen_on_sites_are_fine(activity_id: str) -> None:
+    assert Definition(activity_id, "X").id == activity_id
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [
+        ("10/day", Quota(10, 86_400)),
+        ("100 per hour", Quota(100, 3600)),
+        ("5/2 hours", Quota(5, 7200)),
+    ],
+)
+def test_limits_are_written_as_the_limits_package_has_them(text: str, quota: Quota) -> None:
+    assert Quota.parse(text) == quota
