@@ -285,14 +285,10 @@ class Capture:
         except Refused as refused:
             refused.person_id = person_id or None
             raise
-        if receipt.duplicate:
-            code = "duplicate"
-        else:
-            code = "accepted" if receipt.position else "opted-out"
-        notes = request.dropped + receipt.notes
-        self._note(
-            code, now, "activity", "", request.activity_id, receipt.activity.person_id, notes
-        )
+        position, activity, duplicate, notes = receipt
+        code = "duplicate" if duplicate else "accepted" if position else "opted-out"
+        notes = request.dropped + notes
+        self._note(code, now, "activity", "", activity.activity_id, activity.person_id, notes)
         return receipt  # row 14
 
     def _track(
@@ -333,13 +329,10 @@ class Capture:
     # -- row 8: the definition
 
     def _definition(self, activity_id: str) -> _Prepared:
-        if len(activity_id) > MAX_ID:
-            raise UnknownActivity("unknown-activity")
-        if activity_id.startswith("act::"):
-            raise UnknownActivity("system-id")
         definition = self.backends.definitions.get(activity_id)
         if definition is None:
-            raise UnknownActivity("unknown-activity")
+            system = activity_id.startswith("act::")
+            raise UnknownActivity("system-id" if system else "unknown-activity")
         if definition.archived:
             raise UnknownActivity("archived")
         if not definition.client_side:
@@ -430,7 +423,11 @@ class Capture:
             found = people.find(fields.lookup)
             person, conflict = self._recognition.merged(found, fields, activity.assurance, now)
             activity = activity._replace(person_id=person.id)
-        event_id, activity_id, person_id = activity[:3]
+        event_id, activity_id, person_id = (
+            activity.event_id,
+            activity.activity_id,
+            activity.person_id,
+        )
         if first := journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS):
             return Receipt(first.position, activity, first, notes)
         # By assurance too: whoever claims an address must not use up its owner's verified quota.

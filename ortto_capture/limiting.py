@@ -67,14 +67,13 @@ class FixedWindows:
     def _counts(self, seconds: int, now: float) -> dict[bytes, int]:
         """The counts of the window that holds ``now``."""
         slot = floor(now / seconds)
-        slots = self._windows.get(seconds)
-        if slots is None:
-            slots = self._windows[seconds] = {}
-        counts = slots.get(slot)
-        if counts is None:
+        try:
+            return self._windows[seconds][slot]
+        except KeyError:
+            slots = self._windows.setdefault(seconds, {})
             self._drop_before(slots, slot - 1)
-            counts = slots[slot] = {}
-        return counts
+            slots[slot] = {}
+            return slots[slot]
 
     def _drop_before(self, slots: dict[int, dict[bytes, int]], first: int) -> None:
         for slot in [slot for slot in slots if slot < first]:

@@ -34,6 +34,7 @@ class Recognition:
         self._people = people
         self._tokens = tokens
         self._settings = settings
+        self._required = settings.identity == "required"
         self._new_id = new_id
 
     def of_activity(self, request: ActivityRequest, now: float) -> Who:
@@ -43,7 +44,7 @@ class Recognition:
         :raises BadToken: when a token is forged or expired and nothing else identifies.
         :raises MalformedRequest: when a member of ``person`` cannot be what its name says.
         """
-        refused: Refused = NotIdentified("no-session")
+        refused: Refused | None = None
         if request.identity is None and request.session is not None:
             try:
                 return self._session(request.session, now)
@@ -52,14 +53,15 @@ class Recognition:
         try:
             fields = person_fields(request.person or {}, self._settings.merge_keys, "person.")
         except Refused as error:
-            raise (refused if request.session else error) from None
+            raise (refused or error) from None
         fields, assurance = self.vouched(fields, request.identity or fields.identity, now)
-        if not self.usable(fields, assurance):
-            raise refused
-        found = self._people.find(fields.lookup)
-        if found is None and fields.skip_non_existing:
-            raise refused
-        return found.id if found else "", assurance, fields
+        if self.usable(fields, assurance):
+            found = self._people.find(fields.lookup)
+            if found is not None:
+                return found.id, assurance, fields
+            if not fields.skip_non_existing:
+                return "", assurance, fields
+        raise refused or NotIdentified("no-session")
 
     def _session(self, token: str, now: float) -> Who:
         """Who a session token stands for.
@@ -70,7 +72,7 @@ class Recognition:
         session = self._tokens.open_session(token, now)
         if self._people.get(session.person_id) is None:
             raise NotIdentified("person-gone")
-        if self._settings.identity == "required" and session.assurance != "verified":
+        if self._required and session.assurance != "verified":
             raise NotIdentified("identity-required")
         return session.person_id, session.assurance, None
 
@@ -109,7 +111,7 @@ class Recognition:
             return False
         if assurance == "verified":
             return True
-        if self._settings.identity == "required":
+        if self._required:
             raise NotIdentified("identity-required")
         # Whether somebody exists is nobody's business, unless the operator says so.
         return not fields.skip_non_existing or self._settings.allow_skip_non_existing

@@ -338,7 +338,7 @@ def compile_check(
             )
         kept = {}
         for key, value in attributes.items():
-            fits = checks.get(key) if type(key) is str else None
+            fits = checks.get(key)
             if fits is None:
                 if drop:
                     continue

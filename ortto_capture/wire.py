@@ -82,7 +82,8 @@ def decode(body: bytes) -> dict[str, Any]:
 
     :raises BadJSON: for everything else; the reason is a short phrase without the value.
     """
-    _check_nesting(body)
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        _check_nesting(body)
     try:
         text = body.decode().strip(" \t\r\n")
         value, end = _decoder.raw_decode(text)
@@ -102,9 +103,6 @@ def decode(body: bytes) -> dict[str, Any]:
 
 
 def _check_nesting(body: bytes) -> None:
-    containers = body.count(b"{") + body.count(b"[")
-    if containers <= MAX_DEPTH:
-        return
     brackets = _STRING.sub(b"", body).translate(_ONE_KIND, _NOT_BRACKETS)
     if brackets.count(b"[") > MAX_CONTAINERS:
         raise BadJSON("too many arrays and objects")
@@ -187,13 +185,13 @@ def track_request(members: Mapping[str, Any]) -> TrackRequest:
 
     :raises MalformedRequest: with ``field``.
     """
-    given = _typed(members, _ENVELOPE).get
+    given = _typed(members, _ENVELOPE)
     return TrackRequest(
-        given("key"),
-        given("session"),
-        given("identity"),
-        given("gpc", False),
-        _dropped(given("dropped")),
+        given["key"],
+        given["session"],
+        given["identity"],
+        given["gpc"] is True,
+        _dropped(given["dropped"]) if given["dropped"] else (),
         members,
     )
 
@@ -203,65 +201,64 @@ def activity_request(members: Mapping[str, Any], size: int | None = None) -> Act
 
     :raises MalformedRequest: with ``field``.
     """
-    given = _typed(members, _ACTIVITY_ENVELOPE).get
-    activity_id = given("activity_id")
+    given = _typed(members, _ACTIVITY_ENVELOPE)
+    activity_id = given["activity_id"]
     if activity_id is None:
         raise MalformedRequest("activity_id is missing", field="activity_id")
-    event_id = given("event_id")
+    event_id = given["event_id"]
     if event_id is not None and _EVENT_ID.fullmatch(event_id) is None:
         raise MalformedRequest("event_id is not well formed", field="event_id")
-    age = given("age", 0)
+    age = given["age"] or 0
     if not 0 <= age <= MAX_AGE:
         raise MalformedRequest("age is not 0 to 7 days in milliseconds", field="age")
     return ActivityRequest(
-        given("key"),
-        given("session"),
-        given("identity"),
-        given("gpc", False),
-        _dropped(given("dropped")),
+        given["key"],
+        given["session"],
+        given["identity"],
+        given["gpc"] is True,
+        _dropped(given["dropped"]) if given["dropped"] else (),
         activity_id,
-        given("attributes", _NOTHING),
+        given["attributes"] or _NOTHING,
         event_id,
         age / 1000,
-        given("person"),
+        given["person"],
         size,
     )
 
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_TEXT, _OBJECT, _FLAG, _NUMBER = (str,), (dict,), (bool,), (int, float)
-_ENVELOPE: dict[str, tuple[type, ...]] = {
-    "key": _TEXT,
-    "session": _TEXT,
-    "identity": _TEXT,
-    "gpc": _FLAG,
-    "dropped": _OBJECT,
+_ENVELOPE: dict[str, type] = {
+    "key": str,
+    "session": str,
+    "identity": str,
+    "gpc": bool,
+    "dropped": dict,
 }
-_ACTIVITY_ENVELOPE = _ENVELOPE | {
-    "activity_id": _TEXT,
-    "attributes": _OBJECT,
-    "event_id": _TEXT,
-    "age": _NUMBER,
-    "person": _OBJECT,
+_ACTIVITY_ENVELOPE: dict[str, type] = _ENVELOPE | {
+    "activity_id": str,
+    "attributes": dict,
+    "event_id": str,
+    "age": int,
+    "person": dict,
 }
 
 
-def _typed(members: Mapping[str, Any], envelope: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """The members that the envelope names; null and the empty string count as absent."""
-    given = {}
+def _typed(members: Mapping[str, Any], envelope: Mapping[str, type]) -> dict[str, Any]:
+    """The members that the envelope names; null and the empty string count as absent: None."""
+    given: dict[str, Any] = dict.fromkeys(envelope)
     for name, value in members.items():
-        if value is None or value == "" or (kinds := envelope.get(name)) is None:
+        if name not in given or value is None or value == "":
             continue
-        if type(value) not in kinds:
+        kind = envelope[name]
+        # A number may have a fraction.
+        if type(value) is not kind and not (kind is int and type(value) is float):
             raise MalformedRequest(f"{name} has the wrong type", field=name)
         given[name] = value
     return given
 
 
-def _dropped(report: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _dropped(report: Mapping[str, Any]) -> tuple[str, ...]:
     """What the client gave up on, as one note for each activity."""
-    if report is None:
-        return ()
     notes: list[str] = []
     for code, times in report.items():
         if type(times) is not int or times < 0:

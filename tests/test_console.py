@@ -179,6 +179,15 @@ def test_a_cursor_gets_what_is_new_and_304_when_nothing_is(site: Site) -> None:
     assert (status, third["captured"], third["refused"]) == (200, [], [])
 
 
+def test_an_empty_page_offers_an_activity_that_would_be_accepted(site: Site) -> None:
+    shown = site.feed()[1]["example"]
+
+    assert site.capture.record(site.session, **shown).position == 1
+    archived = Definition("act:cm:paid", "Paid", client_side=True, archived=True)
+    site.backends.definitions.put(archived)  # type: ignore[attr-defined]
+    assert site.feed()[1]["example"] is None
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "another:1:1:1", "{epoch}:1", "{epoch}:1:-1:x"])
 def test_any_other_cursor_starts_over(site: Site, cursor: str) -> None:
     site.capture.record(site.session, "act:cm:paid")

@@ -1,4 +1,4 @@
-"""What operators write is checked when it is built, and wrong values are named with their remedy."""
+"""What operators write is checked when it is built; what is wrong is named with its remedy."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 
 from ..capture import Capture
 from ..model import Captured, Outcome
+from ..schema import example
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -126,8 +127,16 @@ class Console:
                 "captured": [self._captured(row) for row in captured],
                 "refused": [self._refused(each) for each in refused],
                 "counts": counts,
+                "example": self._example(),
             }
         )
+
+    def _example(self) -> dict[str, Any] | None:
+        """An activity to try: the first that websites may send, with harmless attributes."""
+        for definition in self._capture.backends.definitions.all():
+            if definition.client_side and not definition.archived:
+                return {"activity_id": definition.id, "attributes": example(definition)}
+        return None
 
     def _captured(self, row: Captured) -> dict[str, Any]:
         definition = self._capture.backends.definitions.get(row.activity_id)

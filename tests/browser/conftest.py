@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from playwright.sync_api import Page, Request
@@ -43,6 +43,8 @@ ROBERTS = Definition(
     attributes=[Attribute("str:cm:generic-text"), Attribute("str:cm:number")],
 )
 OFF = Definition("act:cm:off", "Off")
+#: A member that the server ignores, by which a test tells its own calls from the page's.
+OURS = "settling"
 
 
 class Site:
@@ -82,25 +84,46 @@ class Site:
         start_response("200 OK" if found else "204 No Content", headers if found else [])
         return [body]
 
-    def open(self, head: str, *, path: str = "/") -> None:
+    def open(self, head: str, *, until: Literal["load", "domcontentloaded"] = "load") -> None:
         """Serve a page with this in its head, and go there."""
         self.html = (
             f"<!doctype html><html><head><title>Shop</title>{head}</head><body></body></html>"
         )
-        self.page.goto(self.base + path)
+        self.page.goto(self.base, wait_until=until)
 
     def snippet(self) -> str:
         """Our own."""
         return self.app.snippet(KEY)
 
-    def run(self, script: str) -> Any:
+    def run(self, script: str, argument: object = None) -> Any:
         """Evaluate in the page; promises are awaited."""
-        return self.page.evaluate(script)
+        return self.page.evaluate(script, argument)
 
     def settle(self) -> None:
-        """Wait until every call made so far has been answered or is held."""
+        """Wait until every call made so far has been answered or is held.
+
+        Calls go out one after another, so an anonymous one of our own is answered after them all;
+        the network falling idle would say so only once in a page's life.
+        """
+        self.arrived()
+        self.run(f"() => ap3c.track({{{OURS}: true}})")
+
+    def arrived(self) -> None:
+        """Wait until the script is there."""
         self.page.wait_for_function("window.ap3c && ap3c.loaded")
-        self.page.wait_for_load_state("networkidle")
+
+    @property
+    def posted(self) -> list[Request]:
+        """What the page reported, without what the test did to settle it."""
+        return [
+            each
+            for each in self.requests
+            if each.method == "POST" and OURS not in (each.post_data or "")
+        ]
+
+    def bodies(self, route: str) -> list[Any]:
+        """What was posted there."""
+        return [each.post_data_json for each in self.posted if each.url.endswith(route)]
 
     @property
     def stored(self) -> list[Captured]:
@@ -110,7 +133,22 @@ class Site:
     @property
     def sent(self) -> list[str]:
         """The last parts of what was posted, as the network inspector names it."""
-        return [each.url.rpartition("/")[2] for each in self.requests if each.method == "POST"]
+        return [each.url.rpartition("/")[2] for each in self.posted]
+
+    @property
+    def answers(self) -> list[tuple[str, int]]:
+        """What was posted, with the status of each answer."""
+        answers = [(each, each.response()) for each in self.posted]
+        return [
+            (request.url.rpartition("/")[2], answer.status if answer else 0)
+            for request, answer in answers
+        ]
+
+    @property
+    def emails(self) -> list[str | None]:
+        """Whose the stored activities are, in order."""
+        people = [self.backends.people.get(row.person_id) for row in self.stored]
+        return [person and person.email for person in people]
 
 
 @pytest.fixture

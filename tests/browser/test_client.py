@@ -17,10 +17,13 @@ DEBUG = """() => new Promise(done => {
 })"""
 
 
+LOGGED_IN = "{activity_id: 'act:cm:login'}"
+
+
 def ready(site: Site, head: str = "") -> None:
     """A page with our snippet, its script arrived."""
     site.open(site.snippet() + head)
-    site.settle()
+    site.arrived()
 
 
 def test_promises_and_callbacks_tell_the_outcome(site: Site) -> None:
@@ -83,37 +86,141 @@ def test_of_more_than_a_hundred_that_wait_the_oldest_go(site: Site) -> None:
 
 
 def test_an_activity_waits_for_every_earlier_track(site: Site) -> None:
-    """Even when the server takes its time over it."""
-
-    def slowly(route: Route) -> None:
-        site.page.wait_for_timeout(150)
-        route.continue_()
-
-    site.page.route("**/-/events/track", slowly)
+    """However long the server takes over it."""
+    tracks: list[Route] = []
     ready(site)
-    site.run("""async () => {
-      ap3c.track({email: "first@emaildomain.com"});
-      ap3c.activity({activity_id: "act:cm:login"});
-      ap3c.track({email: "second@emaildomain.com"});
-      await ap3c.activity({activity_id: "act:cm:login"});
-    }""")
+    site.page.route("**/-/events/track", tracks.append)
+    with site.page.expect_request("**/-/events/track"):
+        site.run(f"""() => {{
+          ap3c.track({{email: "first@emaildomain.com"}});
+          ap3c.activity({LOGGED_IN});
+          ap3c.track({{email: "second@emaildomain.com"}});
+          ap3c.activity({LOGGED_IN});
+        }}""")
+    assert site.sent == ["track"]
+    site.page.unroute("**/-/events/track")
+    tracks[0].continue_()
+    site.settle()
 
-    people = [site.backends.people.get(row.person_id) for row in site.stored]
-    assert [person.email if person else None for person in people] == [
-        "first@emaildomain.com",
-        "second@emaildomain.com",
-    ]
+    assert site.sent == ["track", "activity", "track", "activity"]
+    assert site.emails == ["first@emaildomain.com", "second@emaildomain.com"]
 
 
-def test_the_age_is_counted_from_the_call(site: Site) -> None:
+LATER = "const now = Date.now; Date.now = () => now() + %d;"
+
+
+@pytest.mark.parametrize(
+    ("later", "age"), [(90_000, 90_000), (9 * 86_400_000, 48 * 3_600_000), (-5_000, 0)]
+)
+def test_the_age_is_counted_from_the_call(site: Site, later: int, age: int) -> None:
+    """At most 48 hours and never less than none, whatever the visitor's clock does meanwhile."""
     ready(site)
-    site.run("() => { ap3c.activity({activity_id: 'act:cm:login'}); }")
-    site.page.wait_for_timeout(300)
+    site.run(f"() => {{ ap3c.activity({LOGGED_IN}); {LATER % later} }}")
     site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
     site.settle()
 
+    [body] = site.bodies("activity")
+    assert age <= body["age"] <= age + 30_000
     [row] = site.stored
-    assert 0.3 <= (row.received_at - row.occurred_at).total_seconds() < 30
+    assert (row.received_at - row.occurred_at).total_seconds() * 1_000 == pytest.approx(body["age"])
+
+
+def test_a_request_holds_what_the_contract_names_and_needs_no_preflight(site: Site) -> None:
+    ready(site)
+    token = site.run("""async () => {
+      await ap3c.track({v: 0, email: "user@emaildomain.com"});
+      await ap3c.activity({activity_id: "act:cm:login", attributes: {"str::email": "a@b"}});
+      return ap3c.getCookie();
+    }""")
+
+    [track] = site.bodies("track")
+    assert track == {"v": 0, "email": "user@emaildomain.com", "key": KEY, "session": None}
+    [activity] = site.bodies("activity")
+    assert activity.keys() == {"activity_id", "attributes", "key", "session", "event_id", "age"}
+    assert activity["session"] == token
+    assert {each.headers["content-type"] for each in site.posted} == {"text/plain"}
+
+
+def test_an_activity_has_one_id_whatever_it_takes_to_deliver_it(site: Site) -> None:
+    ready(site)
+    site.run(f"""async () => {{
+      document.cookie = "ap3c=oc1.forged.c.0.x; path=/";
+      ap3c.activity({LOGGED_IN});
+      await ap3c.track({{email: "user@emaildomain.com"}});
+      await ap3c.activity({LOGGED_IN});
+    }}""")
+
+    refused, again, other = (body["event_id"] for body in site.bodies("activity"))
+    assert refused == again != other
+    assert [row.event_id for row in site.stored] == [again, other]
+
+
+def test_without_randomness_the_server_makes_the_id(site: Site) -> None:
+    site.page.add_init_script("Object.defineProperty(window, 'crypto', {value: undefined});")
+    ready(site)
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    assert site.run(f"() => ap3c.activity({LOGGED_IN})")["ok"]
+    assert site.errors == []
+
+
+def test_who_acts_and_signs_out_at_once_acted_in_their_own_name(site: Site) -> None:
+    """And not in that of the next person at the same browser."""
+    ready(site)
+    site.run("() => ap3c.track({email: 'first@emaildomain.com'})")
+
+    site.run(f"""() => {{
+      ap3c.activity({LOGGED_IN});
+      ap3c.clearSession();
+      ap3c.track({{email: "second@emaildomain.com"}});
+      ap3c.activity({LOGGED_IN});
+    }}""")
+    site.settle()
+
+    assert site.emails == ["first@emaildomain.com", "second@emaildomain.com"]
+
+
+def test_who_signs_out_while_being_identified_stays_signed_out(site: Site) -> None:
+    """What was called in between was theirs all the same, and what comes after is nobody's."""
+    ready(site)
+    site.run(f"""() => {{
+      ap3c.track({{email: "first@emaildomain.com"}});
+      ap3c.activity({LOGGED_IN});
+      ap3c.clearSession();
+      ap3c.activity({LOGGED_IN});
+    }}""")
+    site.settle()
+
+    assert site.run("() => ap3c.getCookie()") is None
+    assert site.page.context.cookies() == []
+    assert site.emails == ["first@emaildomain.com"]
+
+
+def test_what_nobody_was_identified_for_is_not_given_to_the_next(site: Site) -> None:
+    """Also when signing out comes before the activity's turn."""
+    ready(site)
+
+    told = site.run(f"""async () => {{
+      const waiting = ap3c.activity({LOGGED_IN});
+      ap3c.clearSession();
+      await ap3c.track({{email: "second@emaildomain.com"}});
+      return waiting;
+    }}""")
+
+    assert told == {"ok": False, "code": "cleared"}
+    assert site.stored == []
+
+
+def test_signing_out_in_another_tab_counts_here(site: Site) -> None:
+    ready(site)
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    other = site.page.context.new_page()
+    other.goto(site.base)
+    other.wait_for_function("window.ap3c && ap3c.loaded")
+    other.evaluate("() => ap3c.clearSession()")
+
+    assert site.run("() => ap3c.getCookie()") is None
 
 
 def test_a_session_outlives_the_page_and_needs_no_new_address(site: Site) -> None:
@@ -180,15 +287,26 @@ def test_the_cookie_of_ortto_itself_is_ignored_and_left_alone(site: Site) -> Non
     assert cookie["value"] == theirs
 
 
-def test_cookies_can_be_shared_over_sub_domains(site: Site) -> None:
+def test_cookies_can_be_shared_over_sub_domains_and_are_secure_on_https(site: Site) -> None:
+    shop = "https://www.shop.example"
+    site.page.route(
+        f"{shop}/**",
+        lambda route: route.fulfill(
+            response=route.fetch(url=route.request.url.replace(shop, site.base))
+        ),
+    )
+    site.base, server = shop, site.base
     ready(site)
+    site.base = server
     site.run(f"""() => {{
-      ap3c.init("{KEY}", "/capture", {{cookieDomains: [".other.example", location.hostname]}});
+      ap3c.init("{KEY}", "/capture", {{cookieDomains: [".other.example", ".shop.example"]}});
     }}""")
     site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
 
     [cookie] = site.page.context.cookies()
-    assert cookie["domain"].lstrip(".") == "127.0.0.1"
+    assert (cookie["domain"], cookie["secure"]) == (".shop.example", True)
+    site.run("() => ap3c.clearSession()")
+    assert site.page.context.cookies() == []
 
 
 def test_last_var_is_what_track_was_given(site: Site) -> None:
@@ -220,24 +338,25 @@ def test_debug_explains_each_step_in_one_line(site: Site) -> None:
 
 
 def test_calls_made_before_the_script_arrives_keep_their_order(site: Site) -> None:
-    """Slow by two seconds of the server's, which the page does not wait for."""
-
-    def late(route: Route) -> None:
-        site.page.wait_for_timeout(300)
-        route.continue_()
-
-    site.page.route("**/app.js", late)
+    """However late it is: the page does not wait for it. Each has its promise all the same."""
+    scripts: list[Route] = []
+    site.page.route("**/app.js", scripts.append)
     site.open(
         site.snippet()
         + """<script>
-        ap3c.activity({activity_id: "act:cm:login", attributes: {"str:cm:payment-plan": "first"}});
-        ap3c.track({email: "user@emaildomain.com"});
-        ap3c.activity({activity_id: "act:cm:login", attributes: {"str:cm:payment-plan": "second"}});
-        </script>"""
+        window.outcomes = Promise.all([
+          ap3c.activity({activity_id: "act:cm:login", attributes: {"str:cm:payment-plan": "a"}}),
+          ap3c.track({email: "user@emaildomain.com"}),
+          ap3c.activity({activity_id: "act:cm:login", attributes: {"str:cm:payment-plan": "b"}}),
+        ]);
+        </script>""",
+        until="domcontentloaded",
     )
-    site.settle()
+    scripts[0].continue_()
 
-    assert [row.attributes["str:cm:payment-plan"] for row in site.stored] == ["first", "second"]
+    assert [outcome["ok"] for outcome in site.run("() => outcomes")] == [True, True, True]
+    assert site.sent == ["track", "activity", "activity"]
+    assert [row.attributes["str:cm:payment-plan"] for row in site.stored] == ["a", "b"]
 
 
 def test_a_script_loaded_twice_sends_once(site: Site) -> None:
@@ -260,16 +379,39 @@ def test_a_page_that_resets_ap3c_and_inserts_the_snippet_again_goes_on(site: Sit
     ready(site)
     site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
 
-    site.run(f"""async () => {{
-      window.ap3c = undefined;
-      const script = document.createElement("script");
-      script.src = "/capture/app.js";
-      const loaded = new Promise(done => script.onload = done);
-      document.head.append(script);
-      await loaded;
-      ap3c.init("{KEY}", "/capture");
-      return ap3c.activity({{activity_id: "act:cm:login"}});
-    }}""")
+    outcome = site.run(
+        """(snippet) => {
+          window.ap3c = undefined;
+          for (const part of new DOMParser().parseFromString(snippet, "text/html").scripts) {
+            const script = document.createElement("script");
+            script.text = part.text;
+            if (part.getAttribute("src")) script.src = part.getAttribute("src");
+            document.head.append(script);
+          }
+          return ap3c.activity({activity_id: "act:cm:login"});
+        }""",
+        site.snippet(),
+    )
+
+    assert outcome["ok"]
+    assert len(site.stored) == 1
+
+
+@pytest.mark.parametrize("queue", ["cmd", "act"])
+def test_a_page_that_holds_on_to_a_queue_is_heard(site: Site, queue: str) -> None:
+    """And one that hands the same queue to the next ``ap3c``."""
+    site.open(
+        f"<script>window.ap3c = {{cmd: [], act: []}}; window.queue = ap3c.{queue};</script>"
+        '<script src="/capture/app.js"></script>'
+        f"<script>window.ap3c = {{cmd: ap3c.cmd, act: ap3c.act}};</script>"
+        '<script src="/capture/app.js"></script>'
+    )
+    site.run(f"() => ap3c.init('{KEY}', '/capture')")
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+
+    call = LOGGED_IN if queue == "act" else f"() => ap3c.activity({LOGGED_IN})"
+    site.run(f"() => {{ queue.push({call}); }}")
+    site.settle()
 
     assert len(site.stored) == 1
 
@@ -279,7 +421,9 @@ window.ap3c = {cmd: [5, null, "x", function () { throw new Error("mine"); }, {}]
 </script>"""
 
 
-@pytest.mark.parametrize("act", ["'text'", "{length: 1}", "[5, null, 'x', function () {}]"])
+@pytest.mark.parametrize(
+    "act", ["'text'", "{length: 1}", "[5, null, 'x', function () {}]", "Object.freeze([1])"]
+)
 def test_foreign_values_in_the_queues_break_nothing(site: Site, act: str) -> None:
     site.open(FOREIGN % act + '<script src="/capture/app.js"></script>')
     site.settle()
@@ -317,6 +461,25 @@ def test_odd_arguments_are_an_outcome_and_no_exception(site: Site, odd: str) -> 
         told = site.run(f"() => ap3c.{member}({ODD[odd]}, 'no function')")
         assert told == {"ok": False, "code": "not-json"}
     assert site.errors == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ap3c.init()",
+        "ap3c.init('key', Object.create(null))",
+        "ap3c.init('key', '/capture', {cookieDomains: 5})",
+        "ap3c.debug({})",
+        "document.head.remove(), ap3c.debug(true)",
+    ],
+)
+def test_odd_arguments_of_the_other_members_break_nothing(site: Site, call: str) -> None:
+    ready(site)
+
+    site.run(f"() => {{ {call}; }}")
+    site.run(f"() => ap3c.init('{KEY}', '/capture')")
+
+    assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"]
 
 
 def test_callbacks_that_throw_break_nothing(site: Site) -> None:

@@ -163,6 +163,10 @@
     if (top !== null) scrollBy(0, before.getBoundingClientRect().top - top);
     while (feed.children.length > MOST) feed.lastChild.remove();
     count(data.counts);
+    if (data.example) {
+      byId("example").textContent = "ap3c.track({email: \"user@emaildomain.com\"});\n" +
+        "ap3c.activity(" + JSON.stringify(data.example, null, 2) + ");";
+    }
     filter();
   }
 
