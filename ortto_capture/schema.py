@@ -338,7 +338,7 @@ def compile_check(
             )
         kept = {}
         for key, value in attributes.items():
-            fits = checks.get(key)
+            fits = checks.get(key) if type(key) is str else None
             if fits is None:
                 if drop:
                     continue
