@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -111,16 +112,19 @@ class Quiet(WSGIRequestHandler):
 def main() -> None:
     """Serve on the port asked for, or on a free one when it is taken."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8000, help="the port to try first")
+    parser.add_argument("--port", type=int, default=8000, help="the port to try first, 8000")
     wanted = parser.parse_args().port
     try:
-        server = make_server("127.0.0.1", wanted, build(), True, request_handler=Quiet)
-    except (OSError, SystemExit):
-        # werkzeug explains a taken port at length and exits; here any port will do.
-        server = make_server("127.0.0.1", 0, build(), True, request_handler=Quiet)
-        print(f"Port {wanted} is taken; another one was chosen.")
+        listener = socket.create_server(("127.0.0.1", wanted))
+    except OSError as error:
+        listener = socket.create_server(("127.0.0.1", 0))
+        print(f"Port {wanted} cannot be used ({error.strerror}); another one was chosen.")
+    port = listener.getsockname()[1]
+    server = make_server(
+        "127.0.0.1", port, build(), True, request_handler=Quiet, fd=listener.fileno()
+    )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    address = f"http://127.0.0.1:{server.port}"
+    address = f"http://127.0.0.1:{port}"
     print(f"\n  The shop            {address}/")
     print(f"  Its activity page   {address}/capture/console/\n\nCtrl-C ends it.", flush=True)
     try:
