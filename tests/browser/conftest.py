@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from threading import Event
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -19,7 +20,7 @@ from ortto_capture import (
     open_backends,
 )
 
-from ..services import serve
+from ..services import PATIENCE, serve
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -61,6 +62,10 @@ class Site:
         )
         self.capture = Capture(backends=self.backends, settings=settings)
         self.app = CaptureApp(self.capture, console_guard=lambda environ: True)
+        self.mounted = mount(self.host, self.app, at="/capture")
+        #: The end of a path that is not answered before ``released`` is set.
+        self.late = "none"
+        self.released = Event()
         self.html = ""
         self.headers: list[tuple[str, str]] = []
         self.console: list[str] = []
@@ -74,6 +79,12 @@ class Site:
     def saw(self, request: Request) -> None:
         """Remember what the browser asked for."""
         self.requests.append(request)
+
+    def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """The website with the capture app, as slow as the test wants it."""
+        if environ["PATH_INFO"].endswith(self.late):
+            self.released.wait(PATIENCE)
+        return self.mounted(environ, start_response)
 
     def host(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The website: one page, whatever the path."""
@@ -155,7 +166,7 @@ class Site:
 def site(page: Page) -> Iterator[Site]:
     """A website of its own for each test."""
     made = Site(page)
-    with serve(mount(made.host, made.app, at="/capture")) as base:
+    with serve(made.serve) as base:
         made.base = base
         yield made
 

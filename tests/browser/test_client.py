@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Route
+from werkzeug.test import Client
 
 from .conftest import KEY, LOGIN, Site
 
@@ -87,9 +88,8 @@ def test_of_more_than_a_hundred_that_wait_the_oldest_go(site: Site) -> None:
 
 def test_an_activity_waits_for_every_earlier_track(site: Site) -> None:
     """However long the server takes over it."""
-    tracks: list[Route] = []
+    site.late = "/-/events/track"
     ready(site)
-    site.page.route("**/-/events/track", tracks.append)
     with site.page.expect_request("**/-/events/track"):
         site.run(f"""() => {{
           ap3c.track({{email: "first@emaildomain.com"}});
@@ -98,8 +98,7 @@ def test_an_activity_waits_for_every_earlier_track(site: Site) -> None:
           ap3c.activity({LOGGED_IN});
         }}""")
     assert site.sent == ["track"]
-    site.page.unroute("**/-/events/track")
-    tracks[0].continue_()
+    site.released.set()
     site.settle()
 
     assert site.sent == ["track", "activity", "track", "activity"]
@@ -288,16 +287,16 @@ def test_the_cookie_of_ortto_itself_is_ignored_and_left_alone(site: Site) -> Non
 
 
 def test_cookies_can_be_shared_over_sub_domains_and_are_secure_on_https(site: Site) -> None:
-    shop = "https://www.shop.example"
-    site.page.route(
-        f"{shop}/**",
-        lambda route: route.fulfill(
-            response=route.fetch(url=route.request.url.replace(shop, site.base))
-        ),
-    )
-    site.base, server = shop, site.base
+
+    def answer(route: Route) -> None:
+        asked = route.request
+        path = asked.url.removeprefix(site.base)
+        told = Client(site.mounted).open(path, method=asked.method, data=asked.post_data)
+        route.fulfill(status=told.status_code, headers=dict(told.headers), body=told.data)
+
+    site.base = "https://www.shop.example"
+    site.page.route(f"{site.base}/**", answer)
     ready(site)
-    site.base = server
     site.run(f"""() => {{
       ap3c.init("{KEY}", "/capture", {{cookieDomains: [".other.example", ".shop.example"]}});
     }}""")
@@ -339,8 +338,7 @@ def test_debug_explains_each_step_in_one_line(site: Site) -> None:
 
 def test_calls_made_before_the_script_arrives_keep_their_order(site: Site) -> None:
     """However late it is: the page does not wait for it. Each has its promise all the same."""
-    scripts: list[Route] = []
-    site.page.route("**/app.js", scripts.append)
+    site.late = "/app.js"
     site.open(
         site.snippet()
         + """<script>
@@ -352,7 +350,7 @@ def test_calls_made_before_the_script_arrives_keep_their_order(site: Site) -> No
         </script>""",
         until="domcontentloaded",
     )
-    scripts[0].continue_()
+    site.released.set()
 
     assert [outcome["ok"] for outcome in site.run("() => outcomes")] == [True, True, True]
     assert site.sent == ["track", "activity", "activity"]
@@ -421,9 +419,7 @@ window.ap3c = {cmd: [5, null, "x", function () { throw new Error("mine"); }, {}]
 </script>"""
 
 
-@pytest.mark.parametrize(
-    "act", ["'text'", "{length: 1}", "[5, null, 'x', function () {}]", "Object.freeze([1])"]
-)
+@pytest.mark.parametrize("act", ["'text'", "{length: 1}", "[5, null, 'x', function () {}]"])
 def test_foreign_values_in_the_queues_break_nothing(site: Site, act: str) -> None:
     site.open(FOREIGN % act + '<script src="/capture/app.js"></script>')
     site.settle()
