@@ -1,0 +1,233 @@
+"""The corners that the table of answers does not reach: the Python API, races, faults of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from ortto_capture import (
+    Activity,
+    Backends,
+    Capture,
+    ConfigurationError,
+    Definition,
+    Identifier,
+    InProcess,
+    MalformedRequest,
+    NotIdentified,
+    Person,
+    RateLimited,
+    Settings,
+    Source,
+    UnknownSource,
+    open_backends,
+)
+from ortto_capture.backends.memory import (
+    MemoryBackends,
+    MemoryJournal,
+    MemoryPeople,
+    MemoryRateLimiter,
+)
+from ortto_capture.testing import FakeClock, Ids
+from ortto_capture.wire import track_request
+
+SECRET = "an example secret of more than 32 bytes"
+LOGIN = "act:cm:login"
+HERE = "203.0.113.7"
+
+
+def account(memory: Backends | None = None, **settings: Any) -> Capture:
+    backends = memory or open_backends("memory:")
+    backends.definitions.put(Definition(LOGIN, "Logged in", client_side=True))  # type: ignore[attr-defined]
+    return Capture(
+        backends=backends,
+        settings=Settings(secret_keys=[SECRET], **settings),
+        clock=FakeClock(),
+        new_id=Ids(),
+    )
+
+
+def around(people: MemoryPeople, journal: MemoryJournal) -> MemoryBackends:
+    """Memory with these two in place of its own."""
+    memory = open_backends("memory:")
+    memory.people, memory.journal = people, journal
+    return memory
+
+
+@pytest.mark.parametrize("attributes", [[1], "text", 5])
+def test_attributes_that_are_no_mapping_are_refused_from_python_too(attributes: Any) -> None:
+    capture = account()
+    session = capture.identify(email="user@emaildomain.com").session
+
+    with pytest.raises(MalformedRequest) as refused:
+        capture.record(session, LOGIN, attributes)
+
+    assert refused.value.field == "attributes"
+
+
+def test_any_mapping_serves_as_an_object_from_python() -> None:
+    capture = account(merge_keys=["str:cm:customer-id"])
+    field = MappingProxyType({"fi": "str:cm:customer-id", "v": "1234"})
+    session = capture.identify(ac=[field]).session
+
+    captured = capture.record(session, LOGIN, MappingProxyType({}))
+
+    person = capture.backends.people.get(captured.person_id)
+    assert person is not None
+    assert person.identifiers == (("str:cm:customer-id", "1234"),)
+
+
+def test_the_host_itself_needs_no_capture_key() -> None:
+    """Websites do, once sources are configured."""
+    capture = account(sources={"shop": Source("The shop")})
+    session = capture.identify(email="user@emaildomain.com").session
+
+    assert capture.record(session, LOGIN).source == ""
+    with pytest.raises(UnknownSource):
+        capture.receive_track(lambda: track_request({}), HERE)
+
+
+class Racing(MemoryPeople):
+    """Another process creates the same person between the look and the write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raced = False
+
+    def save(self, person: Person) -> Person:
+        if not self.raced:
+            self.raced = True
+            super().save(person._replace(id="the-other-process"))
+        return super().save(person)
+
+
+@pytest.mark.parametrize("by", ["identify", "record"])
+def test_who_loses_a_race_to_create_somebody_becomes_that_somebody(by: str) -> None:
+    capture = account(around(Racing(), MemoryJournal()), new_people_limit="1/hour")
+    fields = {"email": "user@emaildomain.com"}
+
+    if by == "record":
+        assert capture.record(None, LOGIN, person=fields, ip=HERE).person_id == "the-other-process"
+    else:
+        session = capture.identify(**fields, ip=HERE).session  # type: ignore[arg-type]
+        assert capture.record(session, LOGIN).person_id == "the-other-process"
+    assert capture.identify(email="next@emaildomain.com", ip=HERE).identified, "given back"
+    with pytest.raises(RateLimited):
+        capture.identify(email="last@emaildomain.com", ip=HERE)
+
+
+class Elsewhere(MemoryJournal):
+    """Another process stores the same event between the look and the write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raced = False
+
+    def append(self, activity: Activity) -> int | None:
+        if not self.raced:
+            self.raced = True
+            super().append(activity)
+        return super().append(activity)
+
+
+def test_who_loses_a_race_to_store_an_event_is_told_duplicate_and_charged_nothing() -> None:
+    capture = account(around(MemoryPeople(), Elsewhere()), person_limit="1/day")
+    session = capture.identify(email="user@emaildomain.com").session
+
+    captured = capture.record(session, LOGIN, event_id="the-same")
+
+    assert (captured.duplicate, captured.position) == (True, 1)
+    assert capture.record(session, LOGIN).position == 2, "the charge was given back"
+
+
+class Broken(MemoryJournal):
+    """Fails in a way that no backend should."""
+
+    def append(self, activity: Activity) -> int | None:
+        raise ZeroDivisionError
+
+
+def test_a_fault_of_our_own_is_an_outcome_too_and_gives_charges_back() -> None:
+    capture = account(around(MemoryPeople(), Broken()))
+    session = capture.identify(email="user@emaildomain.com").session
+
+    with pytest.raises(ZeroDivisionError):
+        capture.record(session, LOGIN, ip=HERE)
+
+    assert capture.backends.outcomes is not None
+    assert capture.backends.outcomes.counts() == {"identified": 1, "internal": 1}
+    assert isinstance(capture.backends.limiter, MemoryRateLimiter)
+    assert len(capture.backends.limiter) == 0
+
+
+def test_an_equal_definition_is_prepared_once() -> None:
+    """A store that reads anew each time returns equal values, not the same."""
+
+    class Anew:
+        def get(self, activity_id: str) -> Definition | None:
+            return Definition(activity_id, "X", client_side=True)
+
+        def all(self) -> Sequence[Definition]:
+            return []
+
+        def put(self, definition: Definition) -> None:
+            """Nothing is kept."""
+
+    memory = open_backends("memory:")
+    backends = Backends(
+        definitions=Anew(), people=memory.people, limiter=memory.limiter, journal=memory.journal
+    )
+    capture = account(backends)
+    session = capture.identify(email="user@emaildomain.com").session
+
+    assert [capture.record(session, LOGIN).position for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_definitions_own_limits_replace_the_global_ones() -> None:
+    capture = account()
+    own = Definition(
+        "act:cm:own", "Own", client_side=True, limits={"person": "2/day", "ip": "9/hour"}
+    )
+    capture.backends.definitions.put(own)  # type: ignore[attr-defined]
+    session = capture.identify(email="user@emaildomain.com").session
+
+    for _ in range(2):
+        capture.record(session, own.id, ip=HERE)
+    with pytest.raises(RateLimited) as refused:
+        capture.record(session, own.id, ip=HERE)
+
+    assert (refused.value.quota.amount, refused.value.reason) == (2, "person-limit")
+
+
+def test_identity_that_is_required_is_accepted_when_the_host_vouches() -> None:
+    capture = account(identity="required")
+
+    with pytest.raises(NotIdentified, match="identity-required"):
+        capture.identify(email="user@emaildomain.com")
+    token = capture.sign_identity("user@emaildomain.com")
+    session = capture.identify(identity=token).session
+    assert capture.record(session, LOGIN).assurance == "verified"
+
+
+def test_a_claimed_session_is_not_enough_where_identity_is_required() -> None:
+    session = account().identify(email="user@emaildomain.com").session
+    strict = account(identity="required")
+    strict.backends.people.save(
+        Person("id-1", (Identifier("ei", "x"),), None, None, "claimed", 0.0)
+    )
+
+    with pytest.raises(NotIdentified, match="identity-required"):
+        strict.record(session, LOGIN)
+    assert strict.identify(session=session) == (None, False)
+
+
+def test_memory_says_that_it_counts_alone() -> None:
+    assert isinstance(open_backends("memory:").limiter, InProcess)
+
+
+def test_what_cannot_be_signed_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="email"):
+        account().sign_identity("nobody")
