@@ -26,10 +26,9 @@ def fork_safe_lock() -> threading.RLock:
 
 
 def _take_all() -> None:
-    for made in tuple(_made):
-        if (lock := made()) is not None:
-            lock.acquire()
-            _held.append(lock)
+    for lock in [lock for made in tuple(_made) if (lock := made()) is not None]:
+        lock.acquire()
+        _held.append(lock)
 
 
 def _release_all() -> None:
@@ -37,5 +36,5 @@ def _release_all() -> None:
         _held.pop().release()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows does not fork
     os.register_at_fork(before=_take_all, after_in_parent=_release_all, after_in_child=_release_all)

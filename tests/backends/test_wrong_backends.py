@@ -178,5 +178,25 @@ def test_a_wrong_backend_is_caught(
     assert any(caught_by in name for name in failures.names), failures.names
 
 
+_NOTHING = """
+from ortto_capture import testing
+
+class TestNothing(testing.{contract}):
+    pass
+"""
+
+
+@pytest.mark.parametrize("contract", sorted({each[0] for each in WRONG}))
+def test_a_contract_without_a_backend_fails(contract: str, tmp_path: Path) -> None:
+    """Rather than passing because there was nothing to test."""
+    suite = tmp_path / f"test_nothing_{contract}.py"
+    suite.write_text(_NOTHING.format(contract=contract))
+    failures = Failures()
+
+    pytest.main(["-q", "-p", "no:cacheprovider", "--no-header", str(suite)], plugins=[failures])
+
+    assert len(failures.names) >= 4
+
+
 def test_every_wrong_backend_says_what_is_wrong_with_it() -> None:
     assert all(inspect.getdoc(backend) for _, _, backend, _ in WRONG)
