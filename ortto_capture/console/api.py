@@ -6,6 +6,7 @@ The law of this file: every value leaves as JSON and reaches the page as text; n
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -15,7 +16,9 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from ..capture import Capture
+from ..errors import BackendError
 from ..model import Captured, Outcome
+from ..ports import InProcess
 from ..schema import example
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ _FILES = {
     "/": ("console.html", "text/html; charset=utf-8"),
     "/console.css": ("console.css", "text/css; charset=utf-8"),
     "/console.js": ("console.js", "text/javascript; charset=utf-8"),
+    "/reasons.js": ("reasons.js", "text/javascript; charset=utf-8"),
 }
 _HEADERS = {
     "Content-Security-Policy": (
@@ -41,6 +45,8 @@ _HEADERS = {
 #: Rows of each kind in one answer.
 PAGE = 100
 _MASK = "•••"
+
+_log = logging.getLogger("ortto_capture")
 
 
 class _Cursor(NamedTuple):
@@ -80,8 +86,12 @@ class Console:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as WSGI has it."""
-        response = self._answer(Request(environ, populate_request=False))
-        return response(environ, start_response)
+        try:
+            answer = self._answer(Request(environ, populate_request=False))
+        except BackendError as error:
+            _log.error("the activity page has no data: %s", error)
+            answer = _error(error.status, error.code, error.message)
+        return answer(environ, start_response)
 
     def _answer(self, request: Request) -> WSGIApplication:
         path = request.environ.get("PATH_INFO", "")
@@ -98,13 +108,14 @@ class Console:
         if path == "":
             return redirect(request.environ.get("SCRIPT_NAME", "") + "/", 308)
         if path == "/api/feed":
-            return self._feed(request.args.get("after", ""))
+            return self._feed(request)
         body, content_type = self._files[path]
         return Response(body, content_type=content_type, headers=_HEADERS)
 
-    def _feed(self, after: str) -> Response:
+    def _feed(self, request: Request) -> Response:
         """What came since the cursor ``after``; 304 when nothing did."""
         backends = self._capture.backends
+        after = request.args.get("after", "")
         seen = _Cursor.parse(after, backends.epoch)
         captured = backends.journal.recent(seen.position, PAGE)
         refused: Iterable[Outcome] = ()
@@ -127,6 +138,9 @@ class Console:
                 "captured": [self._captured(row) for row in captured],
                 "refused": [self._refused(each) for each in refused],
                 "counts": counts,
+                # The first answer holds the latest; those that follow may be one page of several.
+                "more": seen.position > 0 and len(captured) == PAGE,
+                "warnings": self._warnings(request.environ),
                 "example": self._example(),
             }
         )
@@ -137,6 +151,11 @@ class Console:
             if definition.client_side and not definition.archived:
                 return {"activity_id": definition.id, "attributes": example(definition)}
         return None
+
+    def _warnings(self, environ: WSGIEnvironment) -> list[str]:
+        """What an operator should mend, by name; the page has the words."""
+        alone = isinstance(self._capture.backends.limiter, InProcess)
+        return ["counts-alone"] if alone and environ["wsgi.multiprocess"] else []
 
     def _captured(self, row: Captured) -> dict[str, Any]:
         definition = self._capture.backends.definitions.get(row.activity_id)
