@@ -7,6 +7,7 @@ what he claims, two known people are never merged, and nobody learns here whethe
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from .errors import BadToken, NotIdentified, Refused
@@ -44,16 +45,21 @@ class Recognition:
         :raises BadToken: when a token is forged or expired and nothing else identifies.
         :raises MalformedRequest: when a member of ``person`` cannot be what its name says.
         """
-        refused: Refused | None = None
+        lost: Callable[[], Refused] | None = None
         if request.identity is None and request.session is not None:
             try:
                 return self._session(request.session, now)
             except (BadToken, NotIdentified) as error:
-                refused = error
+                if request.person is None:
+                    raise
+                # Not the error itself: with its traceback it would hold this frame in a cycle.
+                lost = partial(type(error), error.reason)
         try:
             fields = person_fields(request.person or {}, self._settings.merge_keys, "person.")
-        except Refused as error:
-            raise (refused or error) from None
+        except Refused:
+            if lost is not None:
+                raise lost() from None
+            raise
         fields, assurance = self.vouched(fields, request.identity or fields.identity, now)
         if self.usable(fields, assurance):
             found = self._people.find(fields.lookup)
@@ -61,7 +67,7 @@ class Recognition:
                 return found.id, assurance, fields
             if not fields.skip_non_existing:
                 return "", assurance, fields
-        raise refused or NotIdentified("no-session")
+        raise lost() if lost is not None else NotIdentified("no-session")
 
     def _session(self, token: str, now: float) -> Who:
         """Who a session token stands for.

@@ -162,7 +162,10 @@ class CaptureApp:
 
     def _track(self, environ: WSGIEnvironment) -> bytes:
         session, identified = self.capture.receive_track(
-            lambda: track_request(decode(_read(environ, self._max_body))), *self._caller(environ)
+            lambda: track_request(decode(_read(environ, self._max_body))),
+            self._address(environ),
+            environ.get("HTTP_ORIGIN"),
+            environ.get("HTTP_SEC_GPC") == "1",
         )
         return json.dumps(
             {"session": session, "identified": identified}, separators=(",", ":")
@@ -173,13 +176,13 @@ class CaptureApp:
             body = _read(environ, self._max_body)
             return activity_request(decode(body), len(body))
 
-        receipt = self.capture.receive_activity(parse, *self._caller(environ))
+        receipt = self.capture.receive_activity(
+            parse,
+            self._address(environ),
+            environ.get("HTTP_ORIGIN"),
+            environ.get("HTTP_SEC_GPC") == "1",
+        )
         return _DUPLICATE if receipt.duplicate else _OK
-
-    def _caller(self, environ: WSGIEnvironment) -> tuple[str, str | None, bool]:
-        """The visitor's address, the page's origin, and whether GPC is signalled."""
-        get = environ.get
-        return self._address(environ), get("HTTP_ORIGIN"), get("HTTP_SEC_GPC") == "1"
 
     def _address(self, environ: WSGIEnvironment) -> str:
         if self._counts_alone and environ.get("wsgi.multiprocess"):

@@ -41,6 +41,8 @@ def nested(levels: int) -> bytes:
         rb'{"a":"\ud83d\ude00 \u00e9"}',
         '{"ключ":"значение 🎈"}'.encode(),
         b'{"a":[%s]}' % b",".join([b"[]"] * (MAX_CONTAINERS - 2)),
+        b'{"a":[%s]}' % b",".join([b"1"] * 8_193),
+        b'{"a":"%s"}' % (b",:" * 10_000),
     ],
 )
 def test_strict_json_is_decoded_as_the_standard_library_would(body: bytes) -> None:
@@ -68,6 +70,8 @@ def test_strict_json_is_decoded_as_the_standard_library_would(body: bytes) -> No
         (b'{"a":' + b"[" * 9 + b"]" * 9 + b"}", "nested too deeply, or brackets do not match"),
         (b"[" * 65_536, "too many arrays and objects"),
         (b'{"a":[%s]}' % b",".join([b"{}"] * MAX_CONTAINERS), "too many arrays and objects"),
+        (b'{"a":[%s]}' % b",".join([b"1"] * 8_194), "too many values"),
+        (b"{%s}" % b",".join(b'"%d":1' % n for n in range(3_001)), "too many values"),
         (b'{"a":1,"a":1}', "a name occurs twice in an object"),
         (rb'{"a":1,"\u0061":1}', "a name occurs twice in an object"),
         (b'{"a":{"b":1,"b":2}}', "a name occurs twice in an object"),
