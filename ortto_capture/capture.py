@@ -288,7 +288,8 @@ class Capture:
         position, activity, duplicate, notes = receipt
         code = "duplicate" if duplicate else "accepted" if position else "opted-out"
         notes = request.dropped + notes
-        self._note(code, now, "activity", "", activity.activity_id, activity.person_id, notes)
+        who = activity.person_id
+        self._note(Outcome(code, now, "activity", "", activity.activity_id, who, notes=notes))
         return receipt  # row 14
 
     def _track(
@@ -307,7 +308,8 @@ class Capture:
             answer = Identified(self._tokens.session(person.id, assurance, now), True)
         code = "identified" if answer.identified else "anonymous"
         notes = request.dropped + fields.notes
-        self._note(code, now, "track", "", None, person.id if person else None, notes)
+        who = person.id if person else None
+        self._note(Outcome(code, now, "track", person_id=who, notes=notes))
         return answer
 
     # -- row 7: the source
@@ -474,36 +476,24 @@ class Capture:
         """Account for a request that ended in ``error``."""
         activity_id = getattr(request, "activity_id", None)
         self._note(
-            getattr(error, "code", "internal"),
-            self._clock(),
-            route,
-            getattr(error, "reason", "") or type(error).__name__,
-            activity_id[:MAX_ID] if activity_id else None,
-            getattr(error, "person_id", None),
-            getattr(request, "dropped", ()),
-            getattr(error, "field", None),
-            getattr(error, "expected", None),
+            Outcome(
+                getattr(error, "code", "internal"),
+                self._clock(),
+                route,
+                getattr(error, "reason", "") or type(error).__name__,
+                activity_id[:MAX_ID] if activity_id else None,
+                getattr(error, "person_id", None),
+                getattr(error, "field", None),
+                getattr(error, "expected", None),
+                getattr(request, "dropped", ()),
+            )
         )
 
-    def _note(
-        self,
-        code: str,
-        at: float,
-        route: str,
-        reason: str,
-        activity_id: str | None,
-        person_id: str | None,
-        notes: tuple[str, ...],
-        field: str | None = None,
-        expected: str | None = None,
-    ) -> None:
-        if self.backends.outcomes is None:
-            return
+    def _note(self, outcome: Outcome) -> None:
         if self._guard is not None and self._guard.away:
-            notes = (*notes, "limited-locally")
-        self.backends.outcomes.note(
-            Outcome(code, at, route, reason, activity_id, person_id, field, expected, notes)
-        )
+            outcome = outcome._replace(notes=(*outcome.notes, "limited-locally"))
+        if self.backends.outcomes is not None:
+            self.backends.outcomes.note(outcome)
 
 
 def _plain(value: Any) -> Any:
