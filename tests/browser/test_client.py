@@ -14,7 +14,8 @@ from .conftest import KEY, LOGIN, Site
 #: Switches the explanations on, and waits until their texts are there.
 DEBUG = """() => new Promise(done => {
   ap3c.debug(true);
-  document.head.lastElementChild.onload = () => done();
+  const script = document.head.lastElementChild;
+  script.onload = script.onerror = () => done();
 })"""
 
 
@@ -284,6 +285,15 @@ def test_the_cookie_of_ortto_itself_is_ignored_and_left_alone(site: Site) -> Non
     site.run("() => ap3c.clearSession()")
     [cookie] = site.page.context.cookies()
     assert cookie["value"] == theirs
+
+
+def test_what_others_keep_under_our_name_is_no_session(site: Site) -> None:
+    ready(site)
+    site.run("() => localStorage.setItem('ap3c', 'AGR2h9LiQ7JaAmEfAAAA')")
+
+    assert site.run("() => ap3c.getCookie()") is None
+    assert site.run("() => ap3c.track({v: 0})") == {"ok": True, "status": 200, "identified": False}
+    assert site.run("() => localStorage.getItem('ap3c')") == "AGR2h9LiQ7JaAmEfAAAA"
 
 
 def test_cookies_can_be_shared_over_sub_domains_and_are_secure_on_https(site: Site) -> None:
