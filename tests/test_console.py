@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import Client, TestResponse
 
+import ortto_capture
 from ortto_capture import (
+    Activity,
     Attribute,
+    BackendError,
     Backends,
     Capture,
     CaptureApp,
+    Captured,
     Definition,
     Refused,
     Settings,
+    errors,
     mount,
     open_backends,
 )
@@ -71,7 +79,7 @@ def site() -> Site:
     return Site()
 
 
-PATHS = ["/", "/console.css", "/console.js", "/api/feed"]
+PATHS = ["/", "/console.css", "/console.js", "/reasons.js", "/api/feed"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -221,3 +229,68 @@ def test_backends_without_outcomes_have_a_page_all_the_same() -> None:
     status, data = site.feed()
 
     assert (status, len(data["captured"]), data["refused"], data["counts"]) == (200, 1, [], {})
+
+
+def test_a_page_of_several_says_that_there_is_more(site: Site) -> None:
+    site.capture.record(site.session, "act:cm:paid")
+    _, first = site.feed()
+    for person in range(120):
+        session = site.capture.identify(ei=person).session
+        site.capture.record(session, "act:cm:paid")
+
+    _, second = site.feed(first["cursor"])
+    _, third = site.feed(second["cursor"])
+    assert (first["more"], second["more"], third["more"]) == (False, True, False)
+    assert [row["id"] for row in second["captured"] + third["captured"]] == list(range(2, 122))
+    assert len(site.feed()[1]["captured"]) == 100
+
+
+@pytest.mark.parametrize("multiprocess", [False, True])
+def test_processes_that_count_alone_are_warned_of(site: Site, multiprocess: bool) -> None:
+    answer = site.client.get(
+        "/capture/console/api/feed", environ_overrides={"wsgi.multiprocess": multiprocess}
+    )
+
+    assert json.loads(answer.data)["warnings"] == ["counts-alone"] * multiprocess
+
+
+class Away:
+    """A journal that is not to be had."""
+
+    def find(self, person_id: str, activity_id: str, event_id: str, since: float) -> None:
+        raise BackendError("away")
+
+    def append(self, activity: Activity) -> int:
+        raise BackendError("away")
+
+    def recent(self, after: int = 0, limit: int = 100) -> list[Captured]:
+        raise BackendError("away")
+
+
+def test_a_backend_that_is_away_is_503_in_the_error_shape(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.backends.journal = Away()
+    status, data = site.feed()
+
+    assert (status, data["error"]["code"]) == (503, "unavailable")
+    assert "the activity page has no data: away" in caplog.text
+
+
+def test_every_reason_of_a_refusal_is_in_the_pages_words() -> None:
+    """Reasons that are one word; what is a phrase already is shown as it stands."""
+    package = Path(ortto_capture.__file__).parent
+    words = (package / "console" / "static" / "reasons.js").read_text("utf-8")
+    refusals = (name for name, each in vars(errors).items() if getattr(each, "message", None))
+    raised = {*refusals, "_refused", "_charge"}
+    reasons: set[str] = set()
+    for path in package.glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] in raised:
+                # Not the arguments by keyword: those are expectations and fields.
+                inside = (each for argument in call.args for each in ast.walk(argument))
+                texts = {str(each.value) for each in inside if isinstance(each, ast.Constant)}
+                reasons |= {text for text in texts if re.fullmatch("[a-z]+(-[a-z]+)*", text)}
+
+    assert {"disabled", "forged", "ip-limit", "no-session", "wrong-value"} < reasons
+    assert {each for each in reasons if not re.search(rf'"([a-z-]+/)?{each}":', words)} == set()

@@ -152,3 +152,17 @@ def test_the_demo_says_where_it_is_and_ends_cleanly(
     demo.send_signal(ending)
 
     assert demo.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("host", ["shop.example", "127.0.0.1.shop.example", "shop.example:8000"])
+def test_the_demo_answers_to_no_name_but_this_machines(host: str) -> None:
+    """Elsewhere, a name that leads here would let somebody else's page in."""
+    names = runpy.run_path(str(EXAMPLES / "standalone" / "server.py"), run_name="shop")
+    client = Client(names["build"]())
+
+    for path in ("/", "/capture/console/api/feed"):
+        assert client.get(path, headers={"Host": host}).status_code == 421
+        for ours in ("127.0.0.1:8000", "localhost:8000"):
+            from_here = {"REMOTE_ADDR": "127.0.0.1"}
+            answer = client.get(path, headers={"Host": ours}, environ_overrides=from_here)
+            assert answer.status_code == 200

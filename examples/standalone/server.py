@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from werkzeug.sansio.utils import host_is_trusted
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
@@ -94,7 +95,15 @@ def build() -> WSGIApplication:
             response = Response("Not here. The shop is at /", 404)
         return response(environ, start_response)
 
-    return mount(shop, app, at="/capture")
+    mounted = mount(shop, app, at="/capture")
+
+    def only_here(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # A page elsewhere may give its own name this machine's address, and would then be let in.
+        if not host_is_trusted(environ.get("HTTP_HOST"), ["127.0.0.1", "localhost"]):
+            return Response("This demo answers at 127.0.0.1.", 421)(environ, start_response)
+        return mounted(environ, start_response)
+
+    return only_here
 
 
 def from_here(environ: WSGIEnvironment) -> bool:

@@ -6,7 +6,13 @@
   var plan = null;
 
   function report(activity) {
-    return ap3c.activity(activity).then(function (outcome) { answer(activity.activity_id, outcome); });
+    // Until somebody signs in, the client keeps what is reported.
+    if (ap3c.loaded && !ap3c.getCookie()) answer(activity.activity_id, { code: "held until you sign in" });
+    send(activity);
+  }
+
+  function send(activity) {
+    ap3c.activity(activity).then(function (outcome) { answer(activity.activity_id, outcome); });
   }
 
   // What the website's own page never needs to show: here it is the point.
@@ -21,10 +27,10 @@
     while (byId("answers").children.length > 14) byId("answers").lastChild.remove();
   }
 
-  function signedIn(email) {
-    byId("account").hidden = !!email;
-    byId("signed-in").hidden = !email;
-    byId("who").textContent = email || "";
+  function greet(words) {
+    byId("account").hidden = !!words;
+    byId("signed-in").hidden = !words;
+    byId("who").textContent = words;
   }
 
   byId("account").addEventListener("submit", function (event) {
@@ -32,14 +38,14 @@
     event.preventDefault();
     ap3c.track({ email: email }).then(function (outcome) {
       answer("track", outcome);
-      if (outcome.ok) signedIn(email);
+      if (outcome.ok) greet("Hello, " + email);
     });
-    report({ activity_id: "act:cm:login", attributes: { "str::email": email } });
+    send({ activity_id: "act:cm:login", attributes: { "str::email": email } });
   });
 
   byId("sign-out").addEventListener("click", function () {
     ap3c.clearSession();
-    signedIn(null);
+    greet("");
   });
 
   byId("plans").addEventListener("change", function (event) {
@@ -72,12 +78,11 @@
 
   document.querySelectorAll("[data-try]").forEach(function (button) {
     button.addEventListener("click", function () {
-      if (!ap3c.getCookie()) answer("nobody is signed in", { code: "held" });
       tries[button.dataset.try]();
     });
   });
 
   ap3c.cmd.push(function () {
-    if (ap3c.getCookie()) signedIn("welcome back");
+    if (ap3c.getCookie()) greet("Welcome back");
   });
 })();

@@ -1,0 +1,141 @@
+"""The demo shop: every button does what the words beside it say, and the activity page shows it."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ..services import ROOT, serve
+from .conftest import Complaints
+from .test_activity_page import CONTRASTS
+
+
+class Shop:
+    """The shop in one page, and what it complained of."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
+        self.base = base
+        self.complaints = Complaints(page)
+        self.answers = page.locator("#answers > li")
+
+    def open(self) -> None:
+        """Go there, and wait for the client."""
+        self.page.goto(self.base)
+        self.page.wait_for_function("ap3c.loaded")
+
+    def sign_in(self) -> None:
+        """With the address that stands there already."""
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_text("Hello, jo@example.com")).to_be_visible()
+
+    def press(self, button: str) -> None:
+        """Press a button of the side panel."""
+        self.page.get_by_role("button", name=button).click()
+
+
+@pytest.fixture
+def shop(page: Page) -> Iterator[Shop]:
+    """The demo shop, open."""
+    build = runpy.run_path(str(ROOT / "examples/standalone/server.py"), run_name="shop")["build"]
+    with serve(build()) as base:
+        there = Shop(page, base)
+        there.open()
+        yield there
+
+
+BUTTONS = {
+    "Pour a cup": "act:cm:cup-poured200 ok",
+    "Issue a refund": "act:cm:refund-issued404 not-found",
+    "Add to wish list": "act:cm:wish-list404 not-found",
+    "Buy for “twelve”": "act:cm:purchase400 bad-attribute",
+}
+
+
+@pytest.mark.parametrize("button", BUTTONS)
+def test_each_button_shows_what_it_says(shop: Shop, button: str) -> None:
+    shop.sign_in()
+    shop.press(button)
+
+    expect(shop.answers.first).to_have_text(BUTTONS[button])
+
+
+def test_of_twelve_in_a_row_ten_pass_and_two_reach_the_limit(shop: Shop) -> None:
+    shop.sign_in()
+    expect(shop.answers).to_have_count(2)
+    shop.press("Pour twelve cups")
+
+    expect(shop.answers.locator("b")).to_have_text(
+        ["429 rate-limit"] * 2 + ["200 ok"] * 12  # the last two are the sign-in's
+    )
+
+
+def test_a_visit_is_on_the_activity_page(shop: Shop) -> None:
+    """Choose, buy and try, with the activity page open beside it."""
+    shop.sign_in()
+    shop.page.get_by_text("500 g, for two").click()
+    shop.page.get_by_role("button", name="Buy", exact=True).click()
+    expect(shop.page.get_by_text("Thank you.")).to_be_visible()
+    shop.press("Issue a refund")
+    expect(shop.answers).to_have_count(5)
+
+    with shop.page.context.expect_page() as opened:
+        shop.page.get_by_role("link", name="Open the activity page").click()
+    beside = opened.value
+    rows = beside.locator("#feed > li > .row")
+    expect(rows.locator(".outcome")).to_have_text(["refused", "accepted", "accepted", "accepted"])
+    expect(rows.locator(".activity")).to_have_text(
+        [
+            "Refund issued act:cm:refund-issued",
+            "Purchase act:cm:purchase",
+            "Plan chosen act:cm:plan-chosen",
+            "Signed in act:cm:login",
+        ]
+    )
+    expect(rows.locator(".about")).to_have_text(
+        [
+            "Its client-side source is off.",
+            "plan Pot · price 22 · gift false",
+            "plan Pot · price 22",
+            "email •••",
+        ]
+    )
+
+
+def test_until_somebody_signs_in_activities_are_held(shop: Shop) -> None:
+    shop.press("Pour a cup")
+    expect(shop.answers.first).to_have_text("act:cm:cup-pouredheld until you sign in")
+
+    shop.sign_in()
+    expect(shop.answers.filter(has_text="act:cm:cup-poured200 ok")).to_have_count(1)
+
+
+def test_a_visitor_is_remembered_until_they_sign_out(shop: Shop) -> None:
+    shop.sign_in()
+    shop.open()
+    expect(shop.page.get_by_text("Welcome back")).to_be_visible()
+
+    shop.page.get_by_role("button", name="Sign out").click()
+    expect(shop.page.get_by_role("button", name="Sign in")).to_be_visible()
+    shop.open()
+    expect(shop.page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_readable_and_fits(shop: Shop, width: int, scheme: Literal["light", "dark"]) -> None:
+    shop.page.emulate_media(color_scheme=scheme)
+    shop.page.set_viewport_size({"width": width, "height": 800})
+    assert shop.page.evaluate(CONTRASTS) == {}
+    shop.sign_in()
+    shop.page.get_by_text("500 g, for two").click()
+    shop.page.get_by_role("button", name="Buy", exact=True).click()
+    expect(shop.answers).to_have_count(4)
+
+    assert shop.page.evaluate(CONTRASTS) == {}
+    assert shop.page.evaluate("document.documentElement.scrollWidth") == width
+    assert shop.complaints.said == []
