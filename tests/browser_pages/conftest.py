@@ -19,6 +19,7 @@ from ortto_capture import (
     mount,
     open_backends,
 )
+from ortto_capture.testing import FakeClock
 
 from ..services import serve
 
@@ -54,7 +55,8 @@ class ActivityPage:
         for definition in (PAID, ONCE, OFF):
             self.backends.definitions.put(definition)
         settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
-        self.capture = Capture(backends=self.backends, settings=settings)
+        self.clock = FakeClock()
+        self.capture = Capture(backends=self.backends, settings=settings, clock=self.clock)
         self.answering = True
         self.welcome = True
         self.app = mount(
@@ -83,12 +85,17 @@ class ActivityPage:
         """Go there, and see the first answer."""
         with self.page.expect_response("**/api/feed?*"):
             self.page.goto(f"{self.base}/capture/console/")
-        self.page.locator("#feed:not([aria-busy])").wait_for(state="attached")
+        self.settle()
 
-    def poll(self) -> Response:
-        """Let the page ask once more: by its clock two seconds pass."""
+    def settle(self) -> None:
+        """Wait until the answer is on the page and the next question is set."""
+        self.page.locator("#feed[aria-busy=false]").wait_for(state="attached")
+
+    def poll(self, milliseconds: int = 2_000) -> Response:
+        """Let the page ask once more, within that time by its clock."""
         with self.page.expect_response("**/api/feed?*") as asked:
-            self.page.clock.run_for(2_000)
+            self.page.clock.run_for(milliseconds)
+        self.settle()
         return asked.value
 
     def record(self, activity_id: str = PAID.id, attributes: Any = None) -> Captured | None:
@@ -112,6 +119,8 @@ class ActivityPage:
 def activity_page(page: Page) -> Iterator[ActivityPage]:
     """An activity page, empty, not opened yet."""
     there = ActivityPage(page)
-    page.clock.install()
+    # Twelve seconds after what the account's own clock says, which stands still as well.
+    page.clock.install(time=there.clock() + 10)
+    page.clock.pause_at(there.clock() + 12)
     with serve(there.serving) as there.base:
         yield there

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 import pytest
@@ -54,7 +53,7 @@ def test_what_arrives_shows_up_newest_first_with_the_reason_of_each_refusal(
     expect(activity_page.rows.locator("> span")).to_have_text(
         [
             "accepted",
-            re.compile(r"^\d+ s ago$"),
+            "14 s ago",  # two of them until the poll
             "user@emaildomain.com",
             "Paid act:cm:paid",
             "plan Pot · price 22",
@@ -193,7 +192,8 @@ def test_a_busy_hour_arrives_in_order_and_whole(activity_page: ActivityPage) -> 
     for price in range(250):
         activity_page.record(attributes={"int:cm:price": price})
     activity_page.poll()
-    activity_page.page.clock.run_for(10)
+    activity_page.poll(1)
+    activity_page.poll(1)
 
     expect(activity_page.rows).to_have_count(251)
     expect(activity_page.rows.locator(".about")).to_have_text(
@@ -210,7 +210,7 @@ def test_a_page_far_behind_begins_again_with_the_latest(activity_page: ActivityP
         activity_page.poll()
 
     expect(activity_page.rows.first).to_contain_text("price 899")
-    assert activity_page.rows.count() <= 500
+    expect(activity_page.rows).to_have_count(100)
 
 
 def test_a_page_nobody_looks_at_asks_nothing(activity_page: ActivityPage) -> None:

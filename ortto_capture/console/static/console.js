@@ -229,21 +229,22 @@ async function ask() {
   }
 }
 
-let asking = false;
 let timer;
 
 async function poll() {
   clearTimeout(timer);
-  if (document.hidden || asking) return;
-  asking = true;
+  if (document.hidden || feed.ariaBusy === "true") return;
+  feed.ariaBusy = "true";
   const data = await ask();
-  asking = false;
-  feed.removeAttribute("aria-busy");
-  if (data) show(data);
-  document.querySelectorAll("li:not([hidden])").forEach((element) => {
-    element.querySelector(".time").textContent = ago(element.item.when);
-  });
-  timer = setTimeout(poll, data && data.more ? 0 : EVERY);
+  try {
+    if (data) show(data);
+    feed.querySelectorAll("li:not([hidden])").forEach((element) => {
+      element.querySelector(".time").textContent = ago(element.item.when);
+    });
+  } finally {
+    feed.ariaBusy = "false";
+    timer = setTimeout(poll, data && data.more ? 0 : EVERY);
+  }
 }
 
 /* Hands */
