@@ -11,6 +11,7 @@ import pytest
 from ortto_capture import (
     Activity,
     Backends,
+    BadToken,
     Capture,
     ConfigurationError,
     Definition,
@@ -231,3 +232,39 @@ def test_memory_says_that_it_counts_alone() -> None:
 def test_what_cannot_be_signed_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="email"):
         account().sign_identity("nobody")
+
+
+def test_who_opted_out_is_not_identified_where_that_drops() -> None:
+    capture = account(gpc="drop")
+
+    answer = capture.receive_track(
+        lambda: track_request({"email": "user@emaildomain.com"}), HERE, gpc=True
+    )
+
+    assert answer == (None, False)
+    assert capture.identify(email="user@emaildomain.com").identified
+
+
+def test_skip_non_existing_finds_the_known_and_creates_nobody_where_it_is_allowed() -> None:
+    capture = account(allow_skip_non_existing=True)
+    unknown = {"email": "nobody@emaildomain.com", "skipNonExisting": True}
+
+    assert capture.identify(email="nobody@emaildomain.com", skip_non_existing=True) == (None, False)
+    with pytest.raises(NotIdentified):
+        capture.record(None, LOGIN, person=unknown)
+    capture.identify(email="nobody@emaildomain.com")
+    assert capture.identify(email="nobody@emaildomain.com", skip_non_existing=True).identified
+    assert capture.record(None, LOGIN, person=unknown).position == 1
+
+
+def test_a_lost_session_beside_a_person_that_is_no_use_is_what_is_answered() -> None:
+    """With a usable ``person`` a bad session is ignored; without one it is 401."""
+    capture = account()
+
+    for person in ({"email": "no address"}, {"email": " "}):
+        with pytest.raises(BadToken) as refused:
+            capture.record("oc1.forged.c.0.x", LOGIN, person=person)
+        assert refused.value.reason == "forged"
+    with pytest.raises(MalformedRequest) as malformed:
+        capture.record(None, LOGIN, person={"email": "no address"})
+    assert malformed.value.field == "person.email"
