@@ -6,7 +6,7 @@ import ast
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from werkzeug.test import Client, TestResponse
@@ -28,6 +28,9 @@ from ortto_capture import (
     open_backends,
 )
 from ortto_capture.testing import FakeClock, Ids
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 SECRET = "an example secret of more than 32 bytes"
 
@@ -275,6 +278,17 @@ def test_a_backend_that_is_away_is_503_in_the_error_shape(
 
     assert (status, data["error"]["code"]) == (503, "unavailable")
     assert "the activity page has no data: away" in caplog.text
+
+
+def test_a_guard_that_fails_lets_nobody_in(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(environ: WSGIEnvironment) -> bool:
+        raise LookupError
+
+    client = Client(CaptureApp(site.capture, console_guard=broken))
+    answer = client.get("/console/")
+
+    assert (answer.status_code, json.loads(answer.data)["error"]["code"]) == (500, "internal")
+    assert "LookupError" in caplog.text
 
 
 def test_every_reason_of_a_refusal_is_in_the_pages_words() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from ortto_capture import Definition, DefinitionEditor, Definitions
+from ortto_capture import BackendError, Definitions
 from ortto_capture.testing import DefinitionsContract
 
 from .services import PATIENCE, ROOT
@@ -69,60 +69,30 @@ def test_the_django_shop_keeps_its_pages_and_captures() -> None:
     subprocess.run([sys.executable, "-c", _DJANGO], check=True, cwd=ROOT, timeout=PATIENCE * 3)
 
 
-def test_a_custom_backend_serves_its_activities() -> None:
-    client = Client(load("custom_backend")["build"]())
+def test_a_custom_backend_serves_its_activities(tmp_path: Path) -> None:
+    client = Client(load("custom_backend")["build"](tmp_path / "activities.db"))
 
     assert record(client) == (200, 200)
     refused = client.post("/-/events/activity", json={"activity_id": "act:cm:refund-issued"})
     assert refused.status_code == 404
 
 
-class IniEditor:
-    """Puts definitions into the INI file, as a person with a text editor would."""
-
-    def __init__(self, folder: Path) -> None:
-        self._backend = load("custom_backend")["IniDefinitions"]
-        self._path = folder / "activities.ini"
-        self._path.touch()
-        self._sections: dict[str, Definition] = {}
-
-    def put(self, definition: Definition) -> None:
-        """Rewrite the file."""
-        self._sections[definition.id] = definition
-        text = (
-            f"[{each.id}]\nname = {each.name}\nclient_side = {each.client_side}\n"
-            f"attributes = {' '.join(a.key for a in each.attributes)}\n"
-            for each in self._sections.values()
-        )
-        self._path.write_text("".join(text))
-
-    def get(self, activity_id: str) -> Definition | None:
-        """Read the file, and look."""
-        found: Definition | None = self._backend(self._path).get(activity_id)
-        return found
-
-    def all(self) -> list[Definition]:
-        """Read the file, and list."""
-        return list(self._backend(self._path).all())
-
-
-class TestIniDefinitions(DefinitionsContract):
-    """The file has no place for limits, icons and archiving, so one promise is put differently."""
+class TestTableDefinitions(DefinitionsContract):
+    """The whole test of a backend of one's own."""
 
     @pytest.fixture
     def definitions(self, tmp_path: Path) -> Definitions:
-        return IniEditor(tmp_path)
+        backend: Definitions = load("custom_backend")["TableDefinitions"](
+            tmp_path / "activities.db"
+        )
+        return backend
 
-    test_get_returns_the_definition_with_exactly_this_id = None  # type: ignore[assignment]
-    test_all_returns_every_definition_ordered_by_id_archived_ones_included = None  # type: ignore[assignment]
+    def test_a_database_that_is_away_is_a_backend_error(self, tmp_path: Path) -> None:
+        backend = load("custom_backend")["TableDefinitions"](tmp_path / "activities.db")
+        (tmp_path / "activities.db").write_bytes(b"no database any more" * 100)
 
-    def test_get_returns_what_the_file_can_say(self, definitions: Definitions) -> None:
-        assert isinstance(definitions, DefinitionEditor)
-        written = Definition("act:cm:x", "X", client_side=True)
-        definitions.put(written)
-
-        assert definitions.get("act:cm:x") == written
-        assert definitions.all() == [written]
+        with pytest.raises(BackendError):
+            backend.get("act:cm:login")
 
 
 @pytest.fixture

@@ -1,13 +1,22 @@
-"""One port of your own beside three of ours: activities that are written down in an INI file."""
+"""One port of your own beside three of ours: activities that live in a table of your database.
+
+``python examples/custom_backend/app.py`` serves it on http://127.0.0.1:8000/.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from configparser import ConfigParser
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
+
+from werkzeug.serving import run_simple
 
 from ortto_capture import (
     Attribute,
+    BackendError,
     Backends,
     Capture,
     CaptureApp,
@@ -17,37 +26,59 @@ from ortto_capture import (
 )
 
 
-class IniDefinitions:
-    """The ``Definitions`` port: a section an activity, read once. Nothing needs to be inherited."""
+class TableDefinitions:
+    """The ``Definitions`` port, and ``DefinitionEditor``. Nothing needs to be inherited."""
 
     def __init__(self, path: Path) -> None:
-        parser = ConfigParser(delimiters=["="], interpolation=None)
-        parser.read_string(path.read_text(encoding="utf-8"))
-        self._definitions = {
-            activity_id: Definition(
-                activity_id,
-                section["name"],
-                client_side=section.getboolean("client_side", fallback=False),
-                attributes=[Attribute(key) for key in section.get("attributes", "").split()],
-            )
-            for activity_id, section in parser.items()
-            if activity_id != parser.default_section
-        }
+        self._path = path
+        with self._table() as table:
+            table.execute("CREATE TABLE IF NOT EXISTS activities (id TEXT PRIMARY KEY, json TEXT)")
+
+    @contextmanager
+    def _table(self) -> Iterator[sqlite3.Connection]:
+        # A connection of its own each time, for a port is called from several threads; and no
+        # exception of the driver's leaves a port.
+        try:
+            with closing(sqlite3.connect(self._path)) as connection, connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise BackendError("the table of activities did not answer") from error
 
     def get(self, activity_id: str) -> Definition | None:
         """Return the definition with exactly this id, or None."""
-        return self._definitions.get(activity_id)
+        with self._table() as table:
+            row = table.execute("SELECT json FROM activities WHERE id = ?", [activity_id])
+            found = row.fetchone()
+        return _definition(*found) if found else None
 
     def all(self) -> Sequence[Definition]:
         """Return every definition, ordered by id."""
-        return [self._definitions[activity_id] for activity_id in sorted(self._definitions)]
+        with self._table() as table:
+            rows = table.execute("SELECT json FROM activities ORDER BY id").fetchall()
+        return [_definition(*row) for row in rows]
+
+    def put(self, definition: Definition) -> None:
+        """Store ``definition``, replacing the one with its id."""
+        row = (definition.id, json.dumps(asdict(definition)))
+        with self._table() as table:
+            table.execute("REPLACE INTO activities VALUES (?, ?)", row)
 
 
-def build(activities: Path = Path(__file__).parent / "activities.ini") -> CaptureApp:
-    """The capture app, alone, with its definitions from that file and the rest in memory."""
+def _definition(text: str) -> Definition:
+    members = json.loads(text)
+    attributes = [Attribute(**each) for each in members.pop("attributes")]
+    return Definition(**members, attributes=attributes)
+
+
+def build(path: Path) -> CaptureApp:
+    """The capture app, alone: definitions from that file, the rest in memory."""
+    definitions = TableDefinitions(path)
+    email = Attribute("str::email")
+    definitions.put(Definition("act:cm:login", "Logged in", client_side=True, attributes=[email]))
+    definitions.put(Definition("act:cm:refund-issued", "Refund issued"))
     memory = open_backends("memory:")
     backends = Backends(
-        definitions=IniDefinitions(activities),
+        definitions=definitions,
         people=memory.people,
         limiter=memory.limiter,
         journal=memory.journal,
@@ -55,3 +86,7 @@ def build(activities: Path = Path(__file__).parent / "activities.ini") -> Captur
     )
     settings = Settings(secret_keys=["change me: a secret of at least 32 bytes"])
     return CaptureApp(Capture(backends=backends, settings=settings))
+
+
+if __name__ == "__main__":
+    run_simple("127.0.0.1", 8000, build(Path("activities.db")), threaded=True)

@@ -91,6 +91,9 @@ class Console:
         except BackendError as error:
             _log.error("the activity page has no data: %s", error)
             answer = _error(error.status, error.code, error.message)
+        except Exception as error:  # noqa: BLE001  # our own fault, or the guard's, is not the host's
+            _log.error("the activity page failed, %s", type(error).__name__)
+            answer = _error(500, "internal", "internal error")
         return answer(environ, start_response)
 
     def _answer(self, request: Request) -> WSGIApplication:
