@@ -6,6 +6,7 @@ Everything is in memory and on 127.0.0.1; Ctrl-C ends it and forgets it.
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import signal
 import socket
@@ -127,7 +128,7 @@ def main() -> None:
         listener = socket.create_server(("127.0.0.1", wanted))
     except OSError as error:
         listener = socket.create_server(("127.0.0.1", 0))
-        print(f"Port {wanted} cannot be used ({error.strerror}); another one was chosen.")
+        print(f"Port {wanted} cannot be used ({os.strerror(error.errno or 0)}); another one was chosen.")
     port = listener.getsockname()[1]
     server = make_server(
         "127.0.0.1", port, build(), True, request_handler=Quiet, fd=listener.fileno()
