@@ -128,7 +128,8 @@ def main() -> None:
         listener = socket.create_server(("127.0.0.1", wanted))
     except OSError as error:
         listener = socket.create_server(("127.0.0.1", 0))
-        print(f"Port {wanted} cannot be used ({os.strerror(error.errno or 0)}); another one was chosen.")
+        why = os.strerror(error.errno or 0)
+        print(f"Port {wanted} cannot be used ({why}); another one was chosen.")
     port = listener.getsockname()[1]
     server = make_server(
         "127.0.0.1", port, build(), True, request_handler=Quiet, fd=listener.fileno()
