@@ -1,0 +1,92 @@
+"""Forks while other threads are in the middle of everything; run by ``test_memory.py``."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+from ortto_capture import Activity, Charge, Identifier, Person, Quota
+from ortto_capture.backends.memory import (
+    MemoryJournal,
+    MemoryOutcomes,
+    MemoryPeople,
+    MemoryRateLimiter,
+)
+
+NOW = 1_795_392_000.0
+DAY, HOUR = 86_400, 3_600
+
+
+def activity(event_id: str) -> Activity:
+    """Something that happened."""
+    return Activity(event_id, "act:cm:login", "person", {}, "", "claimed", NOW, NOW, False)
+
+
+def somebody(name: str) -> Person:
+    """Who is called that."""
+    return Person(name, (Identifier("ei", name),), None, None, "claimed", NOW)
+
+
+@contextmanager
+def busy(*work: object) -> Iterator[None]:
+    """Run the callables in threads, over and over, meanwhile."""
+    stop = threading.Event()
+
+    def run(call: object) -> None:
+        assert callable(call)
+        while not stop.is_set():
+            call()
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in work]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def main() -> None:
+    """Fork a hundred times under load; no child finds a count without its key, or hangs."""
+    limiter, journal = MemoryRateLimiter(capacity=10**9), MemoryJournal(capacity=100)
+    people, outcomes = MemoryPeople(capacity=10**9), MemoryOutcomes()
+
+    def count() -> None:
+        key = uuid4().bytes
+        limiter.acquire([Charge(key, Quota(5, DAY)), Charge(key[::-1], Quota(5, HOUR))], NOW)
+
+    def journal_one() -> None:
+        journal.append(activity(uuid4().hex))
+
+    def save_one() -> None:
+        people.save(somebody(uuid4().hex))
+
+    with busy(count, journal_one, save_one):
+        for _ in range(100):
+            child = os.fork()
+            if child == 0:
+                # Nothing of pytest may run here: work, and leave at once. One that hangs is ended
+                # by the kernel, and the test fails with its signal.
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(20)
+                status = 1
+                try:
+                    whole = len(limiter) % 2 == 0
+                    count()
+                    journal_one()
+                    save_one()
+                    outcomes.counts()
+                    status = 0 if whole and journal.recent()[-1].position else 2
+                finally:
+                    os._exit(status)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 0
+
+
+if __name__ == "__main__":
+    main()
