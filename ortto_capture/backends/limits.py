@@ -8,13 +8,13 @@ its keys let different parts meet, and its windows begin with the first hit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from math import floor
 from typing import Any
 
 from limits.errors import ConfigurationError as StorageMisconfigured
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, Storage, storage_from_string
+from limits.storage import MemcachedStorage, MemoryStorage, Storage, storage_from_string
 
 from ..errors import BackendError, ConfigurationError
 from ..limiting import seconds_left
@@ -25,16 +25,32 @@ __all__ = ["LimitsRateLimiter"]
 
 #: Counters live this much longer than their window, in seconds, for servers whose clocks differ.
 GRACE = 60
-#: A server that does not answer within this many seconds is away; redis-py would wait for 5.
+#: A server that does not answer within this many seconds is away; left alone, the drivers of Redis
+#: and Valkey would wait for 5, MongoDB's for 30, and memcached's for ever.
 TIMEOUT = 0.25
+_REDIS = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+_TIMEOUTS: dict[str, dict[str, float]] = {
+    "redis": _REDIS,
+    "valkey": _REDIS,
+    "memcached": {"timeout": TIMEOUT, "connect_timeout": TIMEOUT},
+    "mongodb": dict.fromkeys(
+        ("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), TIMEOUT * 1000
+    ),
+}
+#: Beyond this many seconds memcached reads an expiry as a date (its protocol.txt, "Expiration
+#: times"), and a date in 1970 means that nothing is kept: the quota would never fill.
+MEMCACHED_LONGEST = 30 * 86_400
 
 
 class LimitsRateLimiter:
     """Counts in Redis, memcached, MongoDB or whatever else ``limits`` can reach. Best effort.
 
-    It promises never to charge a key beyond its quota, and to charge all or none of several when
-    nobody else is charging them at the same moment. It cannot promise these sentences of the port:
+    It promises never to charge a key beyond its quota while the storage keeps what it was given,
+    and to charge all or none of several when nobody else is charging them at the same moment. It
+    cannot promise these sentences of the port:
 
+    - *in one window a key is never charged more than quota.amount times*: a storage that evicts
+      keys, restarts empty or fails over to a replica that lags has forgotten what was charged.
     - *A refusal changes no count and leaves no key*: when two callers race for the last place, the
       loser's charges are counted and given back, so a third may be refused meanwhile, and the keys
       stay, at 0, until they expire. A storage that cannot count down (memcached) wastes them.
@@ -56,6 +72,13 @@ class LimitsRateLimiter:
             self._lock: AbstractContextManager[Any] = fork_safe_lock()
         else:
             self._lock = nullcontext()
+        known = storage.base_exceptions
+        # memcached's driver lets the operating system's own errors through.
+        self._faults: tuple[type[Exception], ...] = (
+            StorageError,
+            OSError,
+            *(known if isinstance(known, tuple) else (known,)),
+        )
 
     def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
         """Count every charge, or, if any quota is full, none of them and say which."""
@@ -87,20 +110,23 @@ class LimitsRateLimiter:
 
     def _add(self, charge: Charge, now: float, amount: int) -> int:
         expiry = seconds_left(charge.quota.seconds, now) + GRACE
+        if expiry > MEMCACHED_LONGEST and isinstance(self._storage, MemcachedStorage):
+            expiry += floor(now)
         return self._storage.incr(_key(charge, now), expiry, amount)
 
     def _give_back(self, charges: Sequence[Charge], now: float) -> None:
         for charge in charges:
             if self._count(charge, now) > 0:
-                self._add(charge, now, -1)
+                # A storage that cannot count down says so by raising. The charge is wasted then;
+                # a refusal that became a fault instead would be decided by on_limiter_error.
+                with suppress(*self._faults):
+                    self._add(charge, now, -1)
 
     @contextmanager
     def _wrapped(self) -> Iterator[None]:
-        drivers = self._storage.base_exceptions
-        known = drivers if isinstance(drivers, tuple) else (drivers,)
         try:
             yield
-        except (StorageError, *known) as error:  # type: ignore[misc]  # mypy cannot see it
+        except self._faults as error:
             raise BackendError("the rate limiter's storage failed") from error
 
 
@@ -112,8 +138,10 @@ def _key(charge: Charge, now: float) -> str:
 
 
 def _open(uri: str, options: dict[str, Any]) -> Storage:
-    if "redis" in uri.partition("://")[0]:
-        options = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT} | options
+    scheme = uri.partition("://")[0]
+    for server, defaults in _TIMEOUTS.items():
+        if scheme.startswith(server):
+            options = defaults | options
     try:
         storage = storage_from_string(uri, **options)
     except StorageMisconfigured as error:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import time
+from math import ceil
 from uuid import uuid4
 
 import pytest
-from limits.storage import MemoryStorage
+from limits.storage import MemcachedStorage, MemoryStorage
 
 from ortto_capture import BackendError, Charge, ConfigurationError, InProcess, Pingable, Quota
 from ortto_capture.backends.limits import LimitsRateLimiter
@@ -48,12 +50,22 @@ def test_a_storage_that_is_away_raises_backend_error_with_the_drivers_cause(dead
         limiter.ping()
 
 
-def test_a_server_that_accepts_and_never_answers_is_given_up_on() -> None:
-    """Within the time-out: a visitor must not wait for redis-py's own five seconds."""
+@pytest.mark.parametrize("scheme", ["redis", "valkey"])
+def test_a_server_that_accepts_and_never_answers_is_given_up_on(scheme: str) -> None:
+    """Within the time-out: a visitor must not wait for the driver's own five seconds."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        limiter = LimitsRateLimiter(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        limiter = LimitsRateLimiter(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
+        before = time.monotonic()
         with pytest.raises(BackendError):
             limiter.acquire([charge()], NOW)
+        assert time.monotonic() - before < 2.5
+
+
+def test_options_reach_the_storage_and_come_before_our_own(valkey_url: str) -> None:
+    one = charge()
+    for prefix in ("mine", "yours"):
+        limiter = LimitsRateLimiter(valkey_url, socket_timeout=30, key_prefix=prefix)
+        assert limiter.acquire([one], NOW) is None, "each prefix counts apart"
 
 
 @pytest.mark.parametrize("uri", ["nonsense://", "async+memory://"])
@@ -76,6 +88,25 @@ class Racing(MemoryStorage):
         return super().incr(key, expiry, amount)
 
 
+class RacingUpwards(Racing):
+    """The same, and it cannot count down."""
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        if amount < 0:
+            raise ValueError("upwards only")
+        return super().incr(key, expiry, amount)
+
+
+def test_who_loses_a_race_is_refused_even_where_nothing_can_be_given_back() -> None:
+    """A fault instead would be decided by ``on_limiter_error``, which may let it pass."""
+    limiter, contested = LimitsRateLimiter(RacingUpwards()), charge()
+
+    refusal = limiter.acquire([contested], NOW)
+
+    assert refusal is not None
+    assert refusal.charge == contested
+
+
 def test_who_loses_a_race_for_the_last_place_gives_everything_back() -> None:
     limiter = LimitsRateLimiter(Racing())
     first, contested = Charge(uuid4().bytes, Quota(1, 3600)), charge()
@@ -86,3 +117,74 @@ def test_who_loses_a_race_for_the_last_place_gives_everything_back() -> None:
     assert refusal.charge == contested
     assert limiter.acquire([first], NOW) is None
     assert limiter.acquire([contested], NOW) is not None, "the winner's charge stands"
+
+
+class Memcached(MemcachedStorage):
+    """memcached's rules without its server and driver; checked against 1.6.18 by hand."""
+
+    STORAGE_SCHEME = None  # type: ignore[assignment]  # not to be found by an address
+
+    def __init__(self) -> None:
+        self.wrap_exceptions = False
+        self.kept: dict[str, tuple[int, float]] = {}
+        self.time = NOW
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return ValueError
+
+    def get(self, key: str) -> int:
+        count, ends = self.kept.get(key, (0, 0.0))
+        return count if ends > self.time else 0
+
+    def incr(
+        self, key: str, expiry: float, amount: int = 1, set_expiration_key: bool = True
+    ) -> int:
+        if amount < 0:
+            raise ValueError("invalid numeric delta argument")
+        ends = expiry if expiry > 30 * 86_400 else self.time + expiry
+        count = self.get(key)
+        self.kept[key] = (count + amount, self.kept[key][1] if count else ceil(ends))
+        return count + amount
+
+
+@pytest.mark.parametrize("days", [1, 30, 365])
+def test_memcached_keeps_counts_of_long_windows(days: int) -> None:
+    """It takes more than 30 days for a date, and would forget the count at once."""
+    storage = Memcached()
+    limiter = LimitsRateLimiter(storage)
+    seconds = days * 86_400
+    one = Charge(uuid4().bytes, Quota(1, seconds))
+    start = NOW // seconds * seconds
+    storage.time = start
+
+    assert limiter.acquire([one], start) is None
+    assert limiter.acquire([one], start) is not None
+    storage.time = start + seconds - 1
+    assert limiter.acquire([one], storage.time) is not None
+
+
+def test_a_storage_that_cannot_count_down_wastes_charges_and_grants_none() -> None:
+    limiter = LimitsRateLimiter(Memcached())
+    one = charge()
+    limiter.acquire([one], NOW)
+
+    limiter.release([one], NOW)
+
+    assert limiter.acquire([one], NOW) is not None
+
+
+class Refusing(MemoryStorage):
+    """Fails as memcached's driver does when nobody listens: with an error that is not its own."""
+
+    def get(self, key: str) -> int:
+        raise ConnectionRefusedError
+
+
+def test_errors_of_the_operating_system_are_backend_errors() -> None:
+    limiter = LimitsRateLimiter(Refusing())
+
+    for call in (limiter.acquire, limiter.release):
+        with pytest.raises(BackendError) as failed:
+            call([charge()], NOW)
+        assert isinstance(failed.value.__cause__, ConnectionRefusedError)
