@@ -13,7 +13,10 @@ Keys, ids and addresses are new in each test, so that a backend may be shared be
 
 from __future__ import annotations
 
+import json
+import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -75,15 +78,24 @@ def unique() -> str:
 
 
 def together(threads: int, work: Callable[[], T]) -> list[T]:
-    """What ``work`` returns in each of several threads that start it at once."""
+    """What ``work`` returns in each of several threads that start it at once.
+
+    They take turns every microsecond instead of every 5 ms: otherwise most calls would be over
+    before another thread could interfere, and a missing lock would pass.
+    """
     start = threading.Barrier(threads)
 
     def run() -> T:
         start.wait()
         return work()
 
-    with ThreadPoolExecutor(threads) as pool:
-        return [future.result() for future in [pool.submit(run) for _ in range(threads)]]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return [future.result() for future in [pool.submit(run) for _ in range(threads)]]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 class DefinitionsContract:
@@ -231,13 +243,15 @@ class PeopleContract:
 
         assert people.find([Identifier("email", value)]) is None
         assert people.find([Identifier("str:cm:ei", value)]) is None
+        assert people.find([Identifier("e", f"i{value}")]) is None
 
     def test_identifiers_are_compared_exactly(self, people: People) -> None:
         """They come in their one spelling; a store that folds case would merge people."""
-        value = f"Straße-{unique()}"
+        value = f"Straße-é-{unique()}"
         people.save(person(("email", value)))
+        decomposed = unicodedata.normalize("NFD", value)
 
-        for other in (value.lower(), value.replace("ß", "ss"), f"{value} ", value.upper()):
+        for other in (value.lower(), value.upper(), value.casefold(), f"{value} ", decomposed):
             assert people.find([Identifier("email", other)]) is None
 
     def test_save_replaces_the_person_with_the_same_id(self, people: People) -> None:
@@ -263,6 +277,19 @@ class PeopleContract:
         assert people.get(newcomer.id) is None
         assert people.find([Identifier("ei", free)]) is None
         assert people.get(holder.id) == holder
+
+    def test_a_known_person_cannot_take_over_somebody_elses_identifier_either(
+        self, people: People
+    ) -> None:
+        """Nothing of the attempt is written, and nobody loses what he held."""
+        holder = people.save(person(("email", unique())))
+        known = people.save(person(("ei", unique())))
+        greedy = known._replace(first="John", identifiers=known.identifiers + holder.identifiers)
+
+        assert people.save(greedy) == holder
+        assert people.get(known.id) == known
+        assert people.find(holder.identifiers) == holder
+        assert people.find(known.identifiers) == known
 
     def test_identifiers_held_no_longer_are_free_again(self, people: People) -> None:
         """For anybody."""
@@ -312,17 +339,19 @@ class RateLimiterContract:
 
         assert [verdict is None for verdict in verdicts] == [True] * 10 + [False] * 5
 
+    @pytest.mark.parametrize("seconds", [7, HOUR, DAY, 7 * DAY])
     def test_windows_begin_at_multiples_of_their_length_since_the_epoch(
-        self, limiter: RateLimiter
+        self, limiter: RateLimiter, seconds: int
     ) -> None:
-        """A burst over the boundary is allowed: one before, one after."""
-        one = charge(1, HOUR)
+        """Whatever the length; a burst over the boundary is allowed: one before, one after."""
+        one = charge(1, seconds)
+        start = (MIDNIGHT // seconds + 1) * seconds
 
-        assert limiter.acquire([one], MIDNIGHT + HOUR - 0.5) is None
-        assert limiter.acquire([one], MIDNIGHT + HOUR - 0.25) is not None
-        assert limiter.acquire([one], MIDNIGHT + HOUR) is None
-        assert limiter.acquire([one], MIDNIGHT + 2 * HOUR - 0.25) is not None
-        assert limiter.acquire([one], MIDNIGHT + 2 * HOUR) is None
+        assert limiter.acquire([one], start - 0.5) is None
+        assert limiter.acquire([one], start - 0.25) is not None
+        assert limiter.acquire([one], start) is None
+        assert limiter.acquire([one], start + seconds - 0.25) is not None
+        assert limiter.acquire([one], start + seconds) is None
 
     def test_a_clock_set_back_into_the_window_before_finds_its_counts(
         self, limiter: RateLimiter
@@ -342,6 +371,15 @@ class RateLimiterContract:
         for key in keys:
             mixed = bytes(a ^ b for a, b in zip(key, salt, strict=True))
             assert limiter.acquire([charge(1, DAY, mixed)], MIDNIGHT) is None
+
+    def test_a_key_twice_in_one_call_is_charged_twice(self, limiter: RateLimiter) -> None:
+        """Both or neither, like any two charges."""
+        one = charge(3, DAY)
+
+        assert limiter.acquire([one, one], MIDNIGHT) is None
+        assert limiter.acquire([one, one], MIDNIGHT) is not None
+        assert limiter.acquire([one], MIDNIGHT) is None
+        assert limiter.acquire([one], MIDNIGHT) is not None
 
     def test_every_charge_is_counted(self, limiter: RateLimiter) -> None:
         """Each of several against its own quota."""
@@ -398,13 +436,23 @@ class RateLimiterContract:
         assert isinstance(refusal.retry_after, int)
 
     def test_release_gives_charges_back(self, limiter: RateLimiter) -> None:
-        """In the window that holds ``now``."""
+        """All of them."""
         one, other = charge(1, DAY), charge(1, HOUR)
         limiter.acquire([one, other], MIDNIGHT)
         limiter.release([one, other], MIDNIGHT)
 
         assert limiter.acquire([one, other], MIDNIGHT) is None
         assert limiter.acquire([one], MIDNIGHT) is not None
+
+    def test_release_gives_back_in_the_window_that_holds_now(self, limiter: RateLimiter) -> None:
+        """What was charged in the window before stays charged there."""
+        one = charge(1, HOUR)
+        limiter.acquire([one], MIDNIGHT)
+        limiter.release([one], MIDNIGHT + HOUR)
+
+        assert limiter.acquire([one], MIDNIGHT + HOUR - 1) is not None
+        assert limiter.acquire([one], MIDNIGHT + HOUR) is None
+        assert limiter.acquire([one], MIDNIGHT + HOUR) is not None
 
     def test_what_was_not_charged_is_not_given_back(self, limiter: RateLimiter) -> None:
         """Nobody can save up."""
@@ -477,13 +525,26 @@ class JournalContract:
             received_at=MIDNIGHT + 0.25,
             gpc=True,
         )
+        written = json.dumps(attributes, sort_keys=True)
         position = journal.append(activity) or 0
 
         [found] = journal.recent(position - 1, 1)
 
         assert found == Captured.at(position, activity)
+        # Python takes True for 1 and 5.0 for 5; JSON does not.
+        assert json.dumps(found.attributes, sort_keys=True) == written
         assert found.received_at.timestamp() == activity.received_at
         assert not found.duplicate
+
+    def test_what_was_stored_does_not_change_with_what_was_given(self, journal: Journal) -> None:
+        """Nor with what a reader does to what he was given."""
+        attributes: dict[str, Any] = {"obj:cm:object": {"a": [1]}}
+        position = journal.append(self.activity(attributes=attributes)) or 0
+        attributes["obj:cm:object"]["a"].append(2)
+        for _ in range(2):
+            [found] = journal.recent(position - 1, 1)
+            assert found.attributes == {"obj:cm:object": {"a": [1]}}
+            found.attributes["obj:cm:object"]["a"].append(3)
 
     def test_an_event_id_is_found_again(self, journal: Journal) -> None:
         """As it was stored."""
@@ -527,6 +588,30 @@ class JournalContract:
         assert journal.append(again) is None
         assert [each.position for each in journal.recent(position - 1)] == [position]
         assert journal.append(again._replace(received_at=MIDNIGHT + 7 * DAY + 1)) is not None
+
+    def test_an_event_id_stored_again_after_7_days_is_found_where_it_is_new(
+        self, journal: Journal
+    ) -> None:
+        """The old one must not hide it, or a third would be stored."""
+        later = MIDNIGHT + 8 * DAY
+        first = self.activity()
+        again = first._replace(received_at=later)
+        journal.append(first)
+        position = journal.append(again) or 0
+        event_id, activity_id, person_id = first[:3]
+
+        assert journal.find(person_id, activity_id, event_id, later) == Captured.at(position, again)
+        assert journal.append(again) is None
+
+    def test_the_same_event_id_of_another_person_or_activity_is_stored(
+        self, journal: Journal
+    ) -> None:
+        """Browsers make the ids; two of them may make the same."""
+        first = self.activity()
+        journal.append(first)
+
+        assert journal.append(first._replace(person_id=unique())) is not None
+        assert journal.append(first._replace(activity_id="act:cm:other")) is not None
 
     def test_recent_after_0_returns_the_latest_in_order(self, journal: Journal) -> None:
         """At most ``limit``."""
@@ -610,6 +695,16 @@ class OutcomesContract:
         assert [each.number for each in outcomes.refusals(numbers[3])] == numbers[4:]
         assert [each.number for each in outcomes.refusals(0, 4)] == numbers[-4:]
         assert list(outcomes.refusals(numbers[-1])) == []
+
+    def test_refusals_are_bounded(self, outcomes: Outcomes) -> None:
+        """A stranger can cause any number of them; the latest are kept, all are counted."""
+        for number in range(3000):
+            outcomes.note(Outcome("not-found", MIDNIGHT, "activity", f"reason {number}"))
+        kept = outcomes.refusals(limit=10_000)
+
+        assert 100 <= len(kept) < 3000
+        assert kept[-1].reason == "reason 2999"
+        assert outcomes.counts() == {"not-found": 3000}
 
     def test_threads_lose_no_count(self, outcomes: Outcomes) -> None:
         """One each."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -47,6 +49,49 @@ class FoldsPeople(MemoryPeople):
         return None
 
 
+class NormalisesPeople(MemoryPeople):
+    """Takes two spellings of one letter for the same."""
+
+    def find(self, identifiers: Sequence[Identifier]) -> Person | None:
+        return super().find(
+            [Identifier(kind, normalize("NFC", value)) for kind, value in identifiers]
+        )
+
+
+class JoinsKindAndValue(MemoryPeople):
+    """Makes one text of both, without a mark between them."""
+
+    def find(self, identifiers: Sequence[Identifier]) -> Person | None:
+        for identifier in identifiers:
+            for person in list(self._people.values()):
+                if "".join(identifier) in map("".join, person.identifiers):
+                    return person
+        return None
+
+
+class TakesOver(MemoryPeople):
+    """Looks for other holders when a person is new, and not when one changes."""
+
+    def save(self, person: Person) -> Person:
+        if person.id not in self._people:
+            return super().save(person)
+        self._people[person.id] = person
+        self._holders.update(dict.fromkeys(person.identifiers, person.id))
+        return person
+
+
+class LooksThenSaves(MemoryPeople):
+    """Two threads may both find nobody."""
+
+    def save(self, person: Person) -> Person:
+        if holder := self.find(person.identifiers):
+            return holder
+        time.sleep(0)  # lets another thread in, as a round trip to a database would
+        self._people[person.id] = person
+        self._holders.update(dict.fromkeys(person.identifiers, person.id))
+        return person
+
+
 class MergesPeople(MemoryPeople):
     """Gives a shared identifier to whoever came last."""
 
@@ -74,10 +119,37 @@ class ChecksThenCounts(MemoryRateLimiter):
             count = self._counts(charge.quota.seconds, now).get(charge.key, 0)
             if count >= charge.quota.amount:
                 return Refusal(charge, 1)
+        time.sleep(0)  # lets another thread in, as a round trip to a database would
         for charge in charges:
             counts = self._counts(charge.quota.seconds, now)
             counts[charge.key] = counts.get(charge.key, 0) + 1
         return None
+
+
+class CountsAKeyOnce(MemoryRateLimiter):
+    """Takes the charges of one call for a set."""
+
+    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
+        return super().acquire(list(dict.fromkeys(charges)), now)
+
+
+class CountsByTheDay(MemoryRateLimiter):
+    """Starts its windows over at every midnight, whatever their length."""
+
+    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
+        longest = max(charge.quota.seconds for charge in charges)
+        return super().acquire(charges, now - now // 86_400 * 86_400 % longest)
+
+
+class ReleasesWhatItFinds(MemoryRateLimiter):
+    """Gives back in the first window that has a charge."""
+
+    def release(self, charges: Sequence[Charge], now: float) -> None:
+        for key, quota in charges:
+            for slot, counts in list(self._windows.get(quota.seconds, {}).items()):
+                if key in counts:
+                    super().release([Charge(key, quota)], slot * quota.seconds)
+                    break
 
 
 class SlidesWindows(MemoryRateLimiter):
@@ -114,6 +186,63 @@ class Stringly(MemoryJournal):
         return super().append(activity._replace(attributes=attributes))
 
 
+class IgnoresWhose(MemoryJournal):
+    """Takes equal event ids of two people for one event."""
+
+    def append(self, activity: Activity) -> int | None:
+        known = {each.event_id for each in self.recent(limit=1000)}
+        return None if activity.event_id in known else super().append(activity)
+
+
+class FindsTheFirst(MemoryJournal):
+    """Looks at the oldest row with an event id, and at no other."""
+
+    def find(
+        self, person_id: str, activity_id: str, event_id: str, since: float
+    ) -> Captured | None:
+        wanted = (person_id, activity_id, event_id)
+        for each in self.recent(limit=1000):
+            if (each.person_id, each.activity_id, each.event_id) == wanted:
+                return each if each.received_at.timestamp() >= since else None
+        return None
+
+
+class CountsTruthAsOne(MemoryJournal):
+    """Has no booleans, as a column of numbers has none."""
+
+    def append(self, activity: Activity) -> int | None:
+        attributes = {
+            key: int(value) if isinstance(value, bool) else value
+            for key, value in activity.attributes.items()
+        }
+        return super().append(activity._replace(attributes=attributes))
+
+
+class LendsItsRows(MemoryJournal):
+    """Keeps what it was given and hands out what it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given: list[Activity] = []
+
+    def append(self, activity: Activity) -> int | None:
+        position = super().append(activity)
+        if position is not None:
+            self._given.append(activity)
+        return position
+
+    def recent(self, after: int = 0, limit: int = 100) -> Sequence[Captured]:
+        found = super().recent(after, limit)
+        return [Captured.at(each.position, self._given[each.position - 1]) for each in found]
+
+
+class KeepsEverything(MemoryOutcomes):
+    """Grows with whatever a stranger sends."""
+
+    def __init__(self) -> None:
+        super().__init__(capacity=10**9)
+
+
 class CountsNotesAsCodes(MemoryOutcomes):
     """Then the codes no longer add up to the requests."""
 
@@ -127,13 +256,25 @@ class CountsNotesAsCodes(MemoryOutcomes):
 WRONG: list[tuple[str, str, type, str]] = [
     ("DefinitionsContract", "definitions", FoldsCase, "ids_that_differ_in_case"),
     ("PeopleContract", "people", FoldsPeople, "identifiers_are_compared_exactly"),
+    ("PeopleContract", "people", NormalisesPeople, "identifiers_are_compared_exactly"),
+    ("PeopleContract", "people", JoinsKindAndValue, "two_kinds_with_equal_values"),
+    ("PeopleContract", "people", TakesOver, "a_known_person_cannot_take_over"),
+    ("PeopleContract", "people", LooksThenSaves, "two_threads_that_create"),
     ("PeopleContract", "people", MergesPeople, "somebody_else_holds"),
     ("RateLimiterContract", "limiter", CountsRefused, "none_is_counted"),
-    ("RateLimiterContract", "limiter", ChecksThenCounts, "the_longest_wait_is_named"),
+    ("RateLimiterContract", "limiter", ChecksThenCounts, "threads_share_one_count"),
+    ("RateLimiterContract", "limiter", CountsAKeyOnce, "a_key_twice_in_one_call"),
+    ("RateLimiterContract", "limiter", CountsByTheDay, "windows_begin_at_multiples"),
+    ("RateLimiterContract", "limiter", ReleasesWhatItFinds, "in_the_window_that_holds_now"),
     ("RateLimiterContract", "limiter", SlidesWindows, "windows_begin_at_multiples"),
     ("JournalContract", "journal", RepeatsItself, "stored_once_within_7_days"),
     ("JournalContract", "journal", NewestFirst, "in_order"),
     ("JournalContract", "journal", Stringly, "equal_to_those_stored"),
+    ("JournalContract", "journal", CountsTruthAsOne, "equal_to_those_stored"),
+    ("JournalContract", "journal", LendsItsRows, "does_not_change_with_what_was_given"),
+    ("JournalContract", "journal", IgnoresWhose, "of_another_person_or_activity"),
+    ("JournalContract", "journal", FindsTheFirst, "stored_again_after_7_days"),
+    ("OutcomesContract", "outcomes", KeepsEverything, "refusals_are_bounded"),
     ("OutcomesContract", "outcomes", CountsNotesAsCodes, "counted_by_code"),
 ]
 
