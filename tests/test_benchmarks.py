@@ -25,6 +25,7 @@ def test_both_sides_do_the_same_job() -> None:
         once = body(session)
         assert call(program, environ(once))[0] == 200
         assert call(program, environ(once))[0] == 200, "a repetition"
+        assert call(program, environ(body(session, key="another")))[0] == 401
         assert call(program, environ(body(session, activity_id="act:cm:x")))[0] == 404
         assert call(program, environ(body(session, attributes={"x": 1})))[0] == 400
         assert call(program, environ(body("forged")))[0] == 401

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..services import run_server
 from .measure import Figure
+from .programs import KEY, body, dumps, flask_peer, ours
 from .programs import bare as bare_app
-from .programs import body, dumps, flask_peer, ours
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -74,8 +74,8 @@ def load(port: int, requests: int, people: int) -> float:
     asking = connect()
     tokens: list[str | None] = []
     for number in range(people):
-        email = {"email": f"user{number}@emaildomain.com"}
-        asking.sendall(request("/-/events/track", dumps(email)))
+        visitor = {"key": KEY, "email": f"user{number}@emaildomain.com"}
+        asking.sendall(request("/-/events/track", dumps(visitor)))
         tokens.append(json.loads(receive(asking)[1]).get("session"))
     asking.close()
     work = [

@@ -1,8 +1,8 @@
 """The programs that are compared, and the requests they are given.
 
 The law of this file: every program reads the same 430-byte body and answers 200 JSON; what does
-"the same job" also identifies the person by a signed token, checks seven attributes, counts the two
-limits and keeps the activity.
+"the same job" also knows the capture key, identifies the person by a signed token, checks seven
+attributes, counts the two limits and keeps the activity.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import count
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from ortto_capture import Attribute, Capture, CaptureApp, Definition, Settings
+from ortto_capture import Attribute, Capture, CaptureApp, Definition, Settings, Source
 from ortto_capture.backends.memory import (
     MemoryDefinitions,
     MemoryJournal,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SECRET = "an example secret of more than 32 bytes"
 KEY = "YdOVzkqoVlq0G5Pscm9iZXJ0"
+ORIGIN = "https://shop.example"
 PURCHASE = Definition(
     "act:cm:purchase",
     "Purchase",
@@ -93,8 +94,8 @@ def environ(body: bytes, ip: str = "203.0.113.7", **more: Any) -> WSGIEnvironmen
         "HTTP_USER_AGENT": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
         "HTTP_ACCEPT": "*/*",
         "HTTP_ACCEPT_ENCODING": "gzip, deflate, br",
-        "HTTP_ORIGIN": "https://shop.example",
-        "HTTP_REFERER": "https://shop.example/plans",
+        "HTTP_ORIGIN": ORIGIN,
+        "HTTP_REFERER": f"{ORIGIN}/plans",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https",
         "wsgi.errors": io.StringIO(),
@@ -130,9 +131,26 @@ def ours(clock: Callable[[], float] = time, people: int = 2_000_000) -> tuple[Ca
         journal=MemoryJournal(),
         outcomes=MemoryOutcomes(),
     )
-    settings = Settings(secret_keys=[SECRET], person_limit="1000000/day", ip_limit="1000000/hour")
+    settings = Settings(
+        secret_keys=[SECRET],
+        sources={KEY: Source("Shop", origins=[ORIGIN])},
+        person_limit="1000000/day",
+        ip_limit="1000000/hour",
+    )
     capture = Capture(backends=backends, settings=settings, clock=clock)
     return CaptureApp(capture), capture
+
+
+def written_schema() -> dict[str, Any]:
+    """What somebody would write by hand for the seven attributes."""
+    text = {"type": "string", "maxLength": 255}
+    kinds = {"str": text, "bol": {"type": "boolean"}, "int": {"type": "integer"}}
+    return {
+        "type": "object",
+        "properties": {each.key: kinds[each.type] for each in PURCHASE.attributes},
+        "additionalProperties": False,
+        "maxProperties": 15,
+    }
 
 
 def flask_peer() -> WSGIApplication:
@@ -147,35 +165,16 @@ def flask_peer() -> WSGIApplication:
     people: dict[str, str] = {}
     seen: set[tuple[str, str, str]] = set()
     journal: list[dict[str, Any]] = []
-    text, flag, number = (
-        {"type": "string", "maxLength": 255},
-        {"type": "boolean"},
-        {"type": "integer"},
-    )
-    kinds = {"str": text, "bol": flag, "int": number}
-    schemas = {
-        PURCHASE.id: Draft202012Validator(
-            {
-                "type": "object",
-                "properties": {each.key: kinds[each.type] for each in PURCHASE.attributes},
-                "additionalProperties": False,
-                "maxProperties": 15,
-            }
-        )
-    }
+    schemas = {PURCHASE.id: Draft202012Validator(written_schema())}
     limiter = Limiter(
         lambda: str(request.remote_addr), app=app, storage_uri="memory://", strategy="fixed-window"
     )
 
-    def activity_and_address() -> str:
-        return f"{g.activity['activity_id']}:{request.remote_addr}"
-
-    def activity_and_person() -> str:
-        return f"{g.activity['activity_id']}:{g.person}"
-
     @app.before_request
     def identify() -> Any:
         g.activity = request.get_json(force=True)
+        if g.activity["key"] != KEY:
+            return jsonify(error="unknown key"), 401
         if request.path == "/-/events/track":
             return None
         if g.activity["activity_id"] not in schemas:
@@ -195,8 +194,10 @@ def flask_peer() -> WSGIApplication:
         return jsonify(session=sessions.dumps(address), identified=True)
 
     @app.post("/-/events/activity")
-    @limiter.limit("1000000/day", key_func=activity_and_person)
-    @limiter.limit("1000000/hour", key_func=activity_and_address)
+    @limiter.limit("1000000/day", key_func=lambda: f"{g.activity['activity_id']}:{g.person}")
+    @limiter.limit(
+        "1000000/hour", key_func=lambda: f"{g.activity['activity_id']}:{request.remote_addr}"
+    )
     def record() -> Any:
         activity = g.activity
         if not schemas[activity["activity_id"]].is_valid(activity["attributes"]):
