@@ -1,17 +1,27 @@
-"""Over HTTP: one gunicorn worker with four threads, loaded from another process."""
+"""Over HTTP: one gunicorn worker with four threads, loaded from another process.
+
+The server has one core and its client another, where there are two: threads that share a lock and
+move between cores would mostly show what moving costs.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import cycle
+from selectors import EVENT_READ, DefaultSelector
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 from ..services import run_server
-from .measure import Figure
+from .measure import Figure, ratio
 from .programs import KEY, body, dumps, flask_peer, ours
 from .programs import bare as bare_app
 
@@ -19,8 +29,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 CONNECTIONS = 4
+CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 #: What gunicorn is told to serve: the attribute is made when it is asked for, one a process.
-PROGRAMS = {"bare": "bare", "ours": "ours_app", "flask": "flask_app"}
+PROGRAMS = ("bare", "ours_app", "flask_app")
 
 
 def __getattr__(name: str) -> WSGIApplication:
@@ -42,89 +54,115 @@ def request(path: str, payload: bytes) -> bytes:
     return head.encode() + payload
 
 
-def receive(connection: socket.socket) -> tuple[int, bytes]:
-    """Read one answer: its status and its body."""
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        more = connection.recv(65_536)
+class Connection:
+    """One connection that stays open, and the requests it has still to send."""
+
+    def __init__(self, port: int, waiting: Iterable[bytes]) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._waiting = iter(waiting)
+        self._answer = b""
+
+    def send(self) -> bool:
+        """Send the next request; False when there is none."""
+        following = next(self._waiting, None)
+        if following is not None:
+            self.socket.sendall(following)
+        return following is not None
+
+    def receive(self) -> bytes | None:
+        """Read what has come: the body of a 200 once it is whole, None before."""
+        more = self.socket.recv(65_536)
         if not more:
             raise ConnectionError("the server closed")
-        answer += more
-    head, _, rest = answer.partition(b"\r\n\r\n")
-    length = next(
-        int(line.split(b":")[1])
-        for line in head.split(b"\r\n")
-        if line.lower().startswith(b"content-length:")
-    )
-    while len(rest) < length:
-        rest += connection.recv(65_536)
-    return int(head.split()[1]), rest
+        self._answer += more
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not end or length is None or len(body) < int(length[1]):
+            return None
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise AssertionError(self._answer)
+        self._answer = b""
+        return body
 
 
-def load(port: int, requests: int, people: int) -> float:
-    """Requests a second over a few connections, each answer awaited before the next request."""
-    from threading import Thread
-    from time import perf_counter
+def visitors(port: int, people: int) -> list[str | None]:
+    """Sessions of so many people."""
+    members = [{"key": KEY, "email": f"user{number}@emaildomain.com"} for number in range(people)]
+    asking = Connection(port, (request("/-/events/track", dumps(each)) for each in members))
+    tokens = []
+    while asking.send():
+        while (answer := asking.receive()) is None:
+            pass
+        tokens.append(json.loads(answer).get("session"))
+    asking.socket.close()
+    return tokens
 
-    def connect() -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", port))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
 
-    asking = connect()
-    tokens: list[str | None] = []
-    for number in range(people):
-        visitor = {"key": KEY, "email": f"user{number}@emaildomain.com"}
-        asking.sendall(request("/-/events/track", dumps(visitor)))
-        tokens.append(json.loads(receive(asking)[1]).get("session"))
-    asking.close()
-    work = [
-        [
-            request("/-/events/activity", body(tokens[number % people]))
-            for number in range(requests // CONNECTIONS)
-        ]
-        for _ in range(CONNECTIONS)
-    ]
-    wrong: list[Any] = []
+def rate(port: int, tokens: list[str | None], requests: int) -> float:
+    """Requests a second over a few connections, each answer awaited before the next request.
 
-    def run(waiting: list[bytes]) -> None:
-        connection = connect()
-        for each in waiting:
-            connection.sendall(each)
-            status, answer = receive(connection)
-            if status != 200:
-                wrong.append((status, answer))
-        connection.close()
+    One thread for all of them: threads that wait for each other's lock would be slower than the
+    server, and a client that is slower than the server measures itself.
+    """
+    turn = cycle(tokens)
+    share = requests // CONNECTIONS
+    with DefaultSelector() as selector:
+        for _ in range(CONNECTIONS):
+            work = [request("/-/events/activity", body(next(turn))) for _ in range(share)]
+            connection = Connection(port, work)
+            selector.register(connection.socket, EVENT_READ, connection)
+        start = perf_counter()
+        for key in selector.get_map().values():
+            key.data.send()
+        while selector.get_map():
+            for key, _events in selector.select():
+                if key.data.receive() is not None and not key.data.send():
+                    selector.unregister(key.fileobj)
+                    key.data.socket.close()
+        return share * CONNECTIONS / (perf_counter() - start)
 
-    threads = [Thread(target=run, args=(some,)) for some in work]
-    start = perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took = perf_counter() - start
-    if wrong:
-        raise AssertionError(wrong[0])
-    return requests / took
+
+def load(requests: int, rounds: int, *ports: int) -> list[list[float]]:
+    """The rates of the servers on these ports, for each round, turn by turn."""
+    # Fewer people than the 100 new ones an hour that one address may bring.
+    servers = [(port, visitors(port, 50)) for port in ports]
+    return [[rate(port, tokens, requests) for port, tokens in servers] for _round in range(rounds)]
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Run, and have what is started meanwhile run, on this one of the cores."""
+    if not CORES:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CORES[core]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def figures(scale: float = 1.0) -> Iterator[Figure]:
     """All figures of this file."""
-    requests, rounds = max(40, int(6_000 * scale)), max(2, int(5 * scale))
-    rates: dict[str, list[float]] = {name: [] for name in PROGRAMS}
-    for _round in range(rounds):
-        for name, attribute in PROGRAMS.items():
-            # The people that a limit would stop at: fewer than the 100 new ones an hour.
-            with run_server("gunicorn-gthread", f"{__name__}:{attribute}") as port:
-                command = [sys.executable, "-m", __name__, str(port), str(requests), "50"]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                rates[name].append(float(done.stdout))
-    yield Figure("bare JSON, gunicorn gthread", median(rates["bare"]), unit="/s")
-    share = median(a / b for a, b in zip(rates["ours"], rates["bare"], strict=True))
+    requests, rounds = max(40, int(600 * scale)), max(2, int(40 * scale))
+    with ExitStack() as servers:
+        servers.enter_context(on_core(0))
+        ports = [
+            servers.enter_context(run_server("gunicorn-gthread", f"{__name__}:{program}"))
+            for program in PROGRAMS
+        ]
+        servers.enter_context(on_core(-1))
+        command = [sys.executable, "-m", __name__, *map(str, (requests, rounds, *ports))]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    bare_rates, our_rates, flask_rates = zip(*json.loads(done.stdout), strict=True)
+    yield Figure("bare JSON, gunicorn gthread", median(bare_rates), unit="/s")
+    share = ratio(our_rates, bare_rates)
     yield Figure("ours / bare JSON, requests a second", share, 0.65, at_least=True)
-    peer = median(a / b for a, b in zip(rates["ours"], rates["flask"], strict=True))
+    peer = ratio(our_rates, flask_rates)
     yield Figure("ours / Flask + Flask-Limiter + jsonschema", peer, 2.5, at_least=True)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(str(load(*map(int, sys.argv[1:]))))
+    json.dump(load(*map(int, sys.argv[1:])), sys.stdout)

@@ -7,7 +7,7 @@ figure is a ratio of two things measured turn by turn.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,6 +66,6 @@ def in_turns(
     return times
 
 
-def ratio(one: list[float], other: list[float]) -> float:
+def ratio(one: Sequence[float], other: Sequence[float]) -> float:
     """The median of the ratios, round by round."""
     return median(a / b for a, b in zip(one, other, strict=True))
