@@ -127,6 +127,9 @@ class Capture:
         self._new_people_quota = Quota.parse(settings.new_people_limit)
         self._new_people_bucket = self._buckets("new", "")
         self._prepared: dict[str, _Prepared] = {}
+        #: What an operator should mend, by name: ``behind-proxy``. The activity page has the words.
+        self.warnings: list[str] = []
+        self._untold: tuple[str, ...] = ()
 
     # -- from Python
 
@@ -254,6 +257,11 @@ class Capture:
         except Exception as error:
             self._failed("activity", error, request)
             raise
+
+    def warn(self, name: str) -> None:
+        """Show the operator a warning, on the activity page and as a note of the next outcome."""
+        self.warnings.append(name)
+        self._untold += (name,)
 
     # -- the pipeline
 
@@ -492,6 +500,9 @@ class Capture:
     def _note(self, outcome: Outcome) -> None:
         if self._guard is not None and self._guard.away:
             outcome = outcome._replace(notes=(*outcome.notes, "limited-locally"))
+        if self._untold:
+            outcome = outcome._replace(notes=outcome.notes + self._untold)
+            self._untold = ()
         if self.backends.outcomes is not None:
             self.backends.outcomes.note(outcome)
 

@@ -208,6 +208,7 @@ class CaptureApp:
         if proxied or "werkzeug.proxy_fix.orig" in environ:
             return
         self._look_at_peer = False
+        self.capture.warn("behind-proxy")
         _log.warning(
             "requests come through a proxy, or without an address: all visitors share one bucket "
             "of the IP limit. Wrap the app in werkzeug's ProxyFix, outside the mount, or give "

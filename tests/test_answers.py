@@ -1066,6 +1066,10 @@ def test_a_site_that_would_share_one_bucket_is_warned_about_once(
             REMOTE_ADDR=peer,
         )
     assert len(caplog.records) == warnings
+    assert world.capture.warnings == ["behind-proxy"] * warnings
+    outcomes = world.capture.backends.outcomes
+    assert outcomes is not None
+    assert outcomes.counts().get("note:behind-proxy", 0) == warnings
 
 
 def test_behind_proxy_fix_every_visitor_has_a_bucket_and_nobody_is_warned(

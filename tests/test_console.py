@@ -257,6 +257,12 @@ def test_processes_that_count_alone_are_warned_of(site: Site, multiprocess: bool
     assert json.loads(answer.data)["warnings"] == ["counts-alone"] * multiprocess
 
 
+def test_a_proxy_that_hides_the_visitors_is_warned_of(site: Site) -> None:
+    site.client.post("/capture/-/events/activity", headers={"X-Forwarded-For": "203.0.113.7"})
+
+    assert site.feed()[1]["warnings"] == ["behind-proxy"]
+
+
 class Away:
     """A journal that is not to be had."""
 

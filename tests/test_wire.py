@@ -85,7 +85,7 @@ def test_strict_json_is_decoded_as_the_standard_library_would(body: bytes) -> No
         (b'{"a":' + b"9" * 400 + b".0}", "a number is too large"),
         (b'{"a":%d}' % (MAX_INTEGER + 1), "an integer is too large"),
         (b'{"a":[[-%d]]}' % (MAX_INTEGER + 1), "an integer is too large"),
-        (b'{"a":' + b"1" * 4301 + b"}", "not JSON"),
+        (b'{"a":' + b"1" * 4301 + b"}", "an integer is too large"),
         (rb'{"a":"\u0000"}', "NUL in a string"),
         (rb'{"\u0000":1}', "NUL in a string"),
         (rb'{"a":"\ud800"}', "a lone surrogate in a string"),

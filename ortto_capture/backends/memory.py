@@ -28,6 +28,9 @@ __all__ = [
     "open_memory",
 ]
 
+#: Of the formats of `marshal` the fastest to write: later ones look every object up, to write what
+#: occurs twice but once (1.5 times as long, for 50 bytes less a row).
+MARSHAL = 2
 #: How long an event id is remembered (contract §4, row 11), in seconds.
 EVENT_ID_SECONDS = 7 * 86_400
 
@@ -161,7 +164,10 @@ class MemoryJournal:
         self, person_id: str, activity_id: str, event_id: str, since: float
     ) -> Captured | None:
         """Return the activity with this event id received at ``since`` or later, or None."""
-        position = self._positions.get(_event_key(person_id, activity_id, event_id))
+        return self._find(_event_key(person_id, activity_id, event_id), since)
+
+    def _find(self, key: str, since: float) -> Captured | None:
+        position = self._positions.get(key)
         if position is None:
             return None
         found = self._at(position)
@@ -169,13 +175,11 @@ class MemoryJournal:
 
     def append(self, activity: Activity) -> int | None:
         """Store ``activity``; None when its event id is journalled already."""
-        event_id, activity_id, person_id = activity[:3]
-        key = _event_key(person_id, activity_id, event_id)
+        key = _event_key(activity.person_id, activity.activity_id, activity.event_id)
         with self._lock:
-            since = activity.received_at - EVENT_ID_SECONDS
-            if key in self._positions and self.find(person_id, activity_id, event_id, since):
+            if key in self._positions and self._find(key, activity.received_at - EVENT_ID_SECONDS):
                 return None
-            row = marshal.dumps(tuple(activity))  # type: ignore[arg-type]  # plain JSON
+            row = marshal.dumps(tuple(activity), MARSHAL)  # type: ignore[arg-type]  # plain JSON
             position = self._last + 1
             if position <= self.capacity:
                 self._rows.append(row)

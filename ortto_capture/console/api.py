@@ -158,7 +158,8 @@ class Console:
     def _warnings(self, environ: WSGIEnvironment) -> list[str]:
         """What an operator should mend, by name; the page has the words."""
         alone = isinstance(self._capture.backends.limiter, InProcess)
-        return ["counts-alone"] if alone and environ["wsgi.multiprocess"] else []
+        several = ["counts-alone"] if alone and environ["wsgi.multiprocess"] else []
+        return several + self._capture.warnings
 
     def _captured(self, row: Captured) -> dict[str, Any]:
         definition = self._capture.backends.definitions.get(row.activity_id)

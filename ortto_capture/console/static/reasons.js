@@ -58,7 +58,8 @@ const NOTES = {
   "identity-conflict": "An identifier was left as it was: somebody else has it, or only the host may change it.",
   "limited-locally": "The rate limiter was away; each process counted by itself meanwhile.",
   "ignored": "Given to ap3c.track, not supported, left out",
-  "dropped": "Browsers gave up on activities"
+  "dropped": "Browsers gave up on activities",
+  "behind-proxy": "A proxy was seen that is not accounted for"
 };
 
 /** What a note means that was counted beside an outcome. */
@@ -68,5 +69,6 @@ export function meaning(note) {
 }
 
 export const WARNINGS = {
+  "behind-proxy": "Requests come through a proxy, or without an address: all visitors share one bucket of the address limit. Wrap the app in werkzeug's ProxyFix, outside the mount, or give CaptureApp(client_ip=...).",
   "counts-alone": "This server runs several processes and everything is in memory: each process counts alone, limits are multiplied, and this page shows one process at a time. Use backends that share, or a single process."
 };
