@@ -1,0 +1,177 @@
+"""Files that several processes share: locked one at a time, replaced whole, on the disk for good.
+
+The law of this file: whoever reads a path finds the old content or the new, at every instant and
+after every crash. No error of the operating system leaves: it becomes ``BackendError`` or
+``StorageFull``, whose message names the path and the remedy.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..errors import BackendError, StorageFull
+
+__all__ = ["exclusive_lock", "explain", "faults", "replace_file", "sync_directory"]
+
+#: Seconds between two looks at a lock: ``flock`` itself either waits for ever or not at all.
+POLL = 0.005
+
+_FULL = {
+    errno.ENOSPC: "the disk is full; make room on it",
+    errno.EDQUOT: "the disk quota is used up; free some of it, or have it raised",
+    errno.EFBIG: "the limit for file sizes is reached; raise it (ulimit -f)",
+}
+_REMEDIES = _FULL | {
+    errno.EACCES: "user {user} may not do that; give the file and its directory to this user",
+    errno.EPERM: "user {user} may not do that; look at its owner (ls -l) and flags (lsattr)",
+    errno.EROFS: "the file system is read-only; mount it writable",
+    errno.ENOENT: "it is not there; put it back, or make its directory",
+    errno.ENOTDIR: "a part of this path is a file; make it a directory",
+    errno.EISDIR: "this is a directory; move it out of the way",
+    errno.ELOOP: "this is a symbolic link; put the file itself there",
+    errno.EMFILE: "this process has too many files open; raise its limit (ulimit -n)",
+    errno.ENFILE: "this machine has too many files open; raise fs.file-max",
+    errno.EIO: "the disk reports an error; look at the kernel's log, and at your backups",
+}
+
+
+def explain(path: Path, error: OSError) -> str:
+    """Say what is wrong with ``path``, and what to do about it."""
+    if error.errno == errno.ENOENT and path.is_symlink():
+        return f"{path}: this is a link to {path.readlink()}, which is not there; put it there"
+    remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    return f"{path}: {remedy.format(user=os.geteuid())}"
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into ours."""
+    try:
+        yield
+    except OSError as error:
+        kind = StorageFull if error.errno in _FULL else BackendError
+        raise kind(explain(path, error)) from error
+
+
+@contextmanager
+def exclusive_lock(path: Path, patience: float = 2.0) -> Iterator[None]:
+    """Hold ``path`` locked against all processes, and other threads, that lock it this way.
+
+    The file is made when it is not there, and may be deleted at any time.
+
+    :param patience: seconds to wait for it at most.
+    :raises BackendError: when somebody else holds it that long.
+    """
+    with faults(path):
+        descriptor = _locked(path, patience)
+    try:
+        yield
+    finally:
+        # Closing alone would not do: a child forked meanwhile has the file open as well.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _locked(path: Path, patience: float) -> int:
+    """Open and lock; each try opens anew, so that a deleted file keeps nobody waiting."""
+    ends = time.monotonic() + patience
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        descriptor = os.open(path, flags, 0o600)
+        held = False
+        blocked = None
+        try:
+            _hand_over(descriptor, path.parent)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever locked a file that was deleted since is alone with it.
+            with suppress(FileNotFoundError):
+                held = os.path.samestat(os.fstat(descriptor), path.stat())
+        except BlockingIOError as error:
+            blocked = error
+        finally:
+            if not held:
+                os.close(descriptor)
+        if held:
+            return descriptor
+        if time.monotonic() >= ends:
+            raise BackendError(
+                f"{path}: another process has held this lock for {patience:g} seconds; "
+                f"try again, or see which one it is (lsof {path})"
+            ) from blocked
+        time.sleep(POLL)
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Make ``data`` the content of ``path``, on the disk for good when this returns.
+
+    A file that is there keeps its mode and, as far as may be, its owner. The caller holds a lock.
+    When this fails the old content stays, except that a directory that cannot be written to disk
+    leaves the new one in place, which a power cut may undo.
+
+    :param mode: of a new file.
+    :raises BackendError: when it fails; :class:`StorageFull` when that is for want of space.
+    """
+    # Always the same name, so that what a killed process left behind is cleared away by the next.
+    new = path.with_name(f".{path.name}.new")
+    with faults(path):
+        new.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(new, flags, 0o600)
+        try:
+            try:
+                _take_after(descriptor, path, mode)
+                _write(descriptor, data)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            new.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                new.unlink()
+            raise
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in this directory on the disk: a file without its name is lost."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """All of it: one call may write less, as on a disk with little space left."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _take_after(descriptor: int, path: Path, mode: int) -> None:
+    """Give a new file the mode and the owner of the one it replaces."""
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        os.fchmod(descriptor, mode)
+        _hand_over(descriptor, path.parent)
+        return
+    # The owner first: changing it takes set-id bits away.
+    with suppress(PermissionError):
+        os.fchown(descriptor, old.st_uid if os.geteuid() == 0 else -1, old.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+
+
+def _hand_over(descriptor: int, directory: Path) -> None:
+    """What root makes by hand belongs to whom the directory belongs to: the server must read it."""
+    # Another name of the file may be one that nobody must be given.
+    if os.geteuid() == 0 and os.fstat(descriptor).st_nlink == 1:
+        owner = directory.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
