@@ -10,13 +10,20 @@ Read ``_activity`` aloud and you have the contract's rows 7 to 14.
 from __future__ import annotations
 
 import json
+import logging
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from secrets import token_bytes
 from typing import Any, NamedTuple
 
+from . import privacy
 from .errors import (
+    BackendError,
     BadOrigin,
+    CaptureWarning,
     InvalidAttributes,
+    NotIdentified,
     RateLimited,
     Refused,
     UnknownActivity,
@@ -39,15 +46,16 @@ from .model import (
     Captured,
     Charge,
     Definition,
+    Erased,
     Identified,
     Outcome,
     Person,
     Quota,
 )
-from .ports import Backends, InProcess
+from .ports import Backends, InProcess, Retaining, SameMedium, SecretKeeping
 from .recognition import Recognition
 from .schema import compile_check
-from .settings import Settings
+from .settings import MIN_SECRET, Settings
 from .wire import (
     ActivityRequest,
     TrackRequest,
@@ -58,8 +66,12 @@ from .wire import (
 
 __all__ = ["Capture", "Receipt"]
 
+_log = logging.getLogger("ortto_capture")
+
 #: How long an event id is remembered (contract §4, row 11), in seconds.
 EVENT_ID_SECONDS = 7 * 86_400
+#: Seconds between two looks for what is too old to be kept, and between two batches of it.
+RETAIN_EVERY, RETAIN_AGAIN = 60, 1
 #: Compact JSON is at most this many times longer than what was parsed: ``9e15`` (4 characters) is
 #: written ``9000000000000000.0`` (18), and nothing grows more.
 JSON_GROWTH = 5
@@ -110,18 +122,22 @@ class Capture:
         self.settings = settings = settings or Settings()
         self._clock = clock
         self._new_id = new_id
-        self._tokens = Tokens(settings.secrets, settings.session_days * 86_400)
+        keys = settings.secrets or (_secret(backends),)
+        self._tokens = Tokens(keys, settings.session_days * 86_400)
         # The oldest key, so that processes with the old list and the new one count together while
         # keys are being rotated.
-        self._buckets = bucket_hasher(settings.secrets[-1])
+        self._buckets = bucket_hasher(keys[-1])
         self._guard = None
         self._recognition = Recognition(backends.people, self._tokens, settings, new_id)
         self._limiter = backends.limiter
-        # What counts in this process cannot be away.
-        if not isinstance(backends.limiter, InProcess):
+        # What counts in this process, or in the journal, cannot be away alone.
+        if not isinstance(backends.limiter, InProcess | SameMedium):
             self._limiter = self._guard = GuardedLimiter(
                 backends.limiter, settings.on_limiter_error
             )
+        self._retaining = backends if isinstance(backends, Retaining) else None
+        #: When old things were removed last, and when that is due again.
+        self._retained_at = self._retain_at = 0.0
         self._person_quota = Quota.parse(settings.person_limit)
         self._ip_quota = Quota.parse(settings.ip_limit)
         self._new_people_quota = Quota.parse(settings.new_people_limit)
@@ -217,6 +233,45 @@ class Capture:
         identifiers = identity_fields(email, ei, max_age)
         return self._tokens.identity(identifiers, self._clock() + max_age)
 
+    def person(self, email: str | None = None, *, ei: str | int | None = None) -> Person | None:
+        """Look a person up, by address as people write it or by external id.
+
+        :raises MalformedRequest: when it cannot be one.
+        """
+        members = {"email": email, "ei": ei}
+        return self.backends.people.find(person_fields(checked(members), ()).lookup)
+
+    def export(
+        self, email: str | None = None, *, ei: str | int | None = None
+    ) -> dict[str, Any] | None:
+        """Everything that is kept about a person, as plain JSON types; None for nobody.
+
+        :raises ConfigurationError: when the journal cannot be read by person.
+        """
+        person = self.person(email, ei=ei)
+        return privacy.export(self.backends, person) if person else None
+
+    def erase(self, email: str | None = None, *, ei: str | int | None = None) -> Erased | None:
+        """Erase a person, all they did and all that was counted for them; None for nobody.
+
+        Identifying them later makes somebody new.
+
+        :raises ConfigurationError: when one of the ports cannot erase.
+        :raises BackendError: it was not done, or will be when the store is opened again.
+        """
+        person = self.person(email, ei=ei)
+        if person is None:
+            return None
+
+        def counters(activity_ids: set[str]) -> list[bytes]:
+            return [
+                self._buckets("person", activity_id)(f"{assurance} {person.id}")
+                for activity_id in activity_ids
+                for assurance in ("claimed", "verified")
+            ]
+
+        return privacy.erase(self.backends, person.id, counters)
+
     # -- from the edge
 
     def receive_track(
@@ -298,6 +353,8 @@ class Capture:
         notes = request.dropped + notes
         who = activity.person_id
         self._note(Outcome(code, now, "activity", "", activity.activity_id, who, notes=notes))
+        if self._retaining is not None and not self._retained_at <= now < self._retain_at:
+            self._retain(self._retaining, now)
         return receipt  # row 14
 
     def _track(
@@ -450,14 +507,20 @@ class Capture:
         self._charge(charges, ("person-limit", "ip-limit", "new-people-limit"), now)
         position = None
         try:
-            # Another process sharing the store may have made the same person or activity meanwhile:
-            # then this one starts over, and finds it.
-            if person is None or person == found or people.save(person).id == person_id:
+            # Another process sharing the store may have made the same person or activity, or erased
+            # this person, since they were looked up: then this one starts over, and finds out.
+            if person is None or person == found:
+                stored = people.get(person_id)
+            else:
+                stored = people.save(person)
+            if stored is not None and stored.id == person_id:
                 position = journal.append(activity)
         finally:
             if position is None:
                 self._limiter.release(charges, now)
         if position is None:
+            if stored is None and fields is None:
+                raise NotIdentified("person-gone")
             return self._store(activity, prepared, fields, ip)
         return Receipt(position, activity, None, notes + conflict)
 
@@ -478,7 +541,26 @@ class Capture:
                 public_retry_after=min(seconds_left(each.quota.seconds, now) for each in charges),
             )
 
-    # -- outcomes
+    # -- afterwards
+
+    def _retain(self, backends: Retaining, now: float) -> None:
+        """Remove a batch of what is too old: every second while there is more, else every minute.
+
+        With the activity of somebody who waits for it a few milliseconds longer, and no thread.
+        """
+        settings = self.settings
+        self._retained_at = now
+        self._retain_at = now + RETAIN_AGAIN
+        try:
+            more = backends.retain(
+                now - settings.retain_activities_days * 86_400,
+                now - settings.retain_idle_people_days * 86_400,
+            )
+        except BackendError as error:
+            # The activity is stored, and the next one tries again.
+            _log.error("nothing old could be removed: %s", error)
+        else:
+            self._retain_at = now + (RETAIN_AGAIN if more else RETAIN_EVERY)
 
     def _failed(self, route: str, error: Exception, request: object) -> None:
         """Account for a request that ended in ``error``."""
@@ -505,6 +587,21 @@ class Capture:
             self._untold = ()
         if self.backends.outcomes is not None:
             self.backends.outcomes.note(outcome)
+
+
+def _secret(backends: Backends) -> bytes:
+    """The key to sign with when none was configured."""
+    if isinstance(backends, SecretKeeping):
+        return backends.secret()
+    warnings.warn(
+        "no secret_keys: a random key was made for this process. Sessions end when it stops, and "
+        "other processes refuse its sessions and count apart. Set Settings(secret_keys=[...]) to "
+        "keep them.",
+        CaptureWarning,
+        # The line that built Capture.
+        stacklevel=3,
+    )
+    return token_bytes(MIN_SECRET)
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ and bounded; a fault may waste a charge but never grants one beyond what the pol
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import ceil, floor
 from typing import Literal
 
@@ -16,7 +16,7 @@ from .locks import fork_safe_lock
 from .model import Charge, Refusal
 from .ports import RateLimiter
 
-__all__ = ["FixedWindows", "GuardedLimiter"]
+__all__ = ["FixedWindows", "GuardedLimiter", "longest_wait", "seconds_left"]
 
 _log = logging.getLogger("ortto_capture")
 
@@ -63,6 +63,15 @@ class FixedWindows:
         """Give back charges whose activity was not stored."""
         with self._lock:
             self._give_back(charges, now)
+
+    def forget(self, keys: Collection[bytes]) -> None:
+        """Remove every count of these keys."""
+        with self._lock:
+            for slots in self._windows.values():
+                for counts in slots.values():
+                    for key in keys:
+                        if counts.pop(key, None) is not None:
+                            self._keys -= 1
 
     def _counts(self, seconds: int, now: float) -> dict[bytes, int]:
         """The counts of the window that holds ``now``."""
@@ -112,13 +121,13 @@ class FixedWindows:
             if self._counts(charge.quota.seconds, now).get(charge.key, 0) >= charge.quota.amount
         ]
         # A key charged twice in one call can be full only together with its own first charge.
-        return max(
-            (
-                Refusal(charge, seconds_left(charge.quota.seconds, now))
-                for charge in full or charges
-            ),
-            key=lambda refusal: refusal.retry_after,
-        )
+        return longest_wait(full or charges, now)
+
+
+def longest_wait(full: Sequence[Charge], now: float) -> Refusal:
+    """The refusal for several full quotas: it names the one whose window ends last."""
+    charge = max(full, key=lambda each: seconds_left(each.quota.seconds, now))
+    return Refusal(charge, seconds_left(charge.quota.seconds, now))
 
 
 def seconds_left(seconds: int, now: float) -> int:

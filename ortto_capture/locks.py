@@ -1,4 +1,4 @@
-"""Locks that survive ``fork``.
+"""Locks that survive ``fork``, and what has to be put away before one.
 
 The law of this file: a child process never inherits a lock that nobody in it will release, nor
 state that another thread was in the middle of changing. So every lock made here is taken just
@@ -11,11 +11,24 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from typing import Protocol
 
-__all__ = ["fork_safe_lock"]
+__all__ = ["ForkAware", "fork_safe_lock", "watch_forks"]
+
+
+class ForkAware(Protocol):
+    """What holds something that two processes must not share."""
+
+    def before_fork(self) -> None:
+        """Put it away; every lock of this module is held."""
+
+    def after_fork_in_child(self) -> None:
+        """Forget what the parent goes on with."""
+
 
 _made: list[weakref.ref[threading.RLock]] = []
 _held: list[threading.RLock] = []
+_watching: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
 
 def fork_safe_lock() -> threading.RLock:
@@ -25,10 +38,17 @@ def fork_safe_lock() -> threading.RLock:
     return lock
 
 
-def _take_all() -> None:
+def watch_forks(holder: ForkAware) -> None:
+    """Have ``holder`` told of every fork for as long as it lives."""
+    _watching.add(holder)
+
+
+def _before() -> None:
     for lock in [lock for made in tuple(_made) if (lock := made()) is not None]:
         lock.acquire()
         _held.append(lock)
+    for holder in tuple(_watching):
+        holder.before_fork()
 
 
 def _release_all() -> None:
@@ -36,5 +56,11 @@ def _release_all() -> None:
         _held.pop().release()
 
 
+def _in_child() -> None:
+    for holder in tuple(_watching):
+        holder.after_fork_in_child()
+    _release_all()
+
+
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows does not fork
-    os.register_at_fork(before=_take_all, after_in_parent=_release_all, after_in_child=_release_all)
+    os.register_at_fork(before=_before, after_in_parent=_release_all, after_in_child=_in_child)

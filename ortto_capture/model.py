@@ -25,6 +25,7 @@ __all__ = [
     "Captured",
     "Charge",
     "Definition",
+    "Erased",
     "Identified",
     "Identifier",
     "Outcome",
@@ -272,6 +273,17 @@ class Identified(NamedTuple):
 
     session: str | None
     identified: bool
+
+
+class Erased(NamedTuple):
+    """What an erasure removed: how many ``activities``, and whether it is ``complete``.
+
+    When it is not, somebody was reading at that moment: the bytes are overwritten by whoever writes
+    next.
+    """
+
+    activities: int
+    complete: bool
 
 
 class Outcome(NamedTuple):

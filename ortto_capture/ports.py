@@ -12,7 +12,7 @@ Common to all: methods are called from several threads at once. A fault is raise
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self, TypeVar, runtime_checkable
 from uuid import uuid4
@@ -34,12 +34,19 @@ __all__ = [
     "Backends",
     "DefinitionEditor",
     "Definitions",
+    "Erasing",
+    "Forgetting",
     "InProcess",
     "Journal",
     "Outcomes",
     "People",
     "Pingable",
     "RateLimiter",
+    "Retaining",
+    "SameMedium",
+    "SecretKeeping",
+    "Timeline",
+    "Traceless",
 ]
 
 T = TypeVar("T")
@@ -134,9 +141,36 @@ class Journal(Protocol):
     def recent(self, after: int = 0, limit: int = 100) -> Sequence[Captured]:
         """Return at most ``limit`` activities with a position above ``after``, in order.
 
-        With ``after=0`` they are the latest ``limit``, else the ones that follow ``after``. Values
-        come back equal to those stored.
+        With ``after=0`` they are the latest ``limit``, else the ones that follow ``after``; a
+        negative one begins with the oldest. Values come back equal to those stored.
         """
+
+
+@runtime_checkable
+class Timeline(Protocol):
+    """A journal that can be read by person."""
+
+    def of(self, person_id: str, after: int = 0, limit: int = 100) -> Sequence[Captured]:
+        """Return at most ``limit`` of a person's activities above position ``after``, in order."""
+
+
+@runtime_checkable
+class Erasing(Protocol):
+    """People, a journal or outcomes that can forget somebody."""
+
+    def erase(self, person_id: str) -> int:
+        """Remove everything kept about this person; return how many entries that were.
+
+        What was removed from a journal is skipped by its readers; no position is given twice.
+        """
+
+
+@runtime_checkable
+class Forgetting(Protocol):
+    """A rate limiter that can forget keys."""
+
+    def forget(self, keys: Collection[bytes]) -> None:
+        """Remove every count of these keys."""
 
 
 class Outcomes(Protocol):
@@ -171,6 +205,44 @@ class InProcess(Protocol):
     """A backend whose memory is one process's own: with several processes each counts alone."""
 
     in_process: bool
+
+
+@runtime_checkable
+class SameMedium(Protocol):
+    """A rate limiter in the journal's own transaction: it is away only when the journal is."""
+
+    same_medium: bool
+
+
+@runtime_checkable
+class Retaining(Protocol):
+    """Backends that do not keep everything for ever."""
+
+    def retain(self, activities_since: float, people_since: float) -> bool:
+        """Remove a bounded batch of what is older; say whether there may be more.
+
+        That is activities received before ``activities_since``, and people made before
+        ``people_since`` whom nobody vouched for and who have no activity.
+        """
+
+
+@runtime_checkable
+class SecretKeeping(Protocol):
+    """Backends that keep a signing key for whoever configured none."""
+
+    def secret(self) -> bytes:
+        """Return the key, at least 32 bytes, the same for every process."""
+
+
+@runtime_checkable
+class Traceless(Protocol):
+    """Backends on a medium where what was removed may still be read."""
+
+    def bury(self, person_id: str) -> None:
+        """Remember, within the erasing transaction, that nobody may bring this person back."""
+
+    def scrub(self) -> bool:
+        """Overwrite what was removed; say whether nothing is left of it by now."""
 
 
 class Atomically(Protocol):

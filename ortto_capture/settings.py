@@ -7,13 +7,11 @@ they are used.
 
 from __future__ import annotations
 
-import secrets
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from .errors import CaptureWarning, ConfigurationError
+from .errors import ConfigurationError
 from .model import Quota, Source, is_attribute_key
 
 __all__ = ["Settings"]
@@ -29,7 +27,8 @@ class Settings:
     :raises ConfigurationError: naming the setting and what to do.
     """
 
-    #: Signs session and identity tokens, newest first; each at least 32 bytes.
+    #: Signs session and identity tokens, newest first; each at least 32 bytes. Without any, the
+    #: backends' own is used, or one is made for as long as the process lives.
     secret_keys: Sequence[str | bytes] = field(default=(), repr=False)
     #: Capture keys and the websites they name. With none, any key is accepted.
     sources: Mapping[str, Source] = field(default_factory=dict)
@@ -96,22 +95,11 @@ class Settings:
                 f"each needs at least {MIN_SECRET} bytes; make one with "
                 'python -c "import secrets; print(secrets.token_urlsafe(32))"',
             )
-        keys = tuple(self.secret_keys)
-        if not keys:
-            keys = (secrets.token_bytes(MIN_SECRET),)
-            warnings.warn(
-                "no secret_keys: a random key was made for this process. Sessions end when it "
-                "stops, and other processes refuse its sessions and count apart. Set "
-                "Settings(secret_keys=[...]) to keep them.",
-                CaptureWarning,
-                # Past __post_init__ and the generated __init__: the line that built Settings.
-                stacklevel=4,
-            )
-        object.__setattr__(self, "secret_keys", keys)
+        object.__setattr__(self, "secret_keys", tuple(self.secret_keys))
 
     @property
     def secrets(self) -> tuple[bytes, ...]:
-        """``secret_keys`` as bytes, newest first; at least one."""
+        """``secret_keys`` as bytes, newest first; none when none were given."""
         return tuple(k.encode() if isinstance(k, str) else k for k in self.secret_keys)
 
     @classmethod

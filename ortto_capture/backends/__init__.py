@@ -25,7 +25,8 @@ def open_backends(url: str) -> Backends: ...
 def open_backends(url: str) -> Backends:
     """Open all four ports by address; whoever opens, closes (it is a context manager).
 
-    :param url: ``memory:``, or ``module:factory``, a callable of no arguments that returns
+    :param url: ``memory:``; ``file:DIRECTORY``, with ``?durability=os`` when answers need not wait
+        for the disk; or ``module:factory``, a callable of no arguments that returns
         :class:`Backends`.
     :raises ConfigurationError: when nothing answers to that address.
     """
@@ -33,10 +34,15 @@ def open_backends(url: str) -> Backends:
         from .memory import open_memory
 
         return open_memory()
+    if url.startswith("file:"):
+        from .file import open_file
+
+        return open_file(url.removeprefix("file:"))
     module, colon, factory = url.partition(":")
     if not (colon and factory.isidentifier() and all(map(str.isidentifier, module.split(".")))):
         raise ConfigurationError(
-            "backends", f'{url!r} is no address of backends; use "memory:" or "module:factory"'
+            "backends",
+            f'{url!r} is no address of backends; use "memory:", "file:./data" or "module:factory"',
         )
     try:
         opened = getattr(import_module(module), factory)()

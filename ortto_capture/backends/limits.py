@@ -17,7 +17,7 @@ from limits.errors import StorageError
 from limits.storage import MemcachedStorage, MemoryStorage, Storage, storage_from_string
 
 from ..errors import BackendError, ConfigurationError
-from ..limiting import seconds_left
+from ..limiting import longest_wait, seconds_left
 from ..locks import fork_safe_lock
 from ..model import Charge, Refusal
 
@@ -90,8 +90,7 @@ class LimitsRateLimiter:
                         full = [charge]
                         self._give_back(charges[:taken], now)
                         break
-        waits = [Refusal(each, seconds_left(each.quota.seconds, now)) for each in full]
-        return max(waits, key=lambda refusal: refusal.retry_after, default=None)
+        return longest_wait(full, now) if full else None
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
         """Give back charges whose activity was not stored."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import marshal
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from ..errors import StorageFull
@@ -120,6 +120,14 @@ class MemoryPeople:
             self._holders.update(dict.fromkeys(person.identifiers, person.id))
         return person
 
+    def erase(self, person_id: str) -> int:
+        """Remove the person and every identifier; return how many people that were."""
+        with self._lock:
+            person = self._people.pop(person_id, None)
+            for identifier in person.identifiers if person else ():
+                del self._holders[identifier]
+        return int(person is not None)
+
     def _refuse(self) -> None:
         if not self._warned:
             self._warned = True
@@ -187,7 +195,7 @@ class MemoryJournal:
             else:
                 place = self._last % self.capacity
                 oldest = self._keys[place]
-                if self._positions[oldest] == position - self.capacity:
+                if self._positions.get(oldest) == position - self.capacity:
                     del self._positions[oldest]
                 self._rows[place] = row
                 self._keys[place] = key
@@ -197,12 +205,33 @@ class MemoryJournal:
     def recent(self, after: int = 0, limit: int = 100) -> Sequence[Captured]:
         """Return the latest ``limit``, or those that follow position ``after``, in order."""
         with self._lock:
-            if after > 0:
-                first = max(after, self._last - len(self._rows)) + 1
-            else:
-                first = max(self._last - min(limit, len(self._rows)), 0) + 1
-            stop = min(first + limit, self._last + 1)
-            return [self._at(position) for position in range(first, stop)]
+            if after == 0:
+                return list(islice(self._read(reversed(self._held())), limit))[::-1]
+            return list(islice(self._read(self._held(after)), limit))
+
+    def of(self, person_id: str, after: int = 0, limit: int = 100) -> Sequence[Captured]:
+        """Return at most ``limit`` of a person's activities above position ``after``, in order."""
+        with self._lock:
+            every = self._read(self._held(after))
+            return list(islice((row for row in every if row.person_id == person_id), limit))
+
+    def erase(self, person_id: str) -> int:
+        """Remove everything this person did; return how many activities that were."""
+        with self._lock:
+            theirs = self.of(person_id, limit=self.capacity)
+            for row in theirs:
+                self._rows[(row.position - 1) % self.capacity] = b""
+                self._positions.pop(_event_key(person_id, row.activity_id, row.event_id), None)
+        return len(theirs)
+
+    def _held(self, after: int = 0) -> range:
+        return range(max(after, self._last - len(self._rows)) + 1, self._last + 1)
+
+    def _read(self, positions: Iterable[int]) -> Iterator[Captured]:
+        """The rows there, without those that were erased."""
+        for position in positions:
+            if self._rows[(position - 1) % self.capacity]:
+                yield self._at(position)
 
     def _at(self, position: int) -> Captured:
         row = self._rows[(position - 1) % self.capacity]
@@ -244,3 +273,16 @@ class MemoryOutcomes:
             newest_first = islice(reversed(self._refusals), limit)
             found = [outcome for outcome in newest_first if outcome.number > after]
         return found[::-1]
+
+    def erase(self, person_id: str) -> int:
+        """Take the person's name off the refusals; return how many they were."""
+        with self._lock:
+            theirs = sum(each.person_id == person_id for each in self._refusals)
+            self._refusals = deque(
+                (
+                    each._replace(person_id=None) if each.person_id == person_id else each
+                    for each in self._refusals
+                ),
+                self._refusals.maxlen,
+            )
+        return theirs

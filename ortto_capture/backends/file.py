@@ -1,0 +1,259 @@
+"""The four ports in one directory that a person can look into: ``open_backends("file:./data")``.
+
+The law of this file: it keeps the directory in order. One decision is one transaction of one SQLite
+file, which is the store's affair; definitions are a file that people may edit; what is erased
+leaves no byte behind and does not come back with a backup.
+
+::
+
+    data/
+      activities.json    definitions, or activities.toml written by hand
+      store.sqlite3      people, counters, journal, outcomes
+      erased             whom a restored backup must not bring back
+      secret             the signing key, when none was configured
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from secrets import token_hex, token_urlsafe
+from time import monotonic
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from ..errors import BackendError, ConfigurationError
+from ..ports import Backends
+from ..settings import MIN_SECRET
+from .definition_file import FileDefinitions, TomlDefinitions, open_definitions
+from .file_ports import FileJournal, FileOutcomes, FilePeople, FileRateLimiter
+from .files import exclusive_lock, faults, replace_file, sync_directory
+from .store import Store
+
+__all__ = ["FileBackends", "open_file"]
+
+T = TypeVar("T")
+
+#: Whether a 200 waits for the disk, or a power cut may take the last seconds.
+DURABILITY = {"full": True, "os": False}
+#: Seconds between two attempts to overwrite what was erased while somebody was reading.
+SCRUB_EVERY = 1.0
+
+
+class FileBackends(Backends):
+    """All four ports in one directory, for any number of threads and processes.
+
+    :param directory: made when it is missing.
+    :param durable: whether an answer waits for the disk.
+    :raises ConfigurationError: when the directory cannot be used, with the path and the remedy.
+    """
+
+    definitions: FileDefinitions | TomlDefinitions
+    people: FilePeople
+    limiter: FileRateLimiter
+    journal: FileJournal
+    outcomes: FileOutcomes
+
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        self.directory = directory
+        self._make_directory()
+        self._store = Store(directory / "store.sqlite3", durable=durable)
+        super().__init__(
+            definitions=open_definitions(directory),
+            people=FilePeople(self._store),
+            limiter=FileRateLimiter(self._store),
+            journal=FileJournal(self._store),
+            outcomes=FileOutcomes(self._store),
+            atomically=self._atomically,
+            close=self._close_files,
+        )
+        self._tombstones = Tombstones(directory / "erased")
+        self._scrub_at = 0.0
+        self._bury_again()
+        self.epoch = str(self._store.meta("epoch"))
+
+    # -- abilities of these backends
+
+    def secret(self) -> bytes:
+        """Return the key in the file ``secret``, which is made when it is not there.
+
+        :raises ConfigurationError: when the file cannot be read or holds too little.
+        """
+        path = self.directory / "secret"
+        try:
+            with exclusive_lock(path.with_name("secret.lock")):
+                if not path.exists():
+                    replace_file(path, token_urlsafe(MIN_SECRET).encode() + b"\n")
+                with faults(path):
+                    secret = path.read_bytes().strip()
+        except BackendError as error:
+            raise ConfigurationError("secret_keys", str(error)) from error
+        if len(secret) < MIN_SECRET:
+            raise ConfigurationError(
+                "secret_keys",
+                f"{path}: holds less than {MIN_SECRET} bytes; put the old key back, or delete the "
+                "file for a new one, which ends all sessions",
+            )
+        return secret
+
+    def retain(self, activities_since: float, people_since: float) -> bool:
+        """Remove a bounded batch of what is older; say whether there may be more."""
+        more = self.journal.forget_before(activities_since)
+        return self.people.forget_idle(people_since) or more
+
+    def bury(self, person_id: str) -> None:
+        """Note in ``erased`` that nobody may bring this person back; within ``atomically``."""
+        # Under the lock of the transaction, so that the file grows by one line at a time.
+        self._store.begin()
+        self._store.set_meta("erased", self._tombstones.add(person_id, time.time()))
+        self._store.set_meta("scrub", 1)
+
+    def scrub(self) -> bool:
+        """Overwrite what was removed; False while somebody is reading."""
+        self._scrub_at = monotonic() + SCRUB_EVERY
+        if not self._store.empty_log():
+            return False
+        self._store.atomically(lambda: self._store.set_meta("scrub", 0))
+        return True
+
+    def backup(self, directory: Path | str) -> Path:
+        """Copy everything into an empty or new directory, while others go on; return its path.
+
+        The copy can be opened by ``file:``, and put in this one's place while nothing runs; the
+        file ``erased`` of this directory is then kept, so that nobody erased since comes back.
+
+        :raises BackendError: when something cannot be read or written.
+        """
+        target = Path(directory)
+        store = target / self._store.path.name
+        new = store.with_suffix(".copying")
+        with faults(target):
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if any(target.iterdir()):
+                raise BackendError(f"{target}: is not empty; name a new directory")
+            self.secret()
+            for name in (self.definitions.path.name, "erased", "secret"):
+                if (self.directory / name).exists():
+                    replace_file(target / name, (self.directory / name).read_bytes())
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            self._store.back_up(new)
+            # Last: a directory with a store in it is a whole copy.
+            new.rename(store)
+            sync_directory(target)
+        return target
+
+    def problems(self) -> list[str]:
+        """Check the whole store: its structure, and every row's checksum; empty when sound."""
+        return self._store.problems() or self.people.problems() + self.journal.problems()
+
+    def ping(self) -> None:
+        """Raise BackendError unless the store can be read."""
+        self._store.meta("epoch")
+
+    # -- in order
+
+    def _atomically(self, decide: Callable[[], T]) -> T:
+        result = self._store.atomically(decide)
+        # Somebody was reading when something was erased, maybe by another process.
+        if monotonic() >= self._scrub_at and not self._store.leading():
+            self._scrub_at = monotonic() + SCRUB_EVERY
+            if self._store.meta("scrub"):
+                with suppress(BackendError):
+                    self.scrub()
+        return result
+
+    def _make_directory(self) -> None:
+        try:
+            with faults(self.directory):
+                self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except BackendError as error:
+            raise ConfigurationError("backends", str(error)) from error
+
+    def _bury_again(self) -> None:
+        """Erase from a restored backup whom the tombstones name; finish an erasure cut short."""
+        store = self._store
+        if self._tombstones.size() > store.meta("erased"):
+            buried = self._tombstones.read()
+            rows = store.read("SELECT id FROM people UNION SELECT person_id FROM journal")
+            back = [
+                person_id for (person_id,) in rows if self._tombstones.hash(person_id) in buried
+            ]
+            store.atomically(lambda: self._erase_again(back))
+        if store.meta("scrub"):
+            self.scrub()
+
+    def _erase_again(self, people: Iterable[str]) -> None:
+        for person_id in people:
+            for port in (self.people, self.journal, self.outcomes):
+                port.erase(person_id)
+        self._store.set_meta("erased", self._tombstones.size())
+        self._store.set_meta("scrub", 1)
+
+    def _close_files(self) -> None:
+        self.outcomes.flush()
+        self._store.close()
+
+
+class Tombstones:
+    """An append-only file of whom was erased and when: keyed hashes of person ids, one a line.
+
+    A person who comes back gets another id, and so is not in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._key = b""
+
+    def size(self) -> int:
+        """Its bytes, 0 when there is none."""
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def add(self, person_id: str, now: float) -> int:
+        """Append one, on the disk when this returns; return the size. Under a lock."""
+        with faults(self._path):
+            if not self.size():
+                replace_file(self._path, f"ortto_capture erased {token_hex(16)}\n".encode())
+            descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                # What a full disk or a crash cut short is ended, so that it spoils this line only.
+                torn = os.pread(descriptor, 1, self.size() - 1) != b"\n"
+                line = f"{self.hash(person_id)} {int(now)}\n"
+                os.write(descriptor, (b"\n" if torn else b"") + line.encode())
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        return self.size()
+
+    def read(self) -> set[str]:
+        """The hashes of everybody in it."""
+        with faults(self._path):
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return {line.partition(" ")[0] for line in lines[1:]}
+
+    def hash(self, person_id: str) -> str:
+        """How a person is written down here."""
+        if not self._key:
+            with faults(self._path):
+                self._key = self._path.read_bytes().partition(b"\n")[0][-32:]
+        return blake2b(person_id.encode(), key=self._key, digest_size=16).hexdigest()
+
+
+def open_file(address: str) -> FileBackends:
+    """Open ``file:`` backends: ``DIRECTORY`` or ``DIRECTORY?durability=os``.
+
+    :raises ConfigurationError: when the address or the directory cannot be used.
+    """
+    path, _, query = address.partition("?")
+    durability = dict(parse_qsl(query)).get("durability", "full")
+    if not path or query not in ("", f"durability={durability}") or durability not in DURABILITY:
+        raise ConfigurationError(
+            "backends", 'write "file:./data", or "file:./data?durability=os" to wait for no disk'
+        )
+    return FileBackends(Path(path), durable=DURABILITY[durability])

@@ -1,0 +1,405 @@
+"""One SQLite file that any number of threads and processes write together.
+
+The law of this file: what ``atomically`` has returned is on the disk, and what it has refused is
+nowhere. The decisions that wait in one process share one transaction and one fsync; processes queue
+for the file by ``flock``. Connections never cross a ``fork``, no driver's exception leaves, and
+whatever goes wrong is said with the path and the remedy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from random import uniform
+from threading import get_ident
+from time import monotonic, sleep
+from typing import Any, Generic, TypeVar
+
+from ..errors import BackendError, Refused, StorageFull
+from ..locks import fork_safe_lock, watch_forks
+from .store_file import DiskFailed, Unstorable, connect, fault, is_busy, prepare
+
+__all__ = ["PATIENCE", "Store"]
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+#: Seconds that anybody waits for the file before the answer is 503 (contract §4, row 13).
+PATIENCE = 2.0
+#: Seconds between two tries to get it.
+PAUSE = 0.0005, 0.0015
+
+_log = logging.getLogger("ortto_capture")
+
+
+class _Job(Generic[T]):
+    """One decision that waits for its transaction, and what became of it."""
+
+    __slots__ = ("decide", "done", "error", "value")
+    value: T
+
+    def __init__(self, decide: Callable[[], T]) -> None:
+        self.decide = decide
+        self.done = False
+        self.error: BaseException | None = None
+
+
+class Store:
+    """The connections of one process to one file.
+
+    :param path: the file; made when its directory has none.
+    :param durable: whether a commit waits for the disk. Without, a power cut may take the last
+        seconds; a crash of the process takes nothing.
+    :raises ConfigurationError: when the file cannot be opened, with the path and the remedy.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self.path = path
+        self._durable = durable
+        self._lock_path = path.with_suffix(".lock")
+        #: Held by the thread that leads; the others' decisions wait in the queue meanwhile.
+        self._turn = fork_safe_lock()
+        self._reading = fork_safe_lock()
+        self._queue: deque[_Job[Any]] = deque()
+        self._leader = 0
+        self._begun = False
+        self._failure: BackendError | None = None
+        self._latched = False
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._lock_file = -1
+        self._opened: tuple[int, int] | None = None
+        #: How many were begun: what was learnt in one need not hold in the next.
+        self.transactions = 0
+        #: Called when a transaction was lost, by the thread that leads.
+        self.after_undo: Callable[[], None] = lambda: None
+        watch_forks(self)
+        prepare(path, self._lock_path)
+
+    # -- what the ports use
+
+    def atomically(self, decide: Callable[[], T]) -> T:
+        """Run ``decide`` in a transaction that is durable when this returns.
+
+        It is run once, or again from the start when a neighbour in the same transaction failed. A
+        ``Refused`` that it raises must have written nothing.
+
+        :raises BackendError: nothing was stored.
+        """
+        me = get_ident()
+        if self._leader == me:
+            return decide()
+        job = _Job(decide)
+        self._queue.append(job)
+        with self._turn:
+            if not job.done:
+                self._leader = me
+                try:
+                    self._lead([self._queue.popleft() for _ in range(len(self._queue))])
+                finally:
+                    self._leader = 0
+        if job.error is not None:
+            try:
+                raise job.error
+            finally:
+                # Else the error, whose traceback holds this frame, would be kept by it in a cycle.
+                del job
+        return job.value
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a query: of the transaction inside ``atomically``, else what is committed.
+
+        :raises BackendError: when the file cannot be read.
+        """
+        if self.leading():
+            if self._failure is not None:
+                raise _again(self._failure)
+            return self._run(self._writing(), sql, parameters)
+        with self._reading:
+            try:
+                if self._reader is None:
+                    self._reader = self._connect(PATIENCE)
+                return self._run(self._reader, sql, parameters)
+            except BackendError:
+                self._close_reader()
+                raise
+
+    def write(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run one statement inside ``atomically``, in a transaction begun when first needed.
+
+        :raises BackendError: the transaction is lost.
+        :raises sqlite3.IntegrityError: a CHECK or a key forbids it; the statement did nothing.
+        """
+        self.begin()
+        return self._run(self._writing(), sql, parameters)
+
+    def begin(self) -> None:
+        """Begin to write, once every other process has finished."""
+        if self._failure is not None:
+            raise _again(self._failure)
+        if not self._begun:
+            try:
+                self._begin(monotonic() + PATIENCE)
+            except BackendError as error:
+                self._failure = error
+                raise
+
+    def leading(self) -> bool:
+        """Whether this thread is inside ``atomically``."""
+        return self._leader == get_ident()
+
+    def meta(self, name: str) -> Any:
+        """One of the store's own notes."""
+        return self.read("SELECT value FROM meta WHERE name = ?", (name,))[0][0]
+
+    def set_meta(self, name: str, value: Any) -> None:
+        """Change one of the store's own notes, inside ``atomically``."""
+        self.write("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+
+    def empty_log(self) -> bool:
+        """Move all that was written into the file proper and empty the log beside it.
+
+        Says whether it could: a reader in the middle of something may need the log.
+        """
+        with self._turn:
+            self._close_reader()
+            try:
+                self._take_lock(monotonic() + PATIENCE)
+                try:
+                    checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)"
+                    return bool(self._run(self._writing(), checkpoint, ())[0][0] == 0)
+                finally:
+                    self._release_lock()
+            except BackendError:
+                return False
+
+    def back_up(self, target: Path) -> None:
+        """Copy the file as it is at one moment, while others write.
+
+        :raises BackendError: when either cannot be read or written.
+        """
+        try:
+            with (
+                closing(self._connect(PATIENCE)) as source,
+                closing(sqlite3.connect(target, isolation_level=None)) as copy,
+            ):
+                source.backup(copy)
+                # Positions may start over from here, which readers of the journal must notice.
+                copy.execute(
+                    "UPDATE meta SET value = lower(hex(randomblob(6))) WHERE name = 'epoch'"
+                )
+                copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise fault(error, target) from error
+
+    def problems(self) -> list[str]:
+        """What SQLite's own check of the whole file finds; empty when it is sound."""
+        with closing(self._connect(PATIENCE)) as connection:
+            try:
+                rows = connection.execute("PRAGMA integrity_check(20)").fetchall()
+            except sqlite3.DatabaseError as error:
+                return [f"{self.path}: {error}"]
+        return [f"{self.path}: {row[0]}" for row in rows if row[0] != "ok"]
+
+    def close(self) -> None:
+        """Close the connections; using the store again opens them again."""
+        with self._turn, self._reading:
+            self._close()
+
+    # -- one transaction
+
+    def _lead(self, jobs: list[_Job[Any]]) -> None:
+        waiting = jobs
+        try:
+            while waiting:
+                waiting = self._attempt(waiting)
+        finally:
+            for job in jobs:
+                if not job.done:
+                    # Whatever ended this thread's turn, the others get an answer.
+                    job.error = BackendError("the thread that was storing this was interrupted")
+                    job.done = True
+            if self._begun:
+                self._undo()
+
+    def _attempt(self, jobs: list[_Job[Any]]) -> list[_Job[Any]]:
+        """Run these in one transaction; return those that have to be run again."""
+        self._failure = None
+        if self._writer is not None and self._identity() != self._opened:
+            # Moved, deleted or restored: what were written there now, nobody would find.
+            self._close()
+        for job in jobs:
+            if not self._decide(job):
+                # Its neighbours did nothing wrong: they are run again, without it.
+                job.done = True
+                self._undo()
+                return [each for each in jobs if not each.done]
+            if self._failure is not None:
+                break
+        else:
+            self._commit()
+        if self._failure is not None:
+            self._undo()
+        for job in jobs:
+            if self._failure is not None:
+                job.error = _again(self._failure)
+            job.done = True
+        return []
+
+    def _decide(self, job: _Job[Any]) -> bool:
+        """Run one decision; False when it failed in a way that only undoing everything mends."""
+        job.error = None
+        try:
+            job.value = job.decide()
+        except Exception as error:  # noqa: BLE001  # whoever asked gets it
+            # Without this frame: it holds the job, which holds the error, whose traceback holds it.
+            traceback = error.__traceback__
+            job.error = error.with_traceback(traceback.tb_next if traceback else None)
+            return isinstance(error, Refused) or self._failure is not None
+        return True
+
+    def _begin(self, deadline: float) -> None:
+        if self._latched:
+            raise DiskFailed(f"{self.path}: the disk did not confirm a write; check it, restart")
+        connection = self._writing()
+        self._take_lock(deadline)
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                self._begun = True
+                self.transactions += 1
+                return
+            except sqlite3.Error as error:
+                fault = self._fault(error)
+                if not is_busy(error) or monotonic() >= deadline:
+                    self._release_lock()
+                    raise fault from error
+                sleep(uniform(*PAUSE))  # noqa: S311  # against keeping step
+
+    def _commit(self) -> None:
+        if self._begun:
+            try:
+                self._writing().execute("COMMIT")
+            except sqlite3.Error as error:
+                self._failure = self._fault(error)
+                self._failure.__cause__ = error
+            else:
+                self._begun = False
+                self._release_lock()
+
+    def _undo(self) -> None:
+        """Leave nothing of the transaction; what follows opens the file anew."""
+        self._begun = False
+        if self._writer is not None and self._writer.in_transaction:
+            with suppress(sqlite3.Error):
+                self._writer.execute("ROLLBACK")
+        self._release_lock()
+        if self._failure is not None and not isinstance(self._failure, StorageFull):
+            self._close_writer()
+        self.after_undo()
+
+    # -- connections
+
+    def _fault(self, error: sqlite3.Error) -> BackendError:
+        found = fault(error, self.path)
+        if isinstance(found, DiskFailed):
+            self._latched = True
+            _log.critical("%s Nothing more is stored.", found)
+        return found
+
+    def _connect(self, timeout: float) -> sqlite3.Connection:
+        return connect(self.path, timeout, durable=self._durable)
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            self._writer = self._connect(0)
+            self._opened = self._identity()
+        return self._writer
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)  # noqa: PTH116  # a Path's own stat costs five times as much
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _run(
+        self, connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]
+    ) -> list[Row]:
+        try:
+            return connection.execute(sql, parameters).fetchall()
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            fault = self._fault(error)
+            if self.leading() and not isinstance(fault, Unstorable):
+                self._failure = fault
+            raise fault from error
+
+    def _take_lock(self, deadline: float) -> None:
+        try:
+            if self._lock_file < 0:
+                flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+                self._lock_file = os.open(self._lock_path, flags, 0o600)
+            while True:
+                # `flock` has no time-out; SQLite's own waiting is unfair between processes.
+                try:
+                    fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                except BlockingIOError:
+                    if monotonic() >= deadline:
+                        raise BackendError(
+                            f"{self.path}: another process has been writing for {PATIENCE:.0f} s; "
+                            "find it with: fuser -v " + str(self._lock_path)
+                        ) from None
+                    sleep(uniform(*PAUSE))  # noqa: S311  # against keeping step
+        except OSError as error:
+            raise BackendError(
+                f"{self._lock_path}: {error.strerror}; make it writable by user {os.geteuid()}"
+            ) from error
+
+    def _release_lock(self) -> None:
+        if self._lock_file >= 0:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def _close(self) -> None:
+        self._close_writer()
+        with self._reading:
+            self._close_reader()
+
+    def _close_writer(self) -> None:
+        connection, self._writer = self._writer, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+        if self._lock_file >= 0:
+            os.close(self._lock_file)
+            self._lock_file = -1
+
+    def _close_reader(self) -> None:
+        with self._reading:
+            connection, self._reader = self._reader, None
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
+
+    def before_fork(self) -> None:
+        """Close everything: SQLite's connections must not be carried into a child."""
+        self._close()
+
+    def after_fork_in_child(self) -> None:
+        """Forget the decisions of the parent's threads, which they carry out themselves."""
+        self._queue.clear()
+
+
+def _again(error: BackendError) -> BackendError:
+    """The same error for somebody else; raising one object in several threads mixes them up."""
+    copy = type(error)(*error.args)
+    copy.__cause__ = error.__cause__
+    return copy
