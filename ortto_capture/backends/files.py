@@ -62,16 +62,18 @@ def faults(path: Path) -> Iterator[None]:
 
 @contextmanager
 def exclusive_lock(path: Path, patience: float = 2.0) -> Iterator[None]:
-    """Hold ``path`` locked against all processes, and other threads, that lock it this way.
-
-    The file is made when it is not there, and may be deleted at any time.
+    """Hold ``path``, made when it is not there, locked against other processes and threads.
 
     :param patience: seconds to wait for it at most.
     :raises BackendError: when somebody else holds it that long.
     """
     with faults(path):
-        descriptor = _locked(path, patience)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
     try:
+        with faults(path):
+            _hand_over(descriptor, path.parent)
+            _lock(descriptor, path, patience)
         yield
     finally:
         # Closing alone would not do: a child forked meanwhile has the file open as well.
@@ -79,32 +81,17 @@ def exclusive_lock(path: Path, patience: float = 2.0) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked(path: Path, patience: float) -> int:
-    """Open and lock; each try opens anew, so that a deleted file keeps nobody waiting."""
+def _lock(descriptor: int, path: Path, patience: float) -> None:
     ends = time.monotonic() + patience
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
-        descriptor = os.open(path, flags, 0o600)
-        held = False
-        blocked = None
         try:
-            _hand_over(descriptor, path.parent)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever locked a file that was deleted since is alone with it.
-            with suppress(FileNotFoundError):
-                held = os.path.samestat(os.fstat(descriptor), path.stat())
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            blocked = error
-        finally:
-            if not held:
-                os.close(descriptor)
-        if held:
-            return descriptor
-        if time.monotonic() >= ends:
-            raise BackendError(
-                f"{path}: another process has held this lock for {patience:g} seconds; "
-                f"try again, or see which one it is (lsof {path})"
-            ) from blocked
+            if time.monotonic() >= ends:
+                raise BackendError(
+                    f"{path}: somebody else has held this lock for {patience:g} seconds; "
+                    f"try again, or see who it is (lsof {path})"
+                ) from error
         time.sleep(POLL)
 
 
