@@ -180,6 +180,20 @@ class Contract:
         self.journal.append(row)
         return self._done(Answer("accepted"))
 
+    def erase(self, address: str) -> int | None:
+        """How many activities went; None for nobody. Limits and journal rows go with the person."""
+        person = self.find("email", address)
+        if person is None:
+            return None
+        self.people.remove(person)
+        kept = [row for row in self.journal if row["person"] is not person]
+        gone = len(self.journal) - len(kept)
+        self.journal = kept
+        theirs = [key for key in self.counters if key[:2] == ("person", person)]
+        for key in theirs:
+            del self.counters[key]
+        return gone
+
     def find(self, kind: str, value: str) -> Somebody | None:
         """Who holds this identifier."""
         return next((p for p in self.people if p.identifiers.get(kind) == value), None)

@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
+from shutil import copytree, rmtree
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
@@ -30,6 +33,7 @@ from ortto_capture import (
     mount,
     open_backends,
 )
+from ortto_capture.backends.file import FileBackends, open_file
 
 from .contract_model import (
     ADDRESSES,
@@ -201,6 +205,9 @@ class CaptureMachine(RuleBasedStateMachine):
             merge_keys=["str:cm:customer-id", "int:cm:customer"],
             session_days=2,
             allow_skip_non_existing=tell,
+            # What is forgotten with time has tests of its own.
+            retain_activities_days=4_000,
+            retain_idle_people_days=4_000,
         )
         self.model = Contract(
             {each: defaults(definition) for each, definition in DEFINITIONS.items()},
@@ -392,6 +399,14 @@ class CaptureMachine(RuleBasedStateMachine):
     def act_vouched(self, event: Event, vouched: str, door: Door) -> None:
         self.record(event, None, vouched, door)
 
+    @rule(address=st.sampled_from(list(ADDRESSES)[:3]))
+    def erase(self, address: str) -> None:
+        """Nothing is left of them, and whoever comes back is somebody new."""
+        gone = self.model.erase(str(ADDRESSES[address]))
+        erased = self.capture.erase(address)
+        assert erased == (None if gone is None else (gone, True))
+        assert self.capture.export(address) is None
+
     def record(self, event: Event, token: int | None, vouched: str | None, door: Door) -> None:
         sent, ticket = self.session(token)
         ip, bucket = self.address(door)
@@ -558,9 +573,51 @@ def exactly(attributes: Any) -> str:
     return json.dumps(attributes, sort_keys=True)
 
 
+class FileMachine(CaptureMachine):
+    """The same on a directory, whose process may end or be killed between any two requests."""
+
+    def open(self) -> FileBackends:
+        self.folder = TemporaryDirectory()
+        self.data = Path(self.folder.name, "data")
+        return open_file(str(self.data))
+
+    @rule()
+    def another_process(self) -> None:
+        """The one before has ended as it should."""
+        self.backends.close()
+        self.backends = open_file(str(self.data))
+        self.restart()
+
+    @rule()
+    def crash(self) -> None:
+        """What a killed process leaves behind is what its files hold at that moment."""
+        assert isinstance(self.backends, FileBackends)
+        # Counts of outcomes are not durable, and may be lost here.
+        self.backends.outcomes.flush()
+        left, self.data = self.data, self.data.with_name(self.data.name + "x")
+        copytree(left, self.data)
+        self.backends.close()
+        rmtree(left)
+        self.backends = open_file(str(self.data))
+        self.restart()
+
+    def teardown(self) -> None:
+        super().teardown()
+        if self.bad_tokens:
+            self.folder.cleanup()
+
+
+def looked_for(examples: int) -> settings:
+    """How long to look."""
+    return settings(
+        max_examples=campaign(examples),
+        stateful_step_count=60,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        deadline=None,
+    )
+
+
 TestOnMemory = CaptureMachine.TestCase
-TestOnMemory.settings = settings(
-    max_examples=campaign(100),
-    stateful_step_count=60,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestOnMemory.settings = looked_for(100)
+TestOnFiles = FileMachine.TestCase
+TestOnFiles.settings = looked_for(40)

@@ -31,6 +31,8 @@ EVENT_ID_SECONDS = 7 * 86_400
 BATCH = 500
 #: Full quotas remembered in this process, so that a flood of refusals asks the file no more.
 REMEMBERED = 10_000
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 #: Seconds for which outcomes are gathered before they are written.
 GATHERED = 0.2
 
@@ -126,7 +128,7 @@ class FilePeople:
         before = self.get(person.id)
         if before is not None:
             self._drop_identifiers(before)
-        identifiers = json.dumps(person.identifiers, ensure_ascii=False, separators=(",", ":"))
+        identifiers = _encode(person.identifiers)
         row = (person.id, identifiers, person.first, person.last)
         numbers = (person.assurance == "verified", person.created_at)
         self._store.write(
@@ -202,9 +204,10 @@ class FileRateLimiter:
 
     def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
         """Count every charge, or, if any quota is full, none of them and say which."""
-        for charge in charges:
-            if self._full.get(charge) == floor(now / charge.quota.seconds):
-                return longest_wait(self._which_are_full(charges, now), now)
+        if any(self._full.get(each) == floor(now / each.quota.seconds) for each in charges):
+            full = self._full_ones(charges, now)
+            if full:
+                return longest_wait(full, now)
         return self._store.atomically(lambda: self._acquire(charges, now))
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
@@ -229,19 +232,19 @@ class FileRateLimiter:
                 [value for place in places for value in place],
             )
         except sqlite3.IntegrityError:
-            full = self._which_are_full(charges, now)
+            full = self._full_ones(charges, now)
             if len(self._full) > REMEMBERED:
                 self._full.clear()
             self._full.update((each, floor(now / each.quota.seconds)) for each in full)
-            return longest_wait(full, now)
+            # A key charged twice in one call can be full only together with its own first charge.
+            return longest_wait(full or charges, now)
         for seconds, slot, *_ in places:
             if self._tidied.get(seconds) != slot:
                 self._tidy(seconds, slot)
         return None
 
-    def _which_are_full(self, charges: Sequence[Charge], now: float) -> Sequence[Charge]:
-        # A key charged twice in one call can be full only together with its own first charge.
-        return [each for each in charges if self._count(each, now) >= each.quota.amount] or charges
+    def _full_ones(self, charges: Sequence[Charge], now: float) -> list[Charge]:
+        return [each for each in charges if self._count(each, now) >= each.quota.amount]
 
     def _count(self, charge: Charge, now: float) -> int:
         rows = self._store.read(
@@ -252,6 +255,7 @@ class FileRateLimiter:
 
     def _release(self, charges: Sequence[Charge], now: float) -> None:
         for charge in charges:
+            self._full.pop(charge, None)
             place = (charge.quota.seconds, floor(now / charge.quota.seconds), charge.key)
             where = " WHERE seconds = ? AND slot = ? AND key = ?"
             self._store.write("DELETE FROM counts" + where + " AND count = 1", place)  # noqa: S608
@@ -343,7 +347,7 @@ class FileJournal:
             event_id,
             activity_id,
             person_id,
-            json.dumps(attributes, ensure_ascii=False, separators=(",", ":")),
+            _encode(attributes),
             source,
         )
         numbers = (assurance == "verified", *times, gpc)
@@ -481,7 +485,7 @@ class FileOutcomes:
         for outcome in refusals:
             self._store.write(
                 "INSERT INTO refusals (person_id, outcome) VALUES (?, ?)",
-                (outcome.person_id, json.dumps(outcome._replace(person_id=None))),
+                (outcome.person_id, _encode(outcome._replace(person_id=None))),
             )
         if refusals:
             self._store.write(

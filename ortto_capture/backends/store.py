@@ -121,6 +121,16 @@ class Store:
             if self._failure is not None:
                 raise _again(self._failure)
             return self._run(self._writing(), sql, parameters)
+        # The connection that wrote last has the pages at hand, the other must read them anew; but
+        # nobody who only looks waits for a disk.
+        if self._turn.acquire(blocking=False):
+            try:
+                return self._run(self._writing(), sql, parameters)
+            except BackendError:
+                self._close_writer()
+                raise
+            finally:
+                self._turn.release()
         with self._reading:
             try:
                 if self._reader is None:
