@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from ..services import ROOT, serve
+from ortto_capture import Capture, Settings, open_backends
+from ortto_capture.cli.server import from_here
+from ortto_capture.cli.shop import DEFINITIONS, build
+
+from ..services import serve
 from .conftest import Complaints
 from .test_activity_page import CONTRASTS
 
@@ -41,8 +44,11 @@ class Shop:
 @pytest.fixture
 def shop(page: Page) -> Iterator[Shop]:
     """The demo shop, open."""
-    build = runpy.run_path(str(ROOT / "examples/standalone/server.py"), run_name="shop")["build"]
-    with serve(build()) as base:
+    backends = open_backends("memory:")
+    for definition in DEFINITIONS:
+        backends.definitions.put(definition)
+    settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
+    with serve(build(Capture(backends=backends, settings=settings), from_here)) as base:
         there = Shop(page, base)
         there.open()
         yield there

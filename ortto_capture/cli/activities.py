@@ -1,0 +1,219 @@
+"""``activities`` and ``schema``: what may happen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import Attribute, ConfigurationError, Definition
+from ..backends.definition_file import read_definitions
+from ..schema import example, json_schema
+from .account import Account, Command, Failed, Group, definition, editor, with_account
+from .show import (
+    Column,
+    Table,
+    apart,
+    counted,
+    document,
+    hint,
+    json_option,
+    record,
+    safe,
+    say,
+)
+
+__all__ = ["activities", "schema"]
+
+
+@click.group(cls=Group)
+def activities() -> None:
+    """What visitors may do, and what each activity may carry."""
+
+
+def _state(each: dict[str, Any]) -> str:
+    return "archived" if each["archived"] else "on" if each["client_side"] else "off"
+
+
+def _limits(each: dict[str, Any]) -> str:
+    return ", ".join(f"{limit} ({kind})" for kind, limit in (each["limits"] or {}).items())
+
+
+def _declared(attribute: dict[str, Any]) -> str:
+    return f"{attribute['key']}*" if attribute["required"] else str(attribute["key"])
+
+
+_COLUMNS = [
+    Column("ID", lambda each: each["id"], "bold"),
+    Column("STATE", _state, lambda each: "green" if _state(each) == "on" else "dim"),
+    Column("NAME", lambda each: each["name"]),
+    Column("ATTRIBUTES", lambda each: " ".join(map(_declared, each["attributes"]))),
+]
+
+
+@activities.command("list")
+@json_option
+@with_account
+def list_(account: Account, as_json: bool) -> None:
+    """List all of them; * marks a required attribute."""
+    rows = [asdict(each) for each in account.open().definitions.all()]
+    if not Table(_COLUMNS, as_json=as_json).show(rows):
+        hint("None yet. For example: ortto-capture activities add act:cm:login --client-side")
+
+
+_ATTRIBUTE_COLUMNS = [
+    Column("ATTRIBUTE", lambda each: each["key"], "bold"),
+    Column("NAME", lambda each: each["name"]),
+    Column("", lambda each: " ".join(n for n in ("required", "sensitive") if each[n]), "yellow"),
+]
+
+
+@activities.command()
+@click.argument("activity")
+@json_option
+@with_account
+def show(account: Account, activity: str, as_json: bool) -> None:
+    """Show one, with the code that reports it."""
+    found = definition(account.open(), activity)
+    each = asdict(found)
+    lines = {
+        "id": found.id,
+        "name": found.name,
+        "state": _state(each),
+        "limits": _limits(each) or "as the settings have them",
+        "undeclared attributes": {"reject": "refused", "drop": "left out"}[
+            found.unknown_attributes
+        ],
+    }
+    call = {"activity_id": found.id, "attributes": example(found)}
+    record(each, lines, as_json=as_json)
+    if not as_json:
+        if found.attributes:
+            apart()
+            Table(_ATTRIBUTE_COLUMNS, as_json=False).show(each["attributes"])
+        apart()
+        say(f"ap3c.activity({document(call, indent=None)});")
+
+
+def _attribute(text: str) -> Attribute:
+    """``KEY[=NAME][,required][,sensitive]``; a name may hold commas."""
+    flags = set()
+    while (parts := text.rpartition(","))[2] in ("required", "sensitive"):
+        flags.add(parts[2])
+        text = parts[0]
+    key, _, name = text.partition("=")
+    try:
+        return Attribute(key, name, "required" in flags, "sensitive" in flags)
+    except ConfigurationError as error:
+        raise click.BadParameter(safe(str(error))) from error
+
+
+@activities.command()
+@click.argument("activity")
+@click.option("--name", help="What people read; made from the id when left out.")
+@click.option("--client-side", is_flag=True, help="Let websites send it.")
+@click.option(
+    "--attribute",
+    "attributes",
+    multiple=True,
+    metavar="KEY[=NAME][,required][,sensitive]",
+    type=_attribute,
+    help='What it may carry, such as "str:cm:plan=Plan,required". May be repeated.',
+)
+@click.option("--drop-unknown", is_flag=True, help="Leave undeclared attributes out, not refuse.")
+@click.option("--person-limit", metavar="LIMIT", help='Its own limit, such as "20/day".')
+@click.option("--ip-limit", metavar="LIMIT", help='Its own limit, such as "500/hour".')
+@click.option("--replace", "replacing", is_flag=True, help="Even if there is one with this id.")
+@with_account
+def add(
+    account: Account,
+    activity: str,
+    name: str | None,
+    client_side: bool,
+    attributes: list[Attribute],
+    drop_unknown: bool,
+    person_limit: str | None,
+    ip_limit: str | None,
+    replacing: bool,
+) -> None:
+    """Define one."""
+    limits = {"person": person_limit, "ip": ip_limit}
+    slug = activity.rpartition(":")[2].replace("-", " ").replace("_", " ")
+    try:
+        new = Definition(
+            activity,
+            name or slug[:1].upper() + slug[1:],
+            client_side=client_side,
+            attributes=attributes,
+            limits={kind: limit for kind, limit in limits.items() if limit} or None,
+            unknown_attributes="drop" if drop_unknown else "reject",
+        )
+    except ConfigurationError as error:
+        raise click.UsageError(safe(str(error))) from error
+    backends = account.open(create=True)
+    if backends.definitions.get(activity) is not None and not replacing:
+        raise Failed(f"{activity} is defined already; --replace defines it anew")
+    editor(backends).put(new)
+    say(f"{activity} is defined, and {'on' if client_side else 'off'}")
+    if not client_side:
+        hint(f"Websites may send it after: ortto-capture activities enable {activity}")
+
+
+def _changing(name: str, help: str, said: str, change: Mapping[str, Any]) -> None:  # noqa: A002
+    """Add the command ``name``, which makes the same change to each activity named."""
+
+    @activities.command(name, help=help)
+    @click.argument("activity", nargs=-1, required=True)
+    @with_account
+    def changing(account: Account, activity: Sequence[str]) -> None:
+        backends = account.open()
+        # All are looked up first: a wrong name changes nothing.
+        for found in [definition(backends, each) for each in activity]:
+            changed = replace(found, **change)
+            if changed != found:
+                editor(backends).put(changed)
+            say(f"{found.id} is {said}")
+
+
+_changing(
+    "enable",
+    "Let websites send them; brings archived ones back.",
+    "on",
+    {"client_side": True, "archived": False},
+)
+_changing("disable", "Let websites send them no longer.", "off", {"client_side": False})
+_changing("archive", "Put them away; their history stays.", "archived", {"archived": True})
+
+
+_PROBLEM = re.compile(r"(?P<file>.*?):(?P<line>\d+): (?P<problem>.*)")
+
+
+@activities.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def check(file: Path, as_json: bool) -> None:
+    """Check a file of definitions, and print everything that is wrong in it."""
+    try:
+        found = read_definitions(file)
+    except ConfigurationError as error:
+        problems = str(error).removeprefix(f"{error.field}: ").split("\n")
+        for problem in problems:
+            parts = _PROBLEM.fullmatch(problem)
+            known = {**parts.groupdict(), "line": int(parts["line"])} if parts else {}
+            say(document(known or {"problem": problem}, indent=None) if as_json else problem)
+        raise Failed(f"{counted(len(problems), 'problem')}, see above") from error
+    if not as_json:
+        say(f"{file}: {counted(len(found), 'activity', 'activities')}, nothing wrong")
+
+
+@click.command(cls=Command)
+@click.argument("activity")
+@with_account
+def schema(account: Account, activity: str) -> None:
+    """Print the JSON Schema of an activity's attributes."""
+    found = definition(account.open(), activity)
+    say(document(json_schema(found, account.settings().max_attributes)))

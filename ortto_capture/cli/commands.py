@@ -1,0 +1,30 @@
+"""All commands, in the order in which one meets them."""
+
+from __future__ import annotations
+
+import click
+
+from .account import Group, places
+from .activities import activities, schema
+from .doctor import backup, doctor
+from .journal import export, tail
+from .people import people
+from .server import demo, serve
+
+__all__ = ["commands"]
+
+
+@click.group(
+    cls=Group,
+    params=places(default=True),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Ends with 0: done, 1: not found or not in order, 2: wrong usage, 3: configuration or "
+    "data directory, 4: storage fault.",
+)
+@click.version_option(package_name="ortto-capture")
+def commands() -> None:
+    """Receive what visitors of your website do, and look after what was received."""
+
+
+for each in (serve, demo, activities, schema, tail, people, export, backup, doctor):
+    commands.add_command(each)

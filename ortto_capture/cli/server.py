@@ -1,0 +1,179 @@
+"""``serve`` and ``demo``: the server that comes with it, on this machine.
+
+The law of this file: a request that was begun is finished before the process ends, and what only
+this machine may see is shown to nobody who comes through a proxy or under another name.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterable
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import click
+from werkzeug.sansio.utils import host_is_trusted
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.wrappers import Response
+
+from .. import CaptureApp, mount
+from .account import Account, Command, Misconfigured, editor, with_account
+from .show import hint, say
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["demo", "serve"]
+
+_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
+
+
+def _named_here(environ: WSGIEnvironment) -> bool:
+    # A page elsewhere may give its own name this machine's address, and would then be let in.
+    return host_is_trusted(environ.get("HTTP_HOST"), ["127.0.0.1", "localhost", "[::1]"])
+
+
+def from_here(environ: WSGIEnvironment) -> bool:
+    """Whether a request was made on this machine, to it by name, and handed on by nobody."""
+    return (
+        _is_loopback(environ.get("REMOTE_ADDR", ""))
+        and _named_here(environ)
+        and not any(header in environ for header in _FORWARDED)
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def only_here(app: WSGIApplication) -> WSGIApplication:
+    """``app``, for those who ask for this machine by its own name."""
+
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not _named_here(environ):
+            refused = Response("This server answers at 127.0.0.1.", 421)
+            return refused(environ, start_response)
+        return app(environ, start_response)
+
+    return guarded
+
+
+class _Handler(WSGIRequestHandler):
+    """One request a connection, so that none is open without a reason when the server ends."""
+
+    protocol_version = "HTTP/1.0"
+    #: Seconds that a visitor may keep silent; also the longest wait for the last ones.
+    timeout = 10
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing: `tail -f` and the activity page say what arrives, and why."""
+
+
+class _Server(ThreadedWSGIServer):
+    """Ends when the requests that were begun have their answers."""
+
+    daemon_threads = False
+
+
+def _listen(host: str, port: int, *, any_port: bool = False) -> socket.socket:
+    """Listen there, or, when asked, on a free port instead of one that cannot be had."""
+    try:
+        [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        why = error.strerror or str(error)
+        if not any_port:
+            raise Misconfigured(
+                f"port {port} of {host} cannot be used ({why}); choose others with --port and "
+                "--host"
+            ) from error
+    say(f"Port {port} cannot be used ({why}); another one was chosen.")
+    return _listen(host, 0)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _run(listener: socket.socket, app: WSGIApplication) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    host, port = listener.getsockname()[:2]
+    server = _Server(host, port, app, _Handler, fd=listener.fileno())
+    listener.close()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        server.serve_forever()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    click.echo()
+
+
+@click.command(cls=Command)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=8000, show_default=True, help="On which port; 0 is any.")
+@click.option("--console", is_flag=True, help="Show this machine the activity page.")
+@click.option("--allow-remote", is_flag=True, help="Needed to listen for other machines.")
+@with_account
+def serve(account: Account, host: str, port: int, console: bool, allow_remote: bool) -> None:
+    """Take reports at /capture, for trying out and for one quiet site.
+
+    In production, mount CaptureApp into your own app, or run it under a production server.
+    """
+    with _listen(host, port) as listener:
+        if not _is_loopback(listener.getsockname()[0]) and not allow_remote:
+            raise click.UsageError(
+                f"{host} lets other machines in. This server has no encryption and bears no load: "
+                "put a production server in front of it, or better, in its place; then add "
+                "--allow-remote."
+            )
+        backends = account.open(create=True)
+        capture = account.capture(backends)
+        app = CaptureApp(capture, console_guard=from_here if console else None)
+        base = _address(listener)
+        say(f"\n  Reports go to   {base}/capture")
+        if console:
+            say(f"  Activity page   {base}/capture/console/")
+        say(f"  Data is in      {account.data.resolve()}")
+        if allow_remote:
+            say("\nOther machines are let in: a production server belongs in front.", err=True)
+        if not any(each.client_side and not each.archived for each in backends.definitions.all()):
+            hint("\nNo activity is on yet: ortto-capture activities add act:cm:login --client-side")
+        key = next(iter(capture.settings.sources), "your-key")
+        say(f"\nFor the head of your pages:\n\n{app.snippet(key, endpoint=f'{base}/capture')}")
+        say("\nCtrl-C ends it.")
+        _run(listener, mount(Response("Reports go to /capture", 404), app))
+
+
+@click.command(cls=Command)
+@click.option("--port", default=8000, show_default=True, help="The port to try first.")
+@click.pass_context
+@with_account
+def demo(account: Account, context: click.Context, port: int) -> None:
+    """Show a small shop, and the activity page beside it.
+
+    Kept in the directory of --data when one is given, else in a temporary one.
+    """
+    from .shop import DEFINITIONS, build
+
+    kept = "data" in account.said
+    if not kept:
+        # Opened first, so it is removed last.
+        account.data = Path(context.with_resource(TemporaryDirectory(prefix="ortto-capture-")))
+    backends = account.open(create=True)
+    for definition in DEFINITIONS:
+        if backends.definitions.get(definition.id) is None:
+            editor(backends).put(definition)
+    app = only_here(build(account.capture(backends), from_here))
+    with _listen("127.0.0.1", port, any_port=True) as listener:
+        base = _address(listener)
+        say(f"\n  The shop            {base}/\n  Its activity page   {base}/capture/console/")
+        say("\nCtrl-C ends it.")
+        _run(listener, app)
+    say(f"Kept in {account.data}." if kept else "Ended; nothing is kept.")
