@@ -343,6 +343,7 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
 
 def test_a_directory_that_may_only_be_read_refuses_and_serves_on(open_directory: Path) -> None:
     write(open_directory, LOGIN).chmod(0o644)
+    open_directory.chmod(0o555)
 
     with as_an_ordinary_user():
         definitions = FileDefinitions(open_directory)
@@ -473,9 +474,10 @@ def test_a_broken_file_is_said_once_and_the_last_good_definitions_stay(
         f"activities: {path}:1: act:cm:a: name: missing; {remedy} (and 3 more){stays}"
     ]
 
+    broken = path.read_bytes()
     path.write_bytes(format_definitions([LOGIN]))
     assert seconds(5) == []
-    path.write_text(BROKEN)
+    path.write_bytes(broken)
     assert len(seconds(5)) == 1, "broken anew"
 
     path.unlink()

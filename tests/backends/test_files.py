@@ -50,10 +50,10 @@ def limit(which: int, amount: int) -> Iterator[None]:
 
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
-    """A directory that every user can reach and nobody but root can write to."""
+    """A directory that every user can reach; pytest's own are private."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        directory.chmod(0o555)
+        directory.chmod(0o755)
         yield directory
         directory.chmod(0o700)
 
@@ -294,6 +294,7 @@ def test_every_call_may_fail_and_leaves_the_old_or_the_new_file_and_nothing_else
 
 
 def test_a_directory_that_may_not_be_written_to_is_said_with_the_user(open_directory: Path) -> None:
+    open_directory.chmod(0o555)
     with as_an_ordinary_user():
         user = os.geteuid()
         with pytest.raises(BackendError) as replaced:
