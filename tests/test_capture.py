@@ -13,6 +13,7 @@ from ortto_capture import (
     Backends,
     BadToken,
     Capture,
+    CaptureWarning,
     ConfigurationError,
     Definition,
     Identifier,
@@ -49,6 +50,20 @@ def account(memory: Backends | None = None, **settings: Any) -> Capture:
         clock=FakeClock(),
         new_id=Ids(),
     )
+
+
+def test_without_secret_keys_a_random_one_is_made_with_one_warning_that_says_what_it_costs() -> (
+    None
+):
+    with pytest.warns(CaptureWarning, match="Sessions end when it stops") as said:
+        one = Capture(backends=open_backends("memory:"))
+
+    assert len(said) == 1
+    assert said[0].filename == __file__, "it points at the line that built the account"
+    with pytest.warns(CaptureWarning):
+        other = Capture(backends=one.backends)
+    session = one.identify(email="user@emaildomain.com").session
+    assert other.identify(session=session) == (None, False)
 
 
 def around(people: MemoryPeople, journal: MemoryJournal) -> MemoryBackends:

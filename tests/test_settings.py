@@ -6,7 +6,6 @@ import pytest
 
 from ortto_capture import (
     Attribute,
-    CaptureWarning,
     ConfigurationError,
     Definition,
     Quota,
@@ -61,19 +60,6 @@ def test_settings_come_from_plain_data() -> None:
 
     assert settings.sources == {"shop": Source("The shop", ["https://shop.example"])}
     assert settings.merge_keys == ("str:cm:customer-id",)
-
-
-def test_without_secret_keys_a_random_one_is_made_with_one_warning_that_says_what_it_costs() -> (
-    None
-):
-    with pytest.warns(CaptureWarning, match="Sessions end when it stops") as said:
-        settings = Settings()
-
-    assert len(said) == 1
-    assert said[0].filename == __file__, "it points at the line that built the settings"
-    assert [len(key) for key in settings.secrets] == [32]
-    with pytest.warns(CaptureWarning):
-        assert Settings().secrets != settings.secrets
 
 
 def test_secrets_are_never_shown() -> None:

@@ -320,7 +320,8 @@ class FileJournal:
 
     def forget_before(self, since: float) -> bool:
         """Remove a few activities received before ``since``; say whether there may be more."""
-        old = "received_at < ? AND position IN (SELECT position FROM journal LIMIT ?)"
+        first = "SELECT position FROM journal ORDER BY position LIMIT ?"
+        old = f"received_at < ? AND position IN ({first})"
         if not self._store.read(f"SELECT 1 FROM journal WHERE {old} LIMIT 1", (since, BATCH)):  # noqa: S608
             return False
         return self._store.atomically(lambda: self._remove(old, (since, BATCH))) == BATCH

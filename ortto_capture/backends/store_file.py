@@ -80,6 +80,7 @@ def prepare(path: Path, lock: Path, migrations: Sequence[str] = MIGRATIONS) -> N
                 if path.stat().st_size <= CHECKED_AT_OPENING:
                     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
                     if found != "ok":
+                        found = " ".join(found.splitlines())
                         raise _wrong(path, f"is damaged ({found}); restore a backup")
     except sqlite3.Error as error:
         raise ConfigurationError("backends", str(fault(error, path))) from error

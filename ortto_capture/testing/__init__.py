@@ -12,7 +12,7 @@ except ImportError as error:  # pragma: no cover  # tested in a process of its o
     ) from error
 
 # Before the contracts are imported, so that their asserts say what they compared.
-pytest.register_assert_rewrite("ortto_capture.testing.contracts")
+pytest.register_assert_rewrite("ortto_capture.testing.contracts", "ortto_capture.testing.erasure")
 
 from .contracts import (  # noqa: E402  # after the line above, which must come first
     DefinitionsContract,
@@ -21,10 +21,12 @@ from .contracts import (  # noqa: E402  # after the line above, which must come 
     PeopleContract,
     RateLimiterContract,
 )
+from .erasure import ErasureContract  # noqa: E402
 from .fakes import FakeClock, Ids  # noqa: E402
 
 __all__ = [
     "DefinitionsContract",
+    "ErasureContract",
     "FakeClock",
     "Ids",
     "JournalContract",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from ortto_capture import Definitions, Journal, Outcomes, People, RateLimiter
+from ortto_capture import (
+    Backends,
+    Definitions,
+    Journal,
+    Outcomes,
+    People,
+    RateLimiter,
+    open_backends,
+)
 from ortto_capture.backends.limits import LimitsRateLimiter
 from ortto_capture.backends.memory import (
     MemoryDefinitions,
@@ -15,6 +23,7 @@ from ortto_capture.backends.memory import (
 )
 from ortto_capture.testing import (
     DefinitionsContract,
+    ErasureContract,
     JournalContract,
     OutcomesContract,
     PeopleContract,
@@ -50,6 +59,12 @@ class TestMemoryOutcomes(OutcomesContract):
     @pytest.fixture
     def outcomes(self) -> Outcomes:
         return MemoryOutcomes()
+
+
+class TestErasureInMemory(ErasureContract):
+    @pytest.fixture
+    def backends(self) -> Backends:
+        return open_backends("memory:")
 
 
 class TestLimitsInMemory(RateLimiterContract):
