@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import tomllib
 from dataclasses import fields
 from typing import Any
@@ -16,6 +17,9 @@ from jsonschema import Draft202012Validator
 from ortto_capture import Attribute, ConfigurationError, Definition
 from ortto_capture.definition_format import FILE_SCHEMA, format_definitions, parse_definitions
 from ortto_capture.model import ATTRIBUTE_TYPES
+
+from .services import ROOT
+from .test_docs import blocks
 
 EVERYTHING = Definition(
     "act:cm:payment",
@@ -138,6 +142,18 @@ def test_the_schema_has_the_members_of_the_model_and_refers_to_nothing_elsewhere
     assert list(activity["properties"]) == [each.name for each in fields(Definition)]
     assert list(attribute["properties"]) == [each.name for each in fields(Attribute)]
     assert "$ref" not in json.dumps(FILE_SCHEMA)
+
+
+def test_the_reference_page_shows_one_file_in_both_languages_and_every_member() -> None:
+    page = ROOT / "docs" / "reference" / "definitions.md"
+    [(_, shown_json)] = blocks(page, "json")
+    [(_, shown_toml)] = blocks(page, "toml")
+    defined = parse_definitions(shown_json.encode(), "f")
+
+    assert parse_definitions(shown_toml.encode(), "f", toml=True) == defined
+    assert re.findall(r"^\| `(\w+)` \|", page.read_text("utf-8"), re.MULTILINE) == [
+        each.name for kind in (Definition, Attribute) for each in fields(kind)
+    ]
 
 
 # -- what is said of mistakes
