@@ -135,6 +135,7 @@ class Capture:
             self._limiter = self._guard = GuardedLimiter(
                 backends.limiter, settings.on_limiter_error
             )
+        self._look = not isinstance(backends.limiter, SameMedium)
         self._retaining = backends if isinstance(backends, Retaining) else None
         #: When old things were removed last, and when that is due again.
         self._retained_at = self._retain_at = 0.0
@@ -343,7 +344,7 @@ class Capture:
                 receipt = Receipt(0, activity, None, fields.notes if fields else ())
             else:
                 receipt = self.backends.atomically(
-                    lambda: self._store(activity, prepared, fields, ip)
+                    lambda: self._store(activity, prepared, fields, ip, look=self._look)
                 )  # rows 11 to 13
         except Refused as refused:
             refused.person_id = person_id or None
@@ -477,9 +478,19 @@ class Capture:
     # -- rows 11 to 13: one step
 
     def _store(
-        self, activity: Activity, prepared: _Prepared, fields: PersonFields | None, ip: str | None
+        self,
+        activity: Activity,
+        prepared: _Prepared,
+        fields: PersonFields | None,
+        ip: str | None,
+        *,
+        look: bool,
     ) -> Receipt:
-        """De-duplicate, charge and journal, run alone; a refusal leaves nothing behind."""
+        """De-duplicate, charge and journal, run alone; a refusal leaves nothing behind.
+
+        :param look: look for the event id first. In one transaction that may be left to ``append``,
+            which looks as well: what does not pass so is tried again with ``look``.
+        """
         people, journal = self.backends.people, self.backends.journal
         now = activity.received_at
         found = person = None
@@ -495,8 +506,11 @@ class Capture:
             activity.activity_id,
             activity.person_id,
         )
-        if first := journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS):
-            return Receipt(first.position, activity, first, notes)
+        # Not after somebody new is stored, who would then have to go again.
+        if look or person != found:
+            first = journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS)
+            if first:
+                return Receipt(first.position, activity, first, notes)
         # By assurance too: whoever claims an address must not use up its owner's verified quota.
         bucket = prepared.person_bucket(f"{activity.assurance} {person_id}")
         charges = [Charge(bucket, prepared.person_quota)]
@@ -504,7 +518,12 @@ class Capture:
             charges.append(Charge(prepared.ip_bucket(ip_bucket(ip)), prepared.ip_quota))
         if person is not None and found is None:
             charges += self._new_person(ip)
-        self._charge(charges, ("person-limit", "ip-limit", "new-people-limit"), now)
+        try:
+            self._charge(charges, ("person-limit", "ip-limit", "new-people-limit"), now)
+        except RateLimited:
+            if look:
+                raise
+            return self._store(activity, prepared, fields, ip, look=True)
         position = None
         try:
             # Another process sharing the store may have made the same person or activity, or erased
@@ -521,7 +540,7 @@ class Capture:
         if position is None:
             if stored is None and fields is None:
                 raise NotIdentified("person-gone")
-            return self._store(activity, prepared, fields, ip)
+            return self._store(activity, prepared, fields, ip, look=True)
         return Receipt(position, activity, None, notes + conflict)
 
     def _new_person(self, ip: str | None) -> list[Charge]:

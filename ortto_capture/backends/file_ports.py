@@ -12,7 +12,7 @@ import sqlite3
 import struct
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from math import floor
 from threading import Timer
 from zlib import crc32
@@ -76,7 +76,12 @@ class FilePeople:
             "WHERE id = ?",
             (person_id,),
         )
-        return self._person(rows[0]) if rows else None
+        if not rows:
+            return None
+        person = _person(rows[0])
+        if person is None:
+            raise _damaged(self._store, "a person")
+        return person
 
     def find(self, identifiers: Sequence[Identifier]) -> Person | None:
         """Return the person who holds the first of these identifiers that anybody holds."""
@@ -175,19 +180,23 @@ class FilePeople:
             raise _damaged(self._store, "an identifier")
         return str(person_id)
 
-    def _person(self, row: Row) -> Person:
-        *texts, verified, created_at, checksum = row
-        if checksum != _checksum(*texts, numbers="?d", values=(verified, created_at)):
-            raise _damaged(self._store, "a person")
-        person_id, identifiers, first, last = texts
-        return Person(
-            person_id,
-            tuple(Identifier(*each) for each in json.loads(identifiers)),
-            first,
-            last,
-            "verified" if verified else "claimed",
-            created_at,
-        )
+
+# A visitor's row is read with every request, and mostly says what it said before.
+@lru_cache(maxsize=4_096)
+def _person(row: Row) -> Person | None:
+    """The person whose row this is; None when it is damaged."""
+    *texts, verified, created_at, checksum = row
+    if checksum != _checksum(*texts, numbers="?d", values=(verified, created_at)):
+        return None
+    person_id, identifiers, first, last = texts
+    return Person(
+        person_id,
+        tuple(Identifier(*each) for each in json.loads(identifiers)),
+        first,
+        last,
+        "verified" if verified else "claimed",
+        created_at,
+    )
 
 
 class FileRateLimiter:
@@ -285,8 +294,6 @@ class FileJournal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._transaction = 0
-        self._last = 0
 
     def find(
         self, person_id: str, activity_id: str, event_id: str, since: float
@@ -334,44 +341,26 @@ class FileJournal:
         return found
 
     def _append(self, activity: Activity) -> int | None:
-        store = self._store
-        store.begin()
-        if self._transaction != store.transactions:
-            self._transaction = store.transactions
-            self._last = store.read(
-                "SELECT max(value, coalesce((SELECT max(position) FROM journal), 0)) FROM meta "
-                "WHERE name = 'last'"
-            )[0][0]
-        position = self._last + 1
         event_id, activity_id, person_id, attributes, source, assurance, *times, gpc = activity
-        texts = (
-            event_id,
-            activity_id,
-            person_id,
-            _encode(attributes),
-            source,
-        )
+        texts = (event_id, activity_id, person_id, _encode(attributes), source)
         numbers = (assurance == "verified", *times, gpc)
         since = activity.received_at - EVENT_ID_SECONDS
-        stored = store.write(
-            "INSERT INTO journal SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 "
-            "FROM journal WHERE person_id = ? AND event_id = ? AND activity_id = ? "
-            "AND received_at >= ?) RETURNING position",
+        rows = self._store.write(
+            "INSERT INTO journal SELECT next, ?, ?, ?, ?, ?, ?, ?, ?, ?, next + ? FROM (SELECT 1 + "
+            "max(value, coalesce((SELECT max(position) FROM journal), 0)) AS next FROM meta "
+            "WHERE name = 'last') WHERE NOT EXISTS (SELECT 1 FROM journal WHERE person_id = ? "
+            "AND event_id = ? AND activity_id = ? AND received_at >= ?) RETURNING position",
             (
-                position,
                 *texts,
                 *numbers,
-                _checksum(*texts, numbers="?dd?q", values=(*numbers, position)),
+                _checksum(*texts, numbers="?dd?", values=numbers),
                 person_id,
                 event_id,
                 activity_id,
                 since,
             ),
         )
-        if not stored:
-            return None
-        self._last = position
-        return position
+        return rows[0][0] if rows else None
 
     def _remove(self, which: str, parameters: Row) -> int:
         # The last position is kept, so that none is ever given twice.
@@ -394,8 +383,9 @@ class FileJournal:
 
     def _captured(self, row: Row) -> Captured:
         position, *texts, verified, occurred_at, received_at, gpc, checksum = row
-        values = (verified, occurred_at, received_at, gpc, position)
-        if checksum != _checksum(*texts, numbers="?dd?q", values=values):
+        told = _checksum(*texts, numbers="?dd?", values=(verified, occurred_at, received_at, gpc))
+        # The position, known only while the row is made, is added to the rest.
+        if told is None or checksum != told + position:
             raise _damaged(self._store, f"the activity at position {position}")
         event_id, activity_id, person_id, attributes, source = texts
         activity = Activity(

@@ -93,6 +93,11 @@ class TestErasureOnFiles(ErasureContract):
             yield opened
 
 
+def define(backends: FileBackends) -> None:
+    assert isinstance(backends.definitions, DefinitionEditor)
+    backends.definitions.put(LOGIN)
+
+
 def account(
     backends: FileBackends, clock: FakeClock | None = None, **settings: str | int
 ) -> Capture:
