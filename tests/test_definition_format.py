@@ -7,6 +7,7 @@ import random
 import re
 import tomllib
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -325,11 +326,24 @@ def test_everything_that_is_wrong_is_said_at_once_in_the_order_of_the_file() -> 
     ]
 
 
-def test_a_long_or_unprintable_value_stays_on_one_short_line() -> None:
-    text = json.dumps({"activities": [{"id": ["\n"], "name": 7, "\n": 1, "icon": [["x" * 999]]}]})
+@pytest.mark.parametrize("own", ["", "a\nb", "a\ud83d", "x" * 101, 7, [], None])
+def test_an_activity_that_has_no_fit_id_goes_by_its_number(own: object) -> None:
+    text = json.dumps({"activities": [{"id": "act:cm:a", "name": "A"}, {"id": own, "name": "A"}]})
 
-    assert all(each.startswith("f:1: activity 1: ") and len(each) < 200 for each in problems(text))
-    assert len(problems(text)) == 4
+    assert all(each.startswith("f:1: activity 2: id: ") for each in problems(text))
+
+
+def test_long_and_unprintable_values_stay_on_one_short_line() -> None:
+    members = {"client_side": "x" * 999, "archived": "\n", "icon": [["x" * 999]], "\n": 1}
+    text = json.dumps({"activities": [{"id": "act:cm:a", "name": "A", **members}]})
+
+    assert problems(text) == [
+        'f:1: act:cm:a: "\\n": no such member; there are '
+        + ", ".join(each.name for each in fields(Definition)),
+        'f:1: act:cm:a: archived: write true or false, not "\\n"',
+        f'f:1: act:cm:a: client_side: write true or false, not "{"x" * 59}…',
+        "f:1: act:cm:a: icon: write a name for a picture, in quotes, not a list",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -458,6 +472,17 @@ def test_what_is_not_toml_is_said_with_its_line_and_column(text: str, found: str
             "f: act:cm:a: name: missing; write a name people can read, in quotes",
         ),
         (
+            "[['activities']]\nid = 'act:cm:a'\n\n[[activities]]\nid = 'act:cm:b'\nname = 'B'",
+            "f: act:cm:a: name: missing; write a name people can read, in quotes",
+        ),
+        (
+            "[[activities]]\nid = 'act:cm:a'\nname = 'A'\nattributes = [\n  ['str::email'],\n]",
+            (
+                'f:4: act:cm:a: attribute 1: write a key such as "str:cm:payment-plan", '
+                "or an object with a key, not a list"
+            ),
+        ),
+        (
             (
                 "[['activities']]\nid = 'act:cm:a'\nname = 'A'\n[['activities']]\nid = 'act:cm:a'\n"
                 "name = 'B'"
@@ -515,6 +540,12 @@ def test_what_is_written_reads_back_equal_and_is_written_the_same_again(
     assert parse_definitions(written, "f") == sorted(definitions, key=lambda each: each.id)
     assert format_definitions(parse_definitions(written, "f")) == written
     assert written.endswith(b"\n")
+
+
+def test_limits_may_be_any_mapping() -> None:
+    frozen = Definition("act:cm:a", "A", limits=MappingProxyType({"ip": "1/day"}))
+
+    assert parse_definitions(format_definitions([frozen]), "f") == [frozen]
 
 
 def test_half_a_character_is_written_so_that_reading_refuses_it() -> None:
