@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from random import uniform
-from threading import get_ident
+from threading import Lock, get_ident
 from time import monotonic, sleep
 from typing import Any, Generic, TypeVar
 
@@ -41,13 +41,23 @@ _log = logging.getLogger("ortto_capture")
 class _Job(Generic[T]):
     """One decision that waits for its transaction, and what became of it."""
 
-    __slots__ = ("decide", "done", "error", "value")
+    __slots__ = ("decide", "done", "error", "leads", "ready", "value")
     value: T
 
     def __init__(self, decide: Callable[[], T]) -> None:
         self.decide = decide
-        self.done = False
         self.error: BaseException | None = None
+        self.done = False
+        #: Whether whoever waits for this is to run it and all others that wait.
+        self.leads = False
+        self.ready = Lock()
+        self.ready.acquire()
+
+    def finish(self, error: BaseException | None) -> None:
+        """Let whoever waits have what became of it."""
+        self.error = error
+        self.done = True
+        self.ready.release()
 
 
 class Store:
@@ -66,7 +76,9 @@ class Store:
         #: Held by the thread that leads; the others' decisions wait in the queue meanwhile.
         self._turn = fork_safe_lock()
         self._reading = fork_safe_lock()
+        self._arriving = fork_safe_lock()
         self._queue: deque[_Job[Any]] = deque()
+        self._led = False
         self._leader = 0
         self._begun = False
         self._failure: BackendError | None = None
@@ -92,18 +104,19 @@ class Store:
 
         :raises BackendError: nothing was stored.
         """
-        me = get_ident()
-        if self._leader == me:
+        if self.leading():
             return decide()
         job = _Job(decide)
-        self._queue.append(job)
-        with self._turn:
-            if not job.done:
-                self._leader = me
-                try:
-                    self._lead([self._queue.popleft() for _ in range(len(self._queue))])
-                finally:
-                    self._leader = 0
+        with self._arriving:
+            self._queue.append(job)
+            job.leads = not self._led
+            self._led = True
+        if job.leads or self._wait(job):
+            try:
+                with self._turn:
+                    self._lead()
+            finally:
+                self._hand_over()
         if job.error is not None:
             try:
                 raise job.error
@@ -224,43 +237,69 @@ class Store:
 
     # -- one transaction
 
-    def _lead(self, jobs: list[_Job[Any]]) -> None:
-        waiting = jobs
+    def _wait(self, job: _Job[Any]) -> bool:
+        """Wait until the job is done, or for this thread to lead; say which."""
         try:
-            while waiting:
-                waiting = self._attempt(waiting)
+            job.ready.acquire()
+        except BaseException:
+            with self._arriving, suppress(ValueError):
+                self._queue.remove(job)
+            if job.leads:
+                self._hand_over()
+            raise
+        return job.leads
+
+    def _hand_over(self) -> None:
+        """Have the next who waits lead, if anybody does."""
+        with self._arriving:
+            self._led = bool(self._queue)
+            if self._led:
+                self._queue[0].leads = True
+                self._queue[0].ready.release()
+
+    def _lead(self) -> None:
+        """Run everything that waits."""
+        jobs: list[_Job[Any]] = []
+        self._leader = get_ident()
+        try:
+            while not self._attempt(jobs):
+                jobs = [each for each in jobs if not each.done]
         finally:
+            self._leader = 0
             for job in jobs:
                 if not job.done:
                     # Whatever ended this thread's turn, the others get an answer.
-                    job.error = BackendError("the thread that was storing this was interrupted")
-                    job.done = True
+                    job.finish(BackendError("the thread that stored this was interrupted"))
             if self._begun:
                 self._undo()
 
-    def _attempt(self, jobs: list[_Job[Any]]) -> list[_Job[Any]]:
-        """Run these in one transaction; return those that have to be run again."""
+    def _attempt(self, jobs: list[_Job[Any]]) -> bool:
+        """Run these, and all that come meanwhile, in one transaction.
+
+        False when one failed and the others have to be run again; that one is done.
+        """
         self._failure = None
         if self._writer is not None and self._identity() != self._opened:
             # Moved, deleted or restored: what were written there now, nobody would find.
             self._close()
-        for job in jobs:
-            if not self._decide(job):
-                # Its neighbours did nothing wrong: they are run again, without it.
-                job.done = True
-                self._undo()
-                return [each for each in jobs if not each.done]
-            if self._failure is not None:
+        decided = 0
+        while self._failure is None:
+            while self._queue:
+                jobs.append(self._queue.popleft())
+            if decided == len(jobs):
+                self._commit()
                 break
-        else:
-            self._commit()
+            if not self._decide(jobs[decided]):
+                # Its neighbours did nothing wrong.
+                self._undo()
+                jobs[decided].finish(jobs[decided].error)
+                return False
+            decided += 1
         if self._failure is not None:
             self._undo()
         for job in jobs:
-            if self._failure is not None:
-                job.error = _again(self._failure)
-            job.done = True
-        return []
+            job.finish(_again(self._failure) if self._failure is not None else job.error)
+        return True
 
     def _decide(self, job: _Job[Any]) -> bool:
         """Run one decision; False when it failed in a way that only undoing everything mends."""
@@ -406,6 +445,7 @@ class Store:
     def after_fork_in_child(self) -> None:
         """Forget the decisions of the parent's threads, which they carry out themselves."""
         self._queue.clear()
+        self._led = False
 
 
 def _again(error: BackendError) -> BackendError:

@@ -1,11 +1,11 @@
-"""Print the table: ``scripts/bench [inprocess|worst|memory|http|import …] [--scale 0.1]``."""
+"""Print the table: ``scripts/bench [inprocess|worst|memory|http|import|file …] [--scale 0.1]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from . import http, imports, inprocess, memory
+from . import files, http, imports, inprocess, memory
 
 PARTS = {
     "inprocess": inprocess.figures,
@@ -13,6 +13,7 @@ PARTS = {
     "memory": memory.figures,
     "import": imports.figures,
     "http": http.figures,
+    "file": files.figures,
 }
 
 

@@ -20,6 +20,8 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from ortto_capture import open_backends
+
 from ..services import run_server
 from .measure import Figure, ratio
 from .programs import KEY, body, dumps, flask_peer, ours
@@ -33,11 +35,15 @@ CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 #: What gunicorn is told to serve: the attribute is made when it is asked for, one a process.
 PROGRAMS = ("bare", "ours_app", "flask_app")
+#: Where the program that stores on disk stores.
+DATA = "ORTTO_CAPTURE_DATA"
 
 
 def __getattr__(name: str) -> WSGIApplication:
     if name == "ours_app":
         return ours()[0]
+    if name == "file_app":
+        return ours(backends=open_backends(f"file:{os.environ[DATA]}"))[0]
     if name == "flask_app":
         return flask_peer()
     if name == "bare":

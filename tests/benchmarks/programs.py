@@ -22,7 +22,7 @@ from ortto_capture.backends.memory import (
     MemoryPeople,
     MemoryRateLimiter,
 )
-from ortto_capture.ports import Backends
+from ortto_capture.ports import Backends, DefinitionEditor
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -122,15 +122,21 @@ def bare(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     return [answer]
 
 
-def ours(clock: Callable[[], float] = time, people: int = 2_000_000) -> tuple[CaptureApp, Capture]:
-    """This library on the memory backend, with limits that nobody reaches."""
-    backends = Backends(
-        definitions=MemoryDefinitions([PURCHASE, OFF, FULL]),
-        people=MemoryPeople(capacity=people),
-        limiter=MemoryRateLimiter(capacity=10_000_000),
-        journal=MemoryJournal(),
-        outcomes=MemoryOutcomes(),
-    )
+def ours(
+    clock: Callable[[], float] = time, people: int = 2_000_000, backends: Backends | None = None
+) -> tuple[CaptureApp, Capture]:
+    """This library with limits that nobody reaches, on the memory backend if on no other."""
+    if backends is None:
+        backends = Backends(
+            definitions=MemoryDefinitions(),
+            people=MemoryPeople(capacity=people),
+            limiter=MemoryRateLimiter(capacity=10_000_000),
+            journal=MemoryJournal(),
+            outcomes=MemoryOutcomes(),
+        )
+    assert isinstance(backends.definitions, DefinitionEditor)
+    for definition in (PURCHASE, OFF, FULL):
+        backends.definitions.put(definition)
     settings = Settings(
         secret_keys=[SECRET],
         sources={KEY: Source("Shop", origins=[ORIGIN])},
