@@ -1,0 +1,15 @@
+"""Whoever is erased is nowhere in any file, and a restored backup brings nobody back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..services import campaign
+from .conftest import Campaigns
+from .stage import seed
+
+PEOPLE = min(500, campaign(100))
+
+
+def test_the_bytes_of_the_erased_are_in_no_file(campaigns: Campaigns, tmp_path: Path) -> None:
+    assert campaigns("erasure", tmp_path, PEOPLE, seed(), seconds=60 + PEOPLE) == []

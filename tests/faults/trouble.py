@@ -1,0 +1,162 @@
+"""A disk that fails to confirm, and a store that somebody else holds.
+
+The law of this file: the fault is real: an error injected into the system call, a lock really held
+by another process. Each has its answer, is over when its cause is, and costs nothing acknowledged.
+
+``python -m tests.faults.trouble WHAT DIR``
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ortto_capture import CaptureApp
+
+from ..services import serve
+from .order import ask
+from .space import Visitor, elsewhere
+from .stage import (
+    account,
+    child,
+    define,
+    everything,
+    files,
+    finish,
+    program,
+)
+from .tracing import SYNCS, attached, injected
+
+#: What somebody who may not write waits at most, and a busy machine's share on top (contract §4).
+LEAST, MOST = 1.5, 3.5
+
+
+def latched(directory: Path) -> Iterator[str]:
+    """After a failed fsync nothing is acknowledged until the store is opened again."""
+    define(directory)
+
+    def server(say: Callable[[str], None], wait: Callable[[], None]) -> None:
+        for _ in range(2):
+            with account(directory) as capture, serve(CaptureApp(capture)) as url:
+                say(url)
+                wait()
+
+    failing = [option for call in SYNCS for option in injected(call, "error=EIO", "1+")]
+    with child(server) as talk:
+        url = talk.heard()
+        answers = [ask(url, "first", "user@emaildomain.com")]
+        with attached(talk.pid, *failing):
+            answers.append(ask(url, "second", "user@emaildomain.com"))
+        # The disk is well again, and what it dropped meanwhile nobody knows.
+        answers.append(ask(url, "third", "user@emaildomain.com"))
+        answers.append(ask(url, "fourth", "new@emaildomain.com"))
+        talk.go()
+        url = talk.heard()
+        answers.append(ask(url, "fifth", "user@emaildomain.com"))
+        talk.go()
+        if (status := talk.status()) != 0:
+            yield f"the server ended with {status}"
+    if answers != [200, 503, 503, 503, 200]:
+        yield f"the answers were {answers}"
+    if not {"first", "fifth"} <= set(elsewhere(directory)):
+        yield f"acknowledged, and lost: only {elsewhere(directory)} are there"
+
+
+def full_by_injection(directory: Path) -> Iterator[str]:
+    """No space at the n-th write: that request is refused, the next one is not."""
+    define(directory)
+
+    def server(say: Callable[[str], None], wait: Callable[[], None]) -> None:
+        with account(directory) as capture, serve(CaptureApp(capture)) as url:
+            say(url)
+            wait()
+
+    with child(server) as talk:
+        url = talk.heard()
+        acknowledged = []
+        for number in range(1, 5):
+            with attached(talk.pid, *injected("pwrite64", "error=ENOSPC", number)):
+                answers = [ask(url, f"{number}-full", "user@emaildomain.com")]
+            answers.append(ask(url, f"{number}-after", "user@emaildomain.com"))
+            if answers[0] not in (200, 503) or answers[1] != 200:
+                yield f"no space at write {number}: the answers were {answers}"
+            names = (f"{number}-full", f"{number}-after")
+            acknowledged += [
+                name for name, answer in zip(names, answers, strict=True) if answer == 200
+            ]
+            if number == 1 and answers[0] == 200:
+                yield "no space at the first write, and it was acknowledged"
+        if not set(acknowledged) <= set(elsewhere(directory)):
+            yield f"{acknowledged} were acknowledged, and {elsewhere(directory)} are there"
+        talk.go()
+        talk.status()
+
+
+def busy(directory: Path, hold: Callable[[Path], object]) -> Iterator[str]:
+    """Somebody else holds the lock: 503 after about two seconds, and then all is well again."""
+    define(directory)
+
+    def holder(say: Callable[[str], None], wait: Callable[[], None]) -> None:
+        held = hold(directory)
+        say("held")
+        wait()
+        if isinstance(held, sqlite3.Connection):
+            held.close()
+
+    with account(directory) as capture:
+        visitor = Visitor(capture)
+        if visitor.post().status != 200:
+            yield "not even the first was accepted"
+        with child(holder) as talk:
+            talk.heard()
+            began = time.monotonic()
+            reply = visitor.post()
+            took = time.monotonic() - began
+            if reply.status != 503 or reply.json["error"]["code"] != "unavailable":
+                yield f"while it was held the answer was {reply.status} {reply.body!r}"
+            if reply.header("Retry-After") != "1":
+                yield "no Retry-After"
+            if not LEAST <= took <= MOST:
+                yield f"the answer took {took:.2f} s"
+            talk.go()
+            talk.status()
+        if (reply := visitor.post()).status != 200:
+            yield f"after it was released the answer was {reply.status} {reply.body!r}"
+        stored = [each.event_id for each in everything(files(capture))]
+        if stored != visitor.acknowledged:
+            yield f"acknowledged {visitor.acknowledged}, stored {stored}"
+
+
+def write_lock(directory: Path) -> object:
+    """SQLite's own lock, as another program takes it."""
+    connection = sqlite3.connect(directory / "store.sqlite3", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    return connection
+
+
+def queue_lock(directory: Path) -> object:
+    """The lock by which our processes queue."""
+    descriptor = os.open(directory / "store.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+WHAT: dict[str, Callable[[Path], Iterator[str]]] = {
+    "latched": latched,
+    "full": full_by_injection,
+    "write-lock": lambda directory: busy(directory, write_lock),
+    "queue-lock": lambda directory: busy(directory, queue_lock),
+}
+
+
+def main(what: str, directory: str) -> None:
+    """Make this trouble."""
+    finish(list(WHAT[what](Path(directory) / "data")), trouble=what)
+
+
+if __name__ == "__main__":
+    program(main)
