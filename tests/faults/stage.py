@@ -137,12 +137,6 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def kill(child: int) -> None:
-    """End a child, whatever it is doing."""
-    os.kill(child, signal.SIGKILL)
-    ended(child)
-
-
 @contextmanager
 def child(work: Callable[[Callable[[str], None], Callable[[], None]], object]) -> Iterator[Talk]:
     """A child that does ``work(say, wait)``, and is gone when the block ends.
