@@ -529,16 +529,16 @@ class Capture:
             # Another process sharing the store may have made the same person or activity, or erased
             # this person, since they were looked up: then this one starts over, and finds out.
             if person is None or person == found:
-                stored = people.get(person_id)
+                there = self._recognition.known(person_id)
             else:
-                stored = people.save(person)
-            if stored is not None and stored.id == person_id:
+                there = people.save(person).id == person_id
+            if there:
                 position = journal.append(activity)
         finally:
             if position is None:
                 self._limiter.release(charges, now)
         if position is None:
-            if stored is None and fields is None:
+            if not there and fields is None:
                 raise NotIdentified("person-gone")
             return self._store(activity, prepared, fields, ip, look=True)
         return Receipt(position, activity, None, notes + conflict)

@@ -69,6 +69,10 @@ class FilePeople:
         self._store = store
         self._reviewed = ""
 
+    def __contains__(self, person_id: object) -> bool:
+        """Whether this person is stored."""
+        return bool(self._store.read("SELECT 1 FROM people WHERE id = ?", (person_id,)))
+
     def get(self, person_id: str) -> Person | None:
         """Return the person with this id, or None."""
         rows = self._store.read(
@@ -199,6 +203,16 @@ def _person(row: Row) -> Person | None:
     )
 
 
+@lru_cache
+def _charging(charges: int) -> str:
+    """The statement that counts so many charges, or none."""
+    return (
+        "INSERT INTO counts (seconds, slot, key, amount, count) VALUES "  # noqa: S608
+        + ", ".join(["(?, ?, ?, ?, 1)"] * charges)
+        + " ON CONFLICT DO UPDATE SET count = count + 1, amount = excluded.amount"
+    )
+
+
 class FileRateLimiter:
     """Counts as rows, in the journal's own transaction."""
 
@@ -234,12 +248,7 @@ class FileRateLimiter:
             for charge in charges
         ]
         try:
-            self._store.write(
-                "INSERT INTO counts (seconds, slot, key, amount, count) VALUES "  # noqa: S608
-                + ", ".join(["(?, ?, ?, ?, 1)"] * len(places))
-                + " ON CONFLICT DO UPDATE SET count = count + 1, amount = excluded.amount",
-                [value for place in places for value in place],
-            )
+            self._store.write(_charging(len(places)), [each for place in places for each in place])
         except sqlite3.IntegrityError:
             full = self._full_ones(charges, now)
             if len(self._full) > REMEMBERED:

@@ -93,6 +93,10 @@ class MemoryPeople:
     def __len__(self) -> int:
         return len(self._people)
 
+    def __contains__(self, person_id: object) -> bool:
+        """Whether this person is stored."""
+        return person_id in self._people
+
     def get(self, person_id: str) -> Person | None:
         """Return the person with this id, or None."""
         return self._people.get(person_id)

@@ -35,6 +35,11 @@ PATIENCE = 2.0
 #: Seconds between two tries to get it.
 PAUSE = 0.0005, 0.0015
 
+#: Seconds between two looks whether the file that is open is still the one under its name.
+LOOK_EVERY = 0.1
+#: How much of a commit's time is spent on waiting for company.
+LINGER = 0.1
+
 _log = logging.getLogger("ortto_capture")
 
 
@@ -79,6 +84,8 @@ class Store:
         self._arriving = fork_safe_lock()
         self._queue: deque[_Job[Any]] = deque()
         self._led = False
+        #: How many decisions the last transaction had, and the seconds that its commit took.
+        self._company, self._took = 1, 0.0
         self._leader = 0
         self._begun = False
         self._failure: BackendError | None = None
@@ -87,6 +94,7 @@ class Store:
         self._reader: sqlite3.Connection | None = None
         self._lock_file = -1
         self._opened: tuple[int, int] | None = None
+        self._look_again = 0.0
         #: How many were begun: what was learnt in one need not hold in the next.
         self.transactions = 0
         #: Called when a transaction was lost, by the thread that leads.
@@ -279,15 +287,20 @@ class Store:
         False when one failed and the others have to be run again; that one is done.
         """
         self._failure = None
-        if self._writer is not None and self._identity() != self._opened:
-            # Moved, deleted or restored: what were written there now, nobody would find.
-            self._close()
+        now = monotonic()
+        if now >= self._look_again:
+            self._look_again = now + LOOK_EVERY
+            if self._writer is not None and self._identity() != self._opened:
+                # Moved, deleted or restored: what were written there now, nobody would find.
+                self._close()
         decided = 0
         while self._failure is None:
             while self._queue:
                 jobs.append(self._queue.popleft())
             if decided == len(jobs):
-                self._commit()
+                if self._linger(len(jobs)):
+                    continue
+                self._commit(len(jobs))
                 break
             if not self._decide(jobs[decided]):
                 # Its neighbours did nothing wrong.
@@ -331,8 +344,23 @@ class Store:
                     raise fault from error
                 sleep(uniform(*PAUSE))  # noqa: S311  # against keeping step
 
-    def _commit(self) -> None:
+    def _linger(self, jobs: int) -> bool:
+        """Give those who went with the last transaction a moment to come along again.
+
+        A fraction of what that commit took, which the present one will take as well: whoever comes
+        too late for it waits twice as long. Nobody is waited for who was not there; alone, a
+        decision waits for nothing.
+        """
+        if not self._begun or jobs >= self._company:
+            return False
+        ends = monotonic() + self._took * LINGER
+        while not self._queue and monotonic() < ends:
+            sleep(self._took * LINGER / 10)
+        return bool(self._queue)
+
+    def _commit(self, jobs: int) -> None:
         if self._begun:
+            start = monotonic()
             try:
                 self._writing().execute("COMMIT")
             except sqlite3.Error as error:
@@ -341,6 +369,7 @@ class Store:
             else:
                 self._begun = False
                 self._release_lock()
+                self._company, self._took = jobs, monotonic() - start
 
     def _undo(self) -> None:
         """Leave nothing of the transaction; what follows opens the file anew."""

@@ -21,6 +21,8 @@ __all__ = ["DiskFailed", "Unstorable", "connect", "fault", "is_busy", "prepare"]
 
 #: "ortC": tells our files from other SQLite files.
 APPLICATION_ID = 0x6F727443
+#: Bytes of a page: an activity changes about five, and each of them is written whole.
+PAGE = 2_048
 #: Files up to this many bytes are checked whole when they are opened, which takes 20 ms; larger
 #: ones by ``problems()``.
 CHECKED_AT_OPENING = 8 << 20
@@ -154,6 +156,7 @@ def _create(path: Path) -> None:
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(new, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA page_size = {PAGE}")
         # Kept in the file: every connection writes ahead to a log.
         connection.execute("PRAGMA journal_mode = WAL")
         _bring_forward(connection, path, MIGRATIONS)
