@@ -105,8 +105,10 @@ def demo(*options: str, temporary: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-u", server, "--port", "1", *options]
     env = {**os.environ, "TMPDIR": str(temporary)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def where(demo: subprocess.Popen[str]) -> list[str]:
@@ -141,9 +143,12 @@ def test_the_demo_keeps_what_happens_where_it_is_told(tmp_path: Path) -> None:
         with demo("--data", str(kept), temporary=tmp_path) as server:
             shop, _ = where(server)
             activity = {"activity_id": "act:cm:cup-poured", "person": {"email": "jo@example.com"}}
-            urllib.request.urlopen(  # noqa: S310  # our own server
-                f"{shop}capture/-/events/activity", json.dumps(activity).encode()
-            ).close()
+            request = urllib.request.Request(  # noqa: S310  # our own server
+                f"{shop}capture/-/events/activity",
+                json.dumps(activity).encode(),
+                {"Content-Type": "text/plain"},
+            )
+            urllib.request.urlopen(request).close()  # noqa: S310
             server.send_signal(signal.SIGTERM)
             assert server.wait(PATIENCE) == 0
 

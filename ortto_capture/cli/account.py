@@ -6,6 +6,7 @@ sentence on stderr and one exit code.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tomllib
@@ -104,7 +105,11 @@ class Account:
 
         :raises ConfigurationError: when it is none.
         """
-        if not any((self.data / name).exists() for name in _SIGNS):
+        try:
+            found = any((self.data / name).exists() for name in _SIGNS)
+        except OSError as error:
+            raise ConfigurationError(str(self.data), error.strerror or str(error)) from error
+        if not found:
             raise ConfigurationError(
                 str(self.data),
                 "is no data directory; say where it is by --data or ORTTO_CAPTURE_DATA, or make "
@@ -135,9 +140,10 @@ def definition(backends: FileBackends, activity_id: str) -> Definition:
     found = backends.definitions.get(activity_id)
     if found is not None:
         return found
-    ids = [each.id for each in backends.definitions.all()]
-    alike = get_close_matches(activity_id, ids, cutoff=0.5)
-    alike = alike or [each for each in ids if each.rpartition(":")[2] == activity_id]
+    # By slug: what stands before it is much the same in all of them.
+    slugs = {each.id: each.id.rpartition(":")[2] for each in backends.definitions.all()}
+    close = get_close_matches(activity_id.rpartition(":")[2], slugs.values())
+    alike = [each for each, slug in slugs.items() if slug in close]
     said = f"no activity has the id {activity_id!r}"
     raise Failed(f"{said}; did you mean {' or '.join(alike)}?" if alike else said)
 
@@ -228,4 +234,9 @@ class Group(click.Group):
         except ConfigurationError as error:
             raise Misconfigured(str(error)) from error
         except BackendError as error:
+            raise Faulty(str(error)) from error
+        except OSError as error:
+            # Whoever read what is printed has had enough: click ends quietly then.
+            if error.errno == errno.EPIPE:
+                raise
             raise Faulty(str(error)) from error

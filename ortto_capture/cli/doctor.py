@@ -24,7 +24,7 @@ import click
 
 from .. import CaptureError
 from ..backends.file import FileBackends
-from .account import Account, Command, Failed, with_account
+from .account import Account, Command, Failed, Misconfigured, with_account
 from .show import Column, Table, counted, json_option, on_terminal, progress, say
 
 __all__ = ["backup", "doctor"]
@@ -276,7 +276,7 @@ def _lines(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 @json_option
 @with_account
 def doctor(account: Account, as_json: bool) -> None:
-    """Look whether everything is as it should be, and say what to do."""
+    """Look for problems, and say what to do."""
     with progress("Looking"):
         findings = [{"ok": not each.remedy, **each._asdict()} for each in _examine(account)]
     if on_terminal() and not as_json:
@@ -292,10 +292,13 @@ def doctor(account: Account, as_json: bool) -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @with_account
 def backup(account: Account, directory: Path) -> None:
-    """Copy everything into an empty or new DIRECTORY, while the server goes on.
+    """Copy everything into a new directory.
 
-    The copy is a data directory itself: ortto-capture --data DIRECTORY serve
+    The server may go on meanwhile. The copy is a data directory itself:
+    ortto-capture --data DIRECTORY serve
     """
+    if directory.is_dir() and any(directory.iterdir()):
+        raise Misconfigured(f"{directory} is not empty; name a new directory")
     backends = account.open()
     with progress("Copying"):
         copy = backends.backup(directory)

@@ -19,7 +19,7 @@ from ..backends.file import FileBackends
 from .account import Account, Command, destination, output_option, with_account
 from .show import Column, Table, document, hint, json_option, on_terminal, progress, safe
 
-__all__ = ["PAGE", "Rows", "captured_table", "export", "sensitive_option", "tail"]
+__all__ = ["PAGE", "Feed", "Rows", "captured_table", "cell", "export", "sensitive_option", "tail"]
 
 _MASK = "•••"
 #: Rows asked for at a time.
@@ -161,7 +161,7 @@ def _refused_table(*, as_json: bool) -> Table:
     )
 
 
-class _Feed:
+class Feed:
     """What is new since the last look.
 
     :param look: returns at most so many of what comes after a position, the latest when that is 0.
@@ -211,10 +211,10 @@ def tail(
     table = (_refused_table if refused else captured_table)(as_json=as_json)
     draw: Callable[[Any], dict[str, Any]]
     if refused:
-        feed, draw = _Feed(backends.outcomes.refusals, lambda each: each.number, 0), rows.refused
+        feed, draw = Feed(backends.outcomes.refusals, lambda each: each.number, 0), rows.refused
     else:
         # Below 0 a journal begins at its oldest, so none of the first few is missed.
-        feed, draw = _Feed(backends.journal.recent, lambda each: each.position, -1), rows.captured
+        feed, draw = Feed(backends.journal.recent, lambda each: each.position, -1), rows.captured
     try:
         shown = table.show(map(draw, feed.latest(number)))
         if not follow:
@@ -251,7 +251,7 @@ def _everything(backends: FileBackends, until: int) -> Iterator[Captured]:
 @sensitive_option
 @with_account
 def export(account: Account, form: str, output: Path | None, show_sensitive: bool) -> None:
-    """Write out the whole journal, oldest first."""
+    """Write out all activities, oldest first."""
     backends = account.open()
     rows = Rows(backends, show_sensitive=show_sensitive)
     until = max((row.position for row in backends.journal.recent(0, 1)), default=0)
@@ -290,7 +290,7 @@ def _write_csv(
     for row in rows:
         values = [row[name] for name in _FIELDS]
         values += [row["attributes"].get(key) for key in keys]
-        writer.writerow([shown(_cell(value)) for value in values])
+        writer.writerow([shown(cell(value)) for value in values])
 
 
 # What a spreadsheet may take for the start of a formula, after anything it may skip: blanks,
@@ -304,7 +304,7 @@ _FORMULA = re.compile(
 )
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """A value for a spreadsheet: text that might be run as a formula gets an apostrophe first."""
     if value is None:
         return ""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from threading import Condition
+from typing import TYPE_CHECKING, Any
 
 import click
 from werkzeug.sansio.utils import host_is_trusted
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["demo", "serve"]
 
+#: Seconds that a visitor may keep silent, and that the last ones are waited for.
+PATIENCE = 10
+_PORT = click.IntRange(0, 65_535)
 _FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
@@ -65,20 +70,48 @@ def only_here(app: WSGIApplication) -> WSGIApplication:
 
 
 class _Handler(WSGIRequestHandler):
-    """One request a connection, so that none is open without a reason when the server ends."""
+    """One request a connection."""
 
     protocol_version = "HTTP/1.0"
-    #: Seconds that a visitor may keep silent; also the longest wait for the last ones.
-    timeout = 10
+    timeout = PATIENCE
+    server: _Server
+
+    def run_wsgi(self) -> None:
+        """Answer, and have the server know of it."""
+        with self.server.answering():
+            super().run_wsgi()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: `tail -f` and the activity page say what arrives, and why."""
+        """Say nothing: ``tail -f`` and the activity page say what arrives, and why."""
+
+    def log_error(self, *args: Any) -> None:
+        """Say nothing: browsers open connections in advance, and may never use them."""
 
 
 class _Server(ThreadedWSGIServer):
-    """Ends when the requests that were begun have their answers."""
+    """Knows how many requests wait for their answers."""
 
-    daemon_threads = False
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._busy = 0
+        self._changed = Condition()
+        super().__init__(*arguments, **options)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Count a request for as long as it takes."""
+        with self._changed:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Wait until those that were begun have their answers."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._busy == 0, PATIENCE)
 
 
 def _listen(host: str, port: int, *, any_port: bool = False) -> socket.socket:
@@ -110,6 +143,7 @@ def _run(listener: socket.socket, app: WSGIApplication) -> None:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.serve_forever()
+        server.finish()
     finally:
         signal.signal(signal.SIGTERM, before)
     click.echo()
@@ -117,14 +151,17 @@ def _run(listener: socket.socket, app: WSGIApplication) -> None:
 
 @click.command(cls=Command)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", default=8000, show_default=True, help="On which port; 0 is any.")
+@click.option(
+    "--port", type=_PORT, default=8000, show_default=True, help="On which port; 0 is any."
+)
 @click.option("--console", is_flag=True, help="Show this machine the activity page.")
 @click.option("--allow-remote", is_flag=True, help="Needed to listen for other machines.")
 @with_account
 def serve(account: Account, host: str, port: int, console: bool, allow_remote: bool) -> None:
-    """Take reports at /capture, for trying out and for one quiet site.
+    """Run the server that comes with it, at /capture.
 
-    In production, mount CaptureApp into your own app, or run it under a production server.
+    It is made for trying out, and for one quiet website. In production, mount
+    CaptureApp into your own app, or run it under a production server.
     """
     with _listen(host, port) as listener:
         if not _is_loopback(listener.getsockname()[0]) and not allow_remote:
@@ -152,7 +189,7 @@ def serve(account: Account, host: str, port: int, console: bool, allow_remote: b
 
 
 @click.command(cls=Command)
-@click.option("--port", default=8000, show_default=True, help="The port to try first.")
+@click.option("--port", type=_PORT, default=8000, show_default=True, help="The port to try first.")
 @click.pass_context
 @with_account
 def demo(account: Account, context: click.Context, port: int) -> None:

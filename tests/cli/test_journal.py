@@ -1,0 +1,297 @@
+"""``tail`` and ``export``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import sqlite3
+import subprocess
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from stat import S_IMODE
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ortto_capture.cli.journal import PAGE, Feed, cell
+
+from ..services import PATIENCE
+from .conftest import JO, MANY, Account, Shell, bare
+
+LU = "łu@example.pl"
+FIRST, LATER = "2023-11-14T22:13:20+00:00", "2023-11-14T22:14:21+00:00"
+
+
+def test_the_latest_come_in_order(shell: Shell, busy: Account) -> None:
+    assert [line.split("\t") for line in shell.ok("tail").splitlines()] == [
+        [FIRST, JO, "act:cm:login", '{"str::email": "•••", "bol:cm:owner": true}'],
+        [LATER, JO, "act:cm:plan-chosen", '{"str:cm:plan": "Pot", "int:cm:price": 22}'],
+        [LATER, LU, "act:cm:plan-chosen", '{"str:cm:plan": "Crew, all of us"}'],
+    ]
+    assert [row["person"] for row in shell.json("tail", "-n", "2")] == [JO, LU]
+    assert shell.ok("tail", "-n", "0") == ""
+
+
+def test_json_has_everything_about_one(shell: Shell, busy: Account) -> None:
+    [row] = shell.json("tail", "-n", "1")
+    [captured] = busy.backends.journal.recent(limit=1)
+
+    assert row == {
+        "position": captured.position,
+        "event_id": captured.event_id,
+        "activity_id": "act:cm:plan-chosen",
+        "person_id": captured.person_id,
+        "person": LU,
+        "assurance": "claimed",
+        "attributes": {"str:cm:plan": "Crew, all of us"},
+        "source": "",
+        "occurred_at": LATER,
+        "received_at": LATER,
+        "gpc": False,
+    }
+
+
+def test_refusals_say_exactly_why(shell: Shell, busy: Account) -> None:
+    fields = ["code", "reason", "activity_id", "person", "field", "expected"]
+    refused = [{name: row[name] for name in fields} for row in shell.json("tail", "--refused")]
+
+    assert refused == [
+        {
+            "code": "bad-attribute",
+            "reason": "wrong-value",
+            "activity_id": "act:cm:plan-chosen",
+            "person": JO,
+            "field": "int:cm:price",
+            "expected": "a whole number from -9007199254740991 to 9007199254740991",
+        },
+        {
+            "code": "not-found",
+            "reason": "unknown-activity",
+            "activity_id": "act:cm:wish-list",
+            "person": None,
+            "field": None,
+            "expected": None,
+        },
+    ]
+    assert shell.ok("tail", "--refused", "-n", "1") == (
+        f"{LATER}\tnot-found\tunknown-activity\tactivity\t\tact:cm:wish-list\t\t\n"
+    )
+
+
+def test_on_a_terminal_a_day_stands_above_its_activities(shell: Shell, busy: Account) -> None:
+    busy.clock.advance(86_400)
+    busy.record(JO, "act:cm:login")
+    lines = bare(shell.seen("tail", columns=100)[0])
+
+    assert lines[0] == "Tuesday 14 November 2023, UTC"
+    assert lines[1].split() == ["TIME", "PERSON", "ACTIVITY", "ATTRIBUTES"]
+    assert lines[2].split() == ["22:13:20", JO, "act:cm:login", "email=•••", "owner=true"]
+    assert lines[4].endswith('plan="Crew, all of us"')
+    assert lines[6] == "Wednesday 15 November 2023, UTC"
+    assert lines[7].startswith(f"22:14:21  {JO}")
+
+
+def test_what_is_declared_no_longer_stays_masked(shell: Shell, busy: Account) -> None:
+    """It may have been sensitive when it was; and so may all of an activity that is gone."""
+    shell.ok("activities", "add", "act:cm:login", "--replace", "--attribute", "bol:cm:owner")
+    assert '{"str::email": "•••", "bol:cm:owner": true}' in shell.ok("tail")
+
+    (shell.data / "activities.json").write_text('{"activities": []}')
+    assert '{"str::email": "•••", "bol:cm:owner": "•••"}' in shell.ok("tail")
+    assert JO in shell.ok("tail", "--show-sensitive").splitlines()[0].split("\t")[3]
+
+
+def test_where_nothing_arrived_a_person_is_told_so(shell: Shell, account: Account) -> None:
+    assert shell.ok("tail") == shell.ok("tail", "--refused") == ""
+    assert bare(shell.seen("tail")[0])[0] == "Nothing arrived so far."
+    assert bare(shell.seen("tail", "--refused")[0])[0] == "Nothing was refused so far."
+
+
+@contextmanager
+def following(shell: Shell, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """``tail -f``, ended by Ctrl-C, which is to be a clean end."""
+    with shell.start("tail", "-f", *options) as process:
+        try:
+            yield process
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE) == 0
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+
+
+def test_following_shows_each_once_as_it_arrives(shell: Shell, busy: Account) -> None:
+    with following(shell, "-n", "1") as tail:
+        assert tail.stdout is not None
+        assert f"\t{LU}\t" in tail.stdout.readline()
+        for number in range(3):
+            busy.clock.advance(86_400)
+            busy.record(JO, "act:cm:plan-chosen", {"str:cm:plan": str(number)})
+            assert tail.stdout.readline().endswith(f'{{"str:cm:plan": "{number}"}}\n')
+
+
+def test_following_misses_none_even_of_the_very_first(account: Account) -> None:
+    """More of them at once than one look takes."""
+    feed = Feed(account.backends.journal.recent, lambda row: row.position, -1)
+    assert feed.latest(20) == []
+    for _ in range(PAGE + 20):
+        account.record(JO, MANY.id)
+
+    seen = [row.position for page in iter(feed.more, []) for row in page]
+    assert seen == list(range(1, PAGE + 21))
+
+
+def test_following_refusals(shell: Shell, busy: Account) -> None:
+    with following(shell, "--refused", "-n", "1") as tail:
+        assert tail.stdout is not None
+        assert "\tnot-found\tunknown-activity\t" in tail.stdout.readline()
+        busy.record(JO, "act:cm:refund-issued")
+        busy.backends.outcomes.flush()
+        assert "\tnot-found\tdisabled\t" in tail.stdout.readline()
+
+
+# -- export
+
+
+def test_an_export_is_the_whole_journal(shell: Shell, busy: Account) -> None:
+    exported = [json.loads(line) for line in shell.ok("export").splitlines()]
+
+    assert exported == shell.json("tail")
+    assert exported[0]["attributes"] == {"str::email": "•••", "bol:cm:owner": True}
+    assert '"str::email": "jo@example.com"' in shell.ok("export", "--show-sensitive")
+
+
+def test_an_export_of_many_pages_has_each_once(shell: Shell, account: Account) -> None:
+    for _ in range(2 * PAGE + 1):
+        account.record(JO, MANY.id)
+    lines = shell.ok("export").splitlines()
+
+    assert [json.loads(line)["position"] for line in lines] == list(range(1, 2 * PAGE + 2))
+    assert len(shell.ok("export", "--format", "csv").splitlines()) == 1 + 2 * PAGE + 1
+
+
+def test_nothing_is_a_whole_export_too(shell: Shell, account: Account) -> None:
+    assert shell.ok("export") == ""
+    [heading] = table(shell.ok("export", "--format", "csv"))
+    assert heading[0] == "position"
+
+
+def test_an_export_goes_to_a_new_file_that_only_its_owner_may_read(
+    shell: Shell, busy: Account, tmp_path: Path
+) -> None:
+    file = tmp_path / "all.csv"
+    shell.ok("export", "--format", "csv", "-o", str(file))
+
+    assert S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_bytes().decode() == shell("export", "--format", "csv").stdout_bytes.decode()
+    assert shell("export", "-o", str(file)).exit_code == 1
+
+
+def test_an_export_that_fails_leaves_no_file(shell: Shell, busy: Account, tmp_path: Path) -> None:
+    with sqlite3.connect(shell.data / "store.sqlite3") as store:
+        store.execute("UPDATE journal SET attributes = '{}' WHERE position = 2")
+    store.close()
+    result = shell("export", "-o", str(tmp_path / "all.jsonl"))
+
+    assert result.exit_code == 4
+    assert "position 2 is damaged" in result.stderr
+    assert not (tmp_path / "all.jsonl").exists()
+
+
+def test_a_person_sees_how_far_an_export_is(shell: Shell, busy: Account, tmp_path: Path) -> None:
+    written, code = shell.seen("export", "-o", str(tmp_path / "all.jsonl"))
+
+    assert code == 0
+    assert "Writing" in written
+    assert "Writing" not in shell.seen("export")[0]
+
+
+# -- CSV
+
+
+def table(text: str) -> list[list[str]]:
+    """What a spreadsheet reads."""
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def test_csv_has_a_column_for_each_attribute(shell: Shell, busy: Account) -> None:
+    heading, *rows = table(shell("export", "--format", "csv").stdout_bytes.decode())
+    cells = [dict(zip(heading, row, strict=True)) for row in rows]
+
+    assert heading[10:] == ["bol:cm:owner", "int:cm:price", "str::email", "str:cm:plan"]
+    assert [row["person"] for row in cells] == [JO, JO, LU]
+    assert cells[0]["bol:cm:owner"] == "true"
+    assert cells[0]["str::email"] == "•••"
+    assert [row["int:cm:price"] for row in cells] == ["", "22", ""]
+    assert [row["str:cm:plan"] for row in cells] == ["", "Pot", "Crew, all of us"]
+
+
+SIGNS = ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+BEFORE = [
+    "",
+    " ",
+    "\u00a0",
+    "\t",
+    "\r",
+    "\n",
+    "\r\n",
+    "\ufeff",
+    "\u200b",
+    "\x00",
+    "text\n",
+    "a\r \t",
+]
+
+
+def runs(written: str) -> bool:
+    """Whether a spreadsheet might run any line of this, however it reads it: said another way."""
+    if written[:1] in ("\t", "\r", "\n"):
+        return True
+    for line in written.replace("\r", "\n").split("\n"):
+        for character in line:
+            if character in SIGNS:
+                return True
+            if not (character.isspace() or unicodedata.category(character) in ("Cc", "Cf")):
+                break
+    return False
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("before", BEFORE)
+def test_no_cell_is_a_formula(before: str, sign: str) -> None:
+    payload = f"{before}{sign}cmd|' /C calc'!A0"
+    assert runs(payload)
+
+    assert not runs(cell(payload))
+    assert cell(payload).replace("'", "") == payload.replace("'", "")
+
+
+@given(st.text(alphabet=st.sampled_from([*"=+-@'\t\r\n a\u00a0\ufeff\u200b\u2028", *SIGNS])))
+@example("\r\n=")
+def test_no_text_at_all_is_a_formula(text: str) -> None:
+    assert not runs(cell(text))
+    if not runs(text):
+        assert cell(text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(-5, "-5"), (None, ""), (True, "true"), ([1], "[1]")]
+)
+def test_what_is_no_text_stays_as_it_is(value: Any, written: str) -> None:
+    assert cell(value) == written
+
+
+def test_formulas_are_defused_in_the_file(shell: Shell, account: Account) -> None:
+    account.record(JO, "act:cm:plan-chosen", {"str:cm:plan": '=HYPERLINK("http://evil")\n+1'})
+    text = shell("export", "--format", "csv").stdout_bytes.decode()
+
+    assert table(text)[1][-1] == "'=HYPERLINK(\"http://evil\")\n'+1"
+    assert all(line.startswith('"') for line in text.split("\r\n") if line)
+    assert shell.json("tail")[0]["attributes"]["str:cm:plan"] == '=HYPERLINK("http://evil")\n+1'
