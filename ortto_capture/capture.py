@@ -511,13 +511,7 @@ class Capture:
             first = journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS)
             if first:
                 return Receipt(first.position, activity, first, notes)
-        # By assurance too: whoever claims an address must not use up its owner's verified quota.
-        bucket = prepared.person_bucket(f"{activity.assurance} {person_id}")
-        charges = [Charge(bucket, prepared.person_quota)]
-        if ip is not None:
-            charges.append(Charge(prepared.ip_bucket(ip_bucket(ip)), prepared.ip_quota))
-        if person is not None and found is None:
-            charges += self._new_person(ip)
+        charges = self._charges(activity, prepared, ip, new=person is not None and found is None)
         try:
             self._charge(charges, ("person-limit", "ip-limit", "new-people-limit"), now)
         except RateLimited:
@@ -542,6 +536,17 @@ class Capture:
                 raise NotIdentified("person-gone")
             return self._store(activity, prepared, fields, ip, look=True)
         return Receipt(position, activity, None, notes + conflict)
+
+    def _charges(
+        self, activity: Activity, prepared: _Prepared, ip: str | None, *, new: bool
+    ) -> list[Charge]:
+        """What storing ``activity`` is counted as; ``new`` when its person is created with it."""
+        # By assurance too: whoever claims an address must not use up its owner's verified quota.
+        bucket = prepared.person_bucket(f"{activity.assurance} {activity.person_id}")
+        charges = [Charge(bucket, prepared.person_quota)]
+        if ip is not None:
+            charges.append(Charge(prepared.ip_bucket(ip_bucket(ip)), prepared.ip_quota))
+        return charges + self._new_person(ip) if new else charges
 
     def _new_person(self, ip: str | None) -> list[Charge]:
         """The charge for creating somebody; a caller without an address takes no quota."""

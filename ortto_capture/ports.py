@@ -238,8 +238,11 @@ class SecretKeeping(Protocol):
 class Traceless(Protocol):
     """Backends on a medium where what was removed may still be read."""
 
-    def bury(self, person_id: str) -> None:
-        """Remember, within the erasing transaction, that nobody may bring this person back."""
+    def bury(self, person_id: str, keys: Collection[bytes]) -> None:
+        """Remember, within the erasing transaction, that nobody may bring this back.
+
+        Neither the person nor these keys of the rate limiter.
+        """
 
     def scrub(self) -> bool:
         """Overwrite what was removed; say whether nothing is left of it by now."""

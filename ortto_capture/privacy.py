@@ -74,10 +74,11 @@ def erase(
         raise _unable(limiter, "forget")
 
     def decide() -> int:
-        if isinstance(backends, Traceless):
-            backends.bury(person_id)
         # Only what was accepted was counted, and that is in the journal.
-        limiter.forget(counters({each.activity_id for each in _activities(backends, person_id)}))
+        keys = counters({each.activity_id for each in _activities(backends, person_id)})
+        if isinstance(backends, Traceless):
+            backends.bury(person_id, keys)
+        limiter.forget(keys)
         activities = journal.erase(person_id)
         people.erase(person_id)
         if isinstance(outcomes, Erasing):

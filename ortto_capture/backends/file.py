@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -31,7 +31,7 @@ from ..ports import Backends
 from ..settings import MIN_SECRET
 from .definition_file import FileDefinitions, TomlDefinitions, open_definitions
 from .file_ports import FileJournal, FileOutcomes, FilePeople, FileRateLimiter
-from .files import exclusive_lock, faults, replace_file, sync_directory
+from .files import exclusive_lock, faults, replace_file, sync_directory, write_all
 from .store import Store
 
 __all__ = ["FileBackends", "open_file"]
@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 #: Whether a 200 waits for the disk, or a power cut may take the last seconds.
 DURABILITY = {"full": True, "os": False}
+#: The store of a backup that is being made.
+UNFINISHED = "store.copying"
 #: Seconds between two attempts to overwrite what was erased while somebody was reading.
 SCRUB_EVERY = 1.0
 
@@ -73,8 +75,12 @@ class FileBackends(Backends):
         )
         self._tombstones = Tombstones(directory / "erased")
         self._scrub_at = 0.0
-        self._bury_again()
-        self.epoch = str(self._store.meta("epoch"))
+        try:
+            self._bury_again()
+            self.epoch = str(self._store.meta("epoch"))
+        except BackendError as error:
+            self._store.close()
+            raise ConfigurationError("backends", str(error)) from error
 
     # -- abilities of these backends
 
@@ -105,20 +111,17 @@ class FileBackends(Backends):
         more = self.journal.forget_before(activities_since)
         return self.people.forget_idle(people_since) or more
 
-    def bury(self, person_id: str) -> None:
-        """Note in ``erased`` that nobody may bring this person back; within ``atomically``."""
+    def bury(self, person_id: str, keys: Collection[bytes]) -> None:
+        """Note in ``erased`` that nobody may bring this back; within ``atomically``."""
         # Under the lock of the transaction, so that the file grows by one line at a time.
         self._store.begin()
-        self._store.set_meta("erased", self._tombstones.add(person_id, time.time()))
+        self._store.set_meta("erased", self._tombstones.add(person_id, keys, time.time()))
         self._store.set_meta("scrub", 1)
 
     def scrub(self) -> bool:
         """Overwrite what was removed; False while somebody is reading."""
         self._scrub_at = monotonic() + SCRUB_EVERY
-        if not self._store.empty_log():
-            return False
-        self._store.atomically(lambda: self._store.set_meta("scrub", 0))
-        return True
+        return self._store.scrub()
 
     def backup(self, directory: Path | str) -> Path:
         """Copy everything into an empty or new directory, while others go on; return its path.
@@ -130,18 +133,18 @@ class FileBackends(Backends):
         """
         target = Path(directory)
         store = target / self._store.path.name
-        new = store.with_suffix(".copying")
+        new = target / UNFINISHED
         with faults(target):
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             if any(target.iterdir()):
                 raise BackendError(f"{target}: is not empty; name a new directory")
+            # First: as long as this is there, the directory is no whole copy and is not opened.
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             self.secret()
             for name in (self.definitions.path.name, "erased", "secret"):
                 if (self.directory / name).exists():
                     replace_file(target / name, (self.directory / name).read_bytes())
-            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             self._store.back_up(new)
-            # Last: a directory with a store in it is a whole copy.
             new.rename(store)
             sync_directory(target)
         return target
@@ -161,17 +164,26 @@ class FileBackends(Backends):
         # Somebody was reading when something was erased, maybe by another process.
         if monotonic() >= self._scrub_at and not self._store.leading():
             self._scrub_at = monotonic() + SCRUB_EVERY
-            if self._store.meta("scrub"):
-                with suppress(BackendError):
+            with suppress(BackendError):
+                if self._store.meta("scrub"):
                     self.scrub()
         return result
 
     def _make_directory(self) -> None:
+        directory = self.directory
         try:
-            with faults(self.directory):
-                self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with faults(directory):
+                if not directory.is_dir():
+                    directory.mkdir(mode=0o700, parents=True)
+                    # Without its name on the disk the whole directory may be lost.
+                    sync_directory(directory.parent)
+                unfinished = (directory / UNFINISHED).exists()
         except BackendError as error:
             raise ConfigurationError("backends", str(error)) from error
+        if unfinished:
+            raise ConfigurationError(
+                "backends", f"{directory}: is a backup that was not finished; make another"
+            )
 
     def _bury_again(self) -> None:
         """Erase from a restored backup whom the tombstones name; finish an erasure cut short."""
@@ -179,14 +191,15 @@ class FileBackends(Backends):
         if self._tombstones.size() > store.meta("erased"):
             buried = self._tombstones.read()
             rows = store.read("SELECT id FROM people UNION SELECT person_id FROM journal")
-            back = [
-                person_id for (person_id,) in rows if self._tombstones.hash(person_id) in buried
-            ]
-            store.atomically(lambda: self._erase_again(back))
+            hashes = {self._tombstones.hash(person_id): person_id for (person_id,) in rows}
+            keys = [key for each in buried.values() for key in each]
+            back = [hashes[each] for each in buried if each in hashes]
+            store.atomically(lambda: self._erase_again(back, keys))
         if store.meta("scrub"):
             self.scrub()
 
-    def _erase_again(self, people: Iterable[str]) -> None:
+    def _erase_again(self, people: Iterable[str], keys: Collection[bytes]) -> None:
+        self.limiter.forget(keys)
         for person_id in people:
             for port in (self.people, self.journal, self.outcomes):
                 port.erase(person_id)
@@ -199,9 +212,10 @@ class FileBackends(Backends):
 
 
 class Tombstones:
-    """An append-only file of whom was erased and when: keyed hashes of person ids, one a line.
+    """An append-only file of whom was erased and when, one a line.
 
-    A person who comes back gets another id, and so is not in it.
+    A person is in it by a keyed hash of the id, with the rate limiter's keys for them, which are
+    keyed hashes already. Somebody who comes back gets another id, and so is not in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -215,7 +229,7 @@ class Tombstones:
         except FileNotFoundError:
             return 0
 
-    def add(self, person_id: str, now: float) -> int:
+    def add(self, person_id: str, keys: Collection[bytes], now: float) -> int:
         """Append one, on the disk when this returns; return the size. Under a lock."""
         with faults(self._path):
             if not self.size():
@@ -224,18 +238,25 @@ class Tombstones:
             try:
                 # What a full disk or a crash cut short is ended, so that it spoils this line only.
                 torn = os.pread(descriptor, 1, self.size() - 1) != b"\n"
-                line = f"{self.hash(person_id)} {int(now)}\n"
-                os.write(descriptor, (b"\n" if torn else b"") + line.encode())
+                parts = [self.hash(person_id), str(int(now)), *(key.hex() for key in keys)]
+                line = " ".join(parts).encode() + b"\n"
+                write_all(descriptor, b"\n" + line if torn else line)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
         return self.size()
 
-    def read(self) -> set[str]:
-        """The hashes of everybody in it."""
+    def read(self) -> dict[str, list[bytes]]:
+        """The hashes of everybody in it, and the rate limiter's keys for them."""
         with faults(self._path):
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return {line.partition(" ")[0] for line in lines[1:]}
+            lines = self._path.read_text(encoding="ascii", errors="replace").splitlines()
+        found = {}
+        for line in lines[1:]:
+            person, *rest = line.split(" ")
+            # A torn line names nobody.
+            with suppress(ValueError):
+                found[person] = [bytes.fromhex(key) for key in rest[1:]]
+        return found
 
     def hash(self, person_id: str) -> str:
         """How a person is written down here."""

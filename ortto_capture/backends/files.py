@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..errors import BackendError, StorageFull
 
-__all__ = ["exclusive_lock", "explain", "faults", "replace_file", "sync_directory"]
+__all__ = ["exclusive_lock", "explain", "faults", "replace_file", "sync_directory", "write_all"]
 
 #: Seconds between two looks at a lock: ``flock`` itself either waits for ever or not at all.
 POLL = 0.005
@@ -33,6 +33,7 @@ _REMEDIES = _FULL | {
     errno.EPERM: "user {user} may not do that; look at its owner (ls -l) and flags (lsattr)",
     errno.EROFS: "the file system is read-only; mount it writable",
     errno.ENOENT: "it is not there; put it back, or make its directory",
+    errno.EEXIST: "something else has this name; move it out of the way",
     errno.ENOTDIR: "a part of this path is a file; make it a directory",
     errno.EISDIR: "this is a directory; move it out of the way",
     errno.ELOOP: "this is a symbolic link; put the file itself there",
@@ -114,7 +115,7 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
         try:
             try:
                 _take_after(descriptor, path, mode)
-                _write(descriptor, data)
+                write_all(descriptor, data)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -135,7 +136,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
     """All of it: one call may write less, as on a disk with little space left."""
     rest = memoryview(data)
     while rest:

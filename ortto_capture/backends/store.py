@@ -13,8 +13,8 @@ import logging
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import uniform
 from threading import Lock, get_ident
@@ -23,7 +23,8 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import BackendError, Refused, StorageFull
 from ..locks import fork_safe_lock, watch_forks
-from .store_file import DiskFailed, Unstorable, connect, fault, is_busy, prepare
+from .store_file import ERRORS, DiskFailed, Unstorable, connect, fault, prepare
+from .store_scrub import Pages
 
 __all__ = ["PATIENCE", "Store"]
 
@@ -35,8 +36,8 @@ PATIENCE = 2.0
 #: Seconds between two tries to get it.
 PAUSE = 0.0005, 0.0015
 
-#: Seconds between two looks whether the file that is open is still the one under its name.
-LOOK_EVERY = 0.1
+#: Seconds to wait for readers when something is to be overwritten; it is tried again.
+BRIEFLY = 0.1
 #: How much of a commit's time is spent on waiting for company.
 LINGER = 0.1
 
@@ -76,6 +77,7 @@ class Store:
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path
+        self._name = str(path)
         self._durable = durable
         self._lock_path = path.with_suffix(".lock")
         #: Held by the thread that leads; the others' decisions wait in the queue meanwhile.
@@ -94,7 +96,6 @@ class Store:
         self._reader: sqlite3.Connection | None = None
         self._lock_file = -1
         self._opened: tuple[int, int] | None = None
-        self._look_again = 0.0
         #: How many were begun: what was learnt in one need not hold in the next.
         self.transactions = 0
         #: Called when a transaction was lost, by the thread that leads.
@@ -117,9 +118,9 @@ class Store:
         job = _Job(decide)
         with self._arriving:
             self._queue.append(job)
-            job.leads = not self._led
+            leads = job.leads = not self._led
             self._led = True
-        if job.leads or self._wait(job):
+        if leads or self._wait(job):
             try:
                 with self._turn:
                     self._lead()
@@ -176,7 +177,7 @@ class Store:
             raise _again(self._failure)
         if not self._begun:
             try:
-                self._begin(monotonic() + PATIENCE)
+                self._begin()
             except BackendError as error:
                 self._failure = error
                 raise
@@ -193,22 +194,44 @@ class Store:
         """Change one of the store's own notes, inside ``atomically``."""
         self.write("UPDATE meta SET value = ? WHERE name = ?", (value, name))
 
-    def empty_log(self) -> bool:
-        """Move all that was written into the file proper and empty the log beside it.
+    def scrub(self) -> bool:
+        """Overwrite what was deleted, and note in ``meta`` that it is.
 
-        Says whether it could: a reader in the middle of something may need the log.
+        Says whether it could: a reader in the middle of something may need what was.
         """
-        with self._turn:
-            self._close_reader()
+        try:
+            with self._alone() as connection:
+                if not _log_emptied(connection):
+                    return False
+            pages = Pages(self.path)
+            # The long part, during which others go on.
+            leftovers = pages.leftovers()
+            with self._alone() as connection:
+                if not _log_emptied(connection):
+                    return False
+                connection.execute("BEGIN IMMEDIATE")
+                if self.path.with_name(self.path.name + "-wal").stat().st_size:
+                    return False
+                pages.clean(leftovers)
+                # A commit has everybody read the pages anew, instead of writing back old ones.
+                connection.execute("UPDATE meta SET value = 0 WHERE name = 'scrub'")
+                connection.execute("COMMIT")
+        except (*ERRORS, BackendError, OSError) as error:
+            _log.warning("%s: erased bytes could not be overwritten yet: %s", self.path, error)
+            return False
+        return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one purpose, while nobody else in any process writes."""
+        with self._turn, self._reading:
+            self._close()
+            self._take_lock()
             try:
-                self._take_lock(monotonic() + PATIENCE)
-                try:
-                    checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)"
-                    return bool(self._run(self._writing(), checkpoint, ())[0][0] == 0)
-                finally:
-                    self._release_lock()
-            except BackendError:
-                return False
+                with closing(self._connect(BRIEFLY)) as connection:
+                    yield connection
+            finally:
+                self._release_lock()
 
     def back_up(self, target: Path) -> None:
         """Copy the file as it is at one moment, while others write.
@@ -226,7 +249,7 @@ class Store:
                     "UPDATE meta SET value = lower(hex(randomblob(6))) WHERE name = 'epoch'"
                 )
                 copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise fault(error, target) from error
 
     def problems(self) -> list[str]:
@@ -287,12 +310,9 @@ class Store:
         False when one failed and the others have to be run again; that one is done.
         """
         self._failure = None
-        now = monotonic()
-        if now >= self._look_again:
-            self._look_again = now + LOOK_EVERY
-            if self._writer is not None and self._identity() != self._opened:
-                # Moved, deleted or restored: what were written there now, nobody would find.
-                self._close()
+        if self._writer is not None and self._identity() != self._opened:
+            # Moved, deleted or restored: what were written there now, nobody would find.
+            self._close()
         decided = 0
         while self._failure is None:
             while self._queue:
@@ -310,6 +330,9 @@ class Store:
             decided += 1
         if self._failure is not None:
             self._undo()
+            # Whoever came meanwhile has waited as well, and would for the same.
+            while self._queue:
+                jobs.append(self._queue.popleft())
         for job in jobs:
             job.finish(_again(self._failure) if self._failure is not None else job.error)
         return True
@@ -326,23 +349,26 @@ class Store:
             return isinstance(error, Refused) or self._failure is not None
         return True
 
-    def _begin(self, deadline: float) -> None:
+    def _begin(self) -> None:
         if self._latched:
             raise DiskFailed(f"{self.path}: the disk did not confirm a write; check it, restart")
         connection = self._writing()
-        self._take_lock(deadline)
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                self._begun = True
-                self.transactions += 1
-                return
-            except sqlite3.Error as error:
-                fault = self._fault(error)
-                if not is_busy(error) or monotonic() >= deadline:
-                    self._release_lock()
-                    raise fault from error
-                sleep(uniform(*PAUSE))  # noqa: S311  # against keeping step
+        since = monotonic()
+        self._take_lock()
+        try:
+            waited = monotonic() - since
+            if waited > PAUSE[1]:
+                # For other programs SQLite waits; no longer than what is left.
+                left = max(0, int((PATIENCE - waited) * 1000))
+                connection.execute(f"PRAGMA busy_timeout = {left}")
+            connection.execute("BEGIN IMMEDIATE")
+            if waited > PAUSE[1]:
+                connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+        except ERRORS as error:
+            self._release_lock()
+            raise self._fault(error) from error
+        self._begun = True
+        self.transactions += 1
 
     def _linger(self, jobs: int) -> bool:
         """Give those who went with the last transaction a moment to come along again.
@@ -363,7 +389,7 @@ class Store:
             start = monotonic()
             try:
                 self._writing().execute("COMMIT")
-            except sqlite3.Error as error:
+            except ERRORS as error:
                 self._failure = self._fault(error)
                 self._failure.__cause__ = error
             else:
@@ -384,7 +410,7 @@ class Store:
 
     # -- connections
 
-    def _fault(self, error: sqlite3.Error) -> BackendError:
+    def _fault(self, error: Exception) -> BackendError:
         found = fault(error, self.path)
         if isinstance(found, DiskFailed):
             self._latched = True
@@ -396,13 +422,13 @@ class Store:
 
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:
-            self._writer = self._connect(0)
+            self._writer = self._connect(PATIENCE)
             self._opened = self._identity()
         return self._writer
 
     def _identity(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self.path)  # noqa: PTH116  # a Path's own stat costs five times as much
+            found = os.stat(self._name)  # noqa: PTH116  # a Path's own stat takes twice as long
         except OSError:
             return None
         return found.st_dev, found.st_ino
@@ -414,13 +440,14 @@ class Store:
             return connection.execute(sql, parameters).fetchall()
         except sqlite3.IntegrityError:
             raise
-        except sqlite3.Error as error:
+        except ERRORS as error:
             fault = self._fault(error)
             if self.leading() and not isinstance(fault, Unstorable):
                 self._failure = fault
             raise fault from error
 
-    def _take_lock(self, deadline: float) -> None:
+    def _take_lock(self) -> None:
+        deadline = monotonic() + PATIENCE
         try:
             if self._lock_file < 0:
                 flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -433,7 +460,7 @@ class Store:
                 except BlockingIOError:
                     if monotonic() >= deadline:
                         raise BackendError(
-                            f"{self.path}: another process has been writing for {PATIENCE:.0f} s; "
+                            f"{self.path}: another process writes and does not end; "
                             "find it with: fuser -v " + str(self._lock_path)
                         ) from None
                     sleep(uniform(*PAUSE))  # noqa: S311  # against keeping step
@@ -475,6 +502,12 @@ class Store:
         """Forget the decisions of the parent's threads, which they carry out themselves."""
         self._queue.clear()
         self._led = False
+
+
+def _log_emptied(connection: sqlite3.Connection) -> bool:
+    """Move all that was written into the file proper, and empty the log beside it."""
+    busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    return not busy
 
 
 def _again(error: BackendError) -> BackendError:

@@ -17,8 +17,13 @@ from pathlib import Path
 from ..errors import BackendError, ConfigurationError, StorageFull
 from .files import exclusive_lock, sync_directory
 
-__all__ = ["DiskFailed", "Unstorable", "connect", "fault", "is_busy", "prepare"]
+__all__ = ["ERRORS", "DiskFailed", "Unstorable", "connect", "fault", "prepare"]
 
+#: What the driver raises; the second when the text of an error is damaged itself.
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
+#: Seconds to wait for a process that opens or closes the file at the same moment.
+OPENING = 2.0
 #: "ortC": tells our files from other SQLite files.
 APPLICATION_ID = 0x6F727443
 #: Bytes of a page: an activity changes about five, and each of them is written whole.
@@ -77,14 +82,17 @@ def prepare(path: Path, lock: Path, migrations: Sequence[str] = MIGRATIONS) -> N
                 raise _wrong(path, "is no plain file, and links are not followed; move it away")
             if not path.exists():
                 _create(path)
-            with closing(connect(path, 0, durable=True)) as connection:
+            for each in (path, path.parent):
+                if not os.access(each, os.W_OK):
+                    raise _wrong(each, f"is not writable for user {os.geteuid()}; make it so")
+            with closing(connect(path, OPENING, durable=True)) as connection:
                 _bring_forward(connection, path, migrations)
                 if path.stat().st_size <= CHECKED_AT_OPENING:
                     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
                     if found != "ok":
                         found = " ".join(found.splitlines())
                         raise _wrong(path, f"is damaged ({found}); restore a backup")
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise ConfigurationError("backends", str(fault(error, path))) from error
     except (BackendError, OSError) as error:
         raise ConfigurationError("backends", str(error)) from error
@@ -113,41 +121,33 @@ def connect(path: Path, timeout: float, *, durable: bool) -> sqlite3.Connection:
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             # 16 MB: the inner pages of the indexes of 10⁶ people and activities.
             connection.execute("PRAGMA cache_size = -16000")
-        except sqlite3.Error:
+        except ERRORS:
             connection.close()
             raise
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise fault(error, path) from error
     return connection
 
 
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another program holds the file."""
-    return _name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-
-
-def fault(error: sqlite3.Error, path: Path) -> BackendError:
+def fault(error: Exception, path: Path) -> BackendError:
     """An error of SQLite in our words: the path, and what to do."""
-    name = _name(error)
+    # Errors of the module rather than the library have no name.
+    name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_FULL" or (name == "SQLITE_IOERR_WRITE" and _is_full(path)):
         return StorageFull(f"{path}: no space is left; free some, or raise the quota")
-    if is_busy(error):
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return BackendError(f"{path}: another program has locked it; close that one")
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
         remedy = "make it and its directory writable for" if path.exists() else "put it back, as"
         return BackendError(f"{path}: cannot be written; {remedy} user {os.geteuid()}")
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    damaged = isinstance(error, UnicodeDecodeError)
+    if damaged or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return BackendError(f"{path}: is damaged, or no store; stop, and restore a backup")
     if name in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"):
         return DiskFailed(f"{path}: the disk did not confirm a write; check it, then restart")
     if name.startswith("SQLITE_IOERR"):
         return BackendError(f"{path}: reading or writing failed ({name}); check the disk")
     return Unstorable(f"{path}: {type(error).__name__} ({name})")
-
-
-def _name(error: sqlite3.Error) -> str:
-    # Errors of the module rather than the library have none.
-    return getattr(error, "sqlite_errorname", "")
 
 
 def _create(path: Path) -> None:

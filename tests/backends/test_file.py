@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -315,7 +315,7 @@ def test_a_thread_that_is_interrupted_leaves_the_others_an_answer(backends: File
     with ThreadPoolExecutor(3) as pool:
         leader = pool.submit(store.atomically, first)
         leading.wait()
-        others = []
+        others: list[Future[object]] = []
         for decision in (interrupted, lambda: backends.journal.append(activity(1))):
             others.append(pool.submit(store.atomically, decision))
             wait_until(lambda: len(store._queue) == len(others))  # noqa: SLF001
@@ -479,12 +479,14 @@ def test_what_somebody_reads_meanwhile_is_overwritten_later(backends: FileBacken
 def test_a_torn_line_spoils_no_other_tombstone(tmp_path: Path) -> None:
     """A full disk or a crash may leave half a line."""
     stones = Tombstones(tmp_path / "erased")
-    stones.add("one", NOON)
+    stones.add("one", [b"k" * 16], NOON)
     with (tmp_path / "erased").open("ab") as file:
         file.write(b"0123456")
-    stones.add("two", NOON)
+    stones.add("two", [], NOON)
 
-    assert {stones.hash("one"), stones.hash("two")} < Tombstones(tmp_path / "erased").read()
+    found = Tombstones(tmp_path / "erased").read()
+    assert found[stones.hash("one")] == [b"k" * 16]
+    assert found[stones.hash("two")] == []
 
 
 # -- the rest of the directory

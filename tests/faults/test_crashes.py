@@ -82,7 +82,7 @@ def test_a_backend_that_a_power_cut_robs_is_caught(
     [
         ("acknowledge-first", "before it was written"),
         ("no-fsync", "before the log was synced"),
-        ("rename-without-directory-fsync", "its directory never synced"),
+        ("rename-without-directory-fsync", "left before the name store.sqlite3 was synced"),
     ],
 )
 def test_a_backend_that_answers_or_renames_too_early_is_caught(
