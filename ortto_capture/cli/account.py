@@ -162,6 +162,7 @@ def destination(path: Path | None) -> Iterator[IO[str]]:
     """Where to write: stdout, or a new file that is removed again when writing it fails."""
     if path is None:
         yield sys.stdout
+        sys.stdout.flush()
         return
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

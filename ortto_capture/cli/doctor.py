@@ -12,7 +12,7 @@ import re
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -68,15 +68,15 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def _settings(account: Account) -> Iterator[Finding]:
-    settings = account.settings()
+def settings(account: Account) -> Iterator[Finding]:
+    chosen = account.settings()
     path = account.config
     yield Finding(
         "configuration",
-        f"{path or 'no file, so the defaults'}: {settings.person_limit} for a person, "
-        f"{settings.ip_limit} for an address",
+        f"{path or 'no file, so the defaults'}: {chosen.person_limit} for a person, "
+        f"{chosen.ip_limit} for an address",
     )
-    if path is not None and _mode(path) & 0o077 and settings.secret_keys:
+    if path is not None and _mode(path) & 0o077 and chosen.secret_keys:
         yield Finding("configuration", f"others may read the keys in {path}", f"chmod 600 {path}")
 
 
@@ -84,25 +84,30 @@ def _mode(path: Path) -> int:
     return S_IMODE(path.stat().st_mode)
 
 
-def _permissions(data: Path) -> Iterator[Finding]:
-    wrong = False
-    wanted = {data: 0o700} | {data / name: 0o600 for name in PRIVATE}
-    for path, mode in wanted.items():
+def permissions(data: Path) -> Iterator[Finding]:
+    """See whether it is for its owner alone, and whether that is who asks."""
+    if not _usable(data, os.R_OK | os.W_OK | os.X_OK):
+        yield _theirs(data)
+        return
+    found = []
+    for path, mode in {data: 0o700, **{data / name: 0o600 for name in PRIVATE}}.items():
         if path.exists() and _mode(path) & ~mode:
-            wrong = True
             said = f"others may use {path} (mode {_mode(path):o})"
-            yield Finding("permissions", said, f"chmod {mode:o} {path}")
-    for path in (data, *data.iterdir()):
-        if not os.access(path, os.R_OK | os.W_OK):
-            wrong = True
-            owner = _owner(path)
-            yield Finding(
-                "permissions",
-                f"you may not read and write {path}, which is {owner}'s",
-                f"be {owner}: sudo -u {owner} ortto-capture ...",
-            )
-    if not wrong:
-        yield Finding("permissions", f"{data} is for {_owner(data)} alone")
+            found.append(Finding("permissions", said, f"chmod {mode:o} {path}"))
+    found += [_theirs(path) for path in data.iterdir() if not _usable(path, os.R_OK | os.W_OK)]
+    yield from found or [Finding("permissions", f"{data} is for {_owner(data)} alone")]
+
+
+def _usable(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _theirs(path: Path) -> Finding:
+    return Finding(
+        "permissions",
+        f"you may not read and write {path}, which is {_owner(path)}'s",
+        f"be {_owner(path)}: sudo -u {_owner(path)} ortto-capture ...",
+    )
 
 
 def _owner(path: Path) -> str:
@@ -112,7 +117,7 @@ def _owner(path: Path) -> str:
         return f"#{path.stat().st_uid}"
 
 
-def _clock(data: Path, backends: FileBackends) -> Iterator[Finding]:
+def clock(data: Path, backends: FileBackends) -> Iterator[Finding]:
     now = datetime.now(UTC)
     arrived = [each.received_at for each in backends.journal.recent()]
     with TemporaryFile(dir=data) as file:
@@ -137,10 +142,10 @@ def _clock(data: Path, backends: FileBackends) -> Iterator[Finding]:
         yield Finding("clock", said)
 
 
-def _disk(data: Path) -> Iterator[Finding]:
+def disk(data: Path, least: int = LEAST_FREE) -> Iterator[Finding]:
     total, _, free = shutil.disk_usage(data)
     said = f"{free / 2**30:,.1f} of {total / 2**30:,.1f} GiB are free"
-    if free < LEAST_FREE:
+    if free < least:
         yield Finding("free disk", said, "make room: without any, activities are answered with 503")
     elif os.statvfs(data).f_files and os.statvfs(data).f_favail < 100:
         yield Finding("free disk", "no file can be made any more (inodes)", "delete small files")
@@ -148,7 +153,7 @@ def _disk(data: Path) -> Iterator[Finding]:
         yield Finding("free disk", said)
 
 
-def _file_system(data: Path, mounts: Path = Path("/proc/self/mountinfo")) -> Iterator[Finding]:
+def file_system(data: Path, mounts: Path = Path("/proc/self/mountinfo")) -> Iterator[Finding]:
     kind = _kind_of(data, mounts.read_text("utf-8")) if mounts.exists() else "not known here"
     if kind.startswith(NETWORKS):
         yield Finding(
@@ -173,9 +178,9 @@ def _kind_of(path: Path, mounts: str) -> str:
     return kind
 
 
-def _versions() -> Iterator[Finding]:
+def versions(required: Iterable[str]) -> Iterator[Finding]:
     said = [f"Python {sys.version.split()[0]}", f"SQLite {sqlite3.sqlite_version}"]
-    for requirement in requires("ortto-capture") or ():
+    for requirement in required:
         if (plain := re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement)) is None:
             continue
         name, floor = plain.groups()
@@ -194,21 +199,21 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text)]
 
 
-def _definitions(backends: FileBackends) -> Iterator[Finding]:
+def definitions(backends: FileBackends) -> Iterator[Finding]:
     found = backends.definitions.all()
     on = [each for each in found if each.client_side and not each.archived]
     path = backends.definitions.path.name
     if not on:
         yield Finding(
             "activities",
-            f"none of {len(found)} in {path} is on: everything is answered with 404",
+            f"none of {len(found)} in {path} is on: everything gets 404",
             "ortto-capture activities enable ID, or: activities add ID --client-side",
         )
     else:
         yield Finding("activities", f"{len(on)} of {len(found)} in {path} are on")
 
 
-def _store(backends: FileBackends) -> Iterator[Finding]:
+def store(backends: FileBackends) -> Iterator[Finding]:
     problems = backends.problems()
     for problem in problems:
         yield Finding("store", problem, "stop the server, and restore a backup")
@@ -216,7 +221,7 @@ def _store(backends: FileBackends) -> Iterator[Finding]:
         yield Finding("store", "every row is as it was written")
 
 
-def _notes(backends: FileBackends) -> Iterator[Finding]:
+def notes(backends: FileBackends) -> Iterator[Finding]:
     counts = backends.outcomes.counts()
     for note, (check, fine, wrong, remedy) in NOTES.items():
         if times := counts.get(f"note:{note}", 0):
@@ -227,33 +232,36 @@ def _notes(backends: FileBackends) -> Iterator[Finding]:
 
 def _examine(account: Account) -> Iterator[Finding]:
     """Every check, each on its own."""
-    yield from _try("configuration", lambda: _settings(account))
-    yield from _try("versions", _versions)
+    every = "correct it; docs/reference/settings.md has every setting"
+    yield from _try("configuration", lambda: settings(account), every)
+    yield from _try("versions", lambda: versions(requires("ortto-capture") or ()))
     data = account.data
-    try:
-        account.require()
-    except CaptureError as error:
-        yield Finding("data", str(error), "see the line before")
+    if not data.is_dir():
+        yield Finding("data", f"{data} is no directory", "say where it is: --data DIR")
         return
-    yield from _try("permissions", lambda: _permissions(data))
-    yield from _try("free disk", lambda: _disk(data))
-    yield from _try("file system", lambda: _file_system(data))
+    yield from _try("permissions", lambda: permissions(data))
+    yield from _try("free disk", lambda: disk(data))
+    yield from _try("file system", lambda: file_system(data))
     try:
         backends = account.open()
     except CaptureError as error:
-        yield Finding("store", str(error), "do as it says; nothing else can be looked at before")
+        yield Finding("store", str(error), "do as it says; then ask again, for there is more")
         return
-    yield from _try("clock", lambda: _clock(data, backends))
-    yield from _try("activities", lambda: _definitions(backends))
-    yield from _try("store", lambda: _store(backends))
-    yield from _try("outcomes", lambda: _notes(backends))
+    yield from _try("clock", lambda: clock(data, backends))
+    yield from _try("activities", lambda: definitions(backends))
+    yield from _try("store", lambda: store(backends))
+    yield from _try("outcomes", lambda: notes(backends))
 
 
-def _try(check: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _try(
+    check: str,
+    examine: Callable[[], Iterator[Finding]],
+    remedy: str = "mend that first, then ask again",
+) -> Iterator[Finding]:
     try:
         yield from examine()
     except (CaptureError, OSError, KeyError) as error:
-        yield Finding(check, str(error), "mend that first; then ask again")
+        yield Finding(check, str(error), remedy)
 
 
 _STATES = {True: "ok", False: "problem", None: ""}

@@ -6,6 +6,7 @@ this machine may see is shown to nobody who comes through a proxy or under anoth
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Iterable, Iterator
@@ -114,20 +115,21 @@ class _Server(ThreadedWSGIServer):
             self._changed.wait_for(lambda: self._busy == 0, PATIENCE)
 
 
-def _listen(host: str, port: int, *, any_port: bool = False) -> socket.socket:
-    """Listen there, or, when asked, on a free port instead of one that cannot be had."""
-    try:
-        [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return socket.create_server(address[:2], family=family)
-    except OSError as error:
-        why = error.strerror or str(error)
-        if not any_port:
-            raise Misconfigured(
-                f"port {port} of {host} cannot be used ({why}); choose others with --port and "
-                "--host"
-            ) from error
-    say(f"Port {port} cannot be used ({why}); another one was chosen.")
-    return _listen(host, 0)
+def _listen(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
+    """Listen there, on an address of this machine alone unless others are to be let in."""
+    [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if not _is_loopback(str(address[0])) and not allow_remote:
+        raise click.UsageError(
+            f"{host} lets other machines in. This server has no encryption and bears no load: put "
+            "a production server in front of it, or better, in its place; then add --allow-remote."
+        )
+    return socket.create_server(address[:2], family=family)
+
+
+def _why(error: OSError) -> str:
+    # The resolver has numbers and words of its own.
+    own = isinstance(error, socket.gaierror)
+    return str(error.strerror if own else os.strerror(error.errno or 0))
 
 
 def _address(listener: socket.socket) -> str:
@@ -135,18 +137,25 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+@contextmanager
+def _until_told() -> Iterator[None]:
+    """End what is inside by Ctrl-C or SIGTERM, which is no failure."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _run(listener: socket.socket, app: WSGIApplication) -> None:
-    """Serve until Ctrl-C or SIGTERM."""
     host, port = listener.getsockname()[:2]
     server = _Server(host, port, app, _Handler, fd=listener.fileno())
     listener.close()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        server.serve_forever()
-        server.finish()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    click.echo()
+    # Returns when it is interrupted; whoever interrupts twice waits for nobody.
+    server.serve_forever()
+    server.finish()
 
 
 @click.command(cls=Command)
@@ -163,13 +172,12 @@ def serve(account: Account, host: str, port: int, console: bool, allow_remote: b
     It is made for trying out, and for one quiet website. In production, mount
     CaptureApp into your own app, or run it under a production server.
     """
-    with _listen(host, port) as listener:
-        if not _is_loopback(listener.getsockname()[0]) and not allow_remote:
-            raise click.UsageError(
-                f"{host} lets other machines in. This server has no encryption and bears no load: "
-                "put a production server in front of it, or better, in its place; then add "
-                "--allow-remote."
-            )
+    try:
+        listener = _listen(host, port, allow_remote=allow_remote)
+    except OSError as error:
+        said = f"port {port} of {host} cannot be used ({_why(error)})"
+        raise Misconfigured(f"{said}; choose others with --port and --host") from error
+    with _until_told(), listener:
         backends = account.open(create=True)
         capture = account.capture(backends)
         app = CaptureApp(capture, console_guard=from_here if console else None)
@@ -184,7 +192,7 @@ def serve(account: Account, host: str, port: int, console: bool, allow_remote: b
             hint("\nNo activity is on yet: ortto-capture activities add act:cm:login --client-side")
         key = next(iter(capture.settings.sources), "your-key")
         say(f"\nFor the head of your pages:\n\n{app.snippet(key, endpoint=f'{base}/capture')}")
-        say("\nCtrl-C ends it.")
+        say("Ctrl-C ends it.")
         _run(listener, mount(Response("Reports go to /capture", 404), app))
 
 
@@ -208,9 +216,14 @@ def demo(account: Account, context: click.Context, port: int) -> None:
         if backends.definitions.get(definition.id) is None:
             editor(backends).put(definition)
     app = only_here(build(account.capture(backends), from_here))
-    with _listen("127.0.0.1", port, any_port=True) as listener:
+    try:
+        listener = _listen("127.0.0.1", port)
+    except OSError as error:
+        say(f"Port {port} cannot be used ({_why(error)}); another one was chosen.")
+        listener = _listen("127.0.0.1", 0)
+    with _until_told(), listener:
         base = _address(listener)
         say(f"\n  The shop            {base}/\n  Its activity page   {base}/capture/console/")
         say("\nCtrl-C ends it.")
         _run(listener, app)
-    say(f"Kept in {account.data}." if kept else "Ended; nothing is kept.")
+    say(f"\nKept in {account.data}." if kept else "\nEnded; nothing is kept.")

@@ -1,0 +1,143 @@
+"""How commands end: exit codes, missing extras, readers that hang up."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+import pytest
+
+from ortto_capture.cli.commands import commands
+
+from ..services import ROOT
+from .conftest import JO, Account, Shell
+from .test_showing import every
+
+PAGE = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
+
+
+def test_wrong_usage_is_2(shell: Shell) -> None:
+    for wrong in (["nonsense"], ["tail", "--nonsense"], ["schema"], ["export", "--format", "xml"]):
+        assert shell(*wrong).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("activities", "list"),
+        ("activities", "show", "act:cm:login"),
+        ("activities", "enable", "act:cm:login"),
+        ("schema", "act:cm:login"),
+        ("tail",),
+        ("people", "find", JO),
+        ("people", "erase", JO, "--yes"),
+        ("export",),
+        ("backup", "copy"),
+    ],
+    ids=" ".join,
+)
+def test_a_directory_that_is_none_is_3_and_is_left_alone(
+    command: tuple[str, ...], shell: Shell
+) -> None:
+    """Neither missing, nor somebody's home, nor a file."""
+    missing, home, file = (shell.data / name for name in ("missing", "home", "file"))
+    home.mkdir(parents=True)
+    file.write_text("a file")
+    for data in (missing, home, file):
+        result = Shell(data)(*command)
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert f"{data}: is no data directory" in result.stderr
+
+    assert not missing.exists()
+    assert list(home.iterdir()) == []
+    assert file.read_text() == "a file"
+
+
+def test_a_directory_that_cannot_be_made_is_3(shell: Shell) -> None:
+    shell.data.write_text("a file")
+    result = shell("activities", "add", "act:cm:login")
+
+    assert result.exit_code == 3
+    assert str(shell.data) in result.stderr
+
+
+def test_a_broken_definition_file_is_3(shell: Shell, account: Account) -> None:
+    (shell.data / "activities.json").write_text("{")
+
+    assert shell("activities", "list").exit_code == 3
+
+
+def test_a_storage_fault_is_4(shell: Shell, busy: Account) -> None:
+    with closing(sqlite3.connect(shell.data / "store.sqlite3")) as store, store:
+        store.execute("UPDATE people SET first = 'Joe'")
+    result = shell("people", "find", JO)
+
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert str(shell.data / "store.sqlite3") in result.stderr
+
+
+@pytest.mark.parametrize("command", ["export", "tail", "doctor"])
+def test_nowhere_to_write_is_4(command: str, shell: Shell, busy: Account) -> None:
+    arguments = [sys.executable, "-m", "ortto_capture", "--data", str(shell.data), command]
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(arguments, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False)
+
+    assert ran.returncode == 4
+    assert ran.stderr == b"Error: [Errno 28] No space left on device\n"
+
+
+def test_a_reader_that_hangs_up_is_no_fault(shell: Shell, busy: Account) -> None:
+    for _ in range(400):
+        busy.clock.advance(86_400)
+        busy.record(JO, "act:cm:plan-chosen", {"str:cm:plan": "x" * 255})
+    with shell.start("export") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+@pytest.mark.parametrize(
+    "start", ["-m ortto_capture", "-c import ortto_capture.cli as c; c.main()"]
+)
+def test_without_the_extra_one_line_says_what_to_install(
+    missing: str, start: str, tmp_path: Path
+) -> None:
+    """With the package hidden, as on a machine that never had it."""
+    (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules[{missing!r}] = None")
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, *start.split(" ", 1)]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 3
+    assert ran.stdout == ""
+    assert ran.stderr == "The command line needs: pip install 'ortto-capture[cli]'\n"
+
+
+def test_the_version_is_the_packages() -> None:
+    command = [sys.executable, "-m", "ortto_capture", "--version"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert re.fullmatch(r"ortto-capture, version \d+\.\d+\.\d+\S*\n", ran.stdout)
+
+
+def test_the_reference_has_every_command_and_option() -> None:
+    for names, command in every(commands):
+        _, heading, rest = PAGE.partition(f"\n### `{' '.join(names)}")
+        assert heading, names
+        section = rest.partition("\n## ")[0].partition("\n### ")[0]
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                assert f"`{parameter.opts[-1]}" in section, (names, parameter.opts)
+
+
+def test_the_reference_has_every_exit_code() -> None:
+    assert re.findall(r"^\| (\d) \|", PAGE, re.MULTILINE) == ["0", "1", "2", "3", "4"]
