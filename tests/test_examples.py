@@ -7,6 +7,7 @@ import os
 import re
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -100,15 +101,17 @@ class TestTableDefinitions(DefinitionsContract):
 
 @contextmanager
 def demo(*options: str, temporary: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo server as ``scripts/demo`` starts it, on a port that cannot be had at first."""
-    server = str(EXAMPLES / "standalone" / "server.py")
-    command = [sys.executable, "-u", server, "--port", "1", *options]
+    """The demo server as ``scripts/demo`` starts it, on a port that is taken at first."""
     env = {**os.environ, "TMPDIR": str(temporary)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        server = str(EXAMPLES / "standalone" / "server.py")
+        command = [sys.executable, "-u", server, "--port", port, *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
 
 def where(demo: subprocess.Popen[str]) -> list[str]:

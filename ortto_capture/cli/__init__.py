@@ -19,9 +19,7 @@ def main() -> None:
     try:
         import click  # noqa: F401
         import rich  # noqa: F401
-    except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
-            raise
+    except ModuleNotFoundError:
         sys.stderr.write("The command line needs: pip install 'ortto-capture[cli]'\n")
         sys.exit(3)
     from .commands import commands

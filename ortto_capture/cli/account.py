@@ -96,17 +96,8 @@ class Account:
 
         :param create: make the directory when there is none.
         """
-        if not create:
-            self.require()
-        return click.get_current_context().with_resource(FileBackends(self.data))
-
-    def require(self) -> None:
-        """Make sure that this is a data directory, before anything is looked for in it.
-
-        :raises ConfigurationError: when it is none.
-        """
         try:
-            found = any((self.data / name).exists() for name in _SIGNS)
+            found = create or any((self.data / name).exists() for name in _SIGNS)
         except OSError as error:
             raise ConfigurationError(str(self.data), error.strerror or str(error)) from error
         if not found:
@@ -115,6 +106,7 @@ class Account:
                 "is no data directory; say where it is by --data or ORTTO_CAPTURE_DATA, or make "
                 "one: ortto-capture serve",
             )
+        return click.get_current_context().with_resource(FileBackends(self.data))
 
     def capture(self, backends: FileBackends) -> Capture:
         """The pipeline on top of ``backends``, with these settings."""

@@ -259,18 +259,18 @@ def export(account: Account, form: str, output: Path | None, show_sensitive: boo
         # Two readers of one terminal would write into each other's lines.
         quiet = output is None and on_terminal()
 
-        def everything(what: str) -> Iterator[dict[str, Any]]:
+        def read(what: str) -> Iterator[Captured]:
             with progress(what, until, quiet=quiet) as advance:
                 for row in _everything(backends, until):
-                    yield rows.captured(row)
+                    yield row
                     advance(row.position)
 
         if form == "jsonl":
-            for each in everything("Writing"):
-                file.write(document(each, indent=None) + "\n")
+            for row in read("Writing"):
+                file.write(document(rows.captured(row), indent=None) + "\n")
         else:
-            keys = {key for each in everything("Looking") for key in each["attributes"]}
-            _write_csv(file, everything("Writing"), sorted(keys), safe if quiet else str)
+            keys = sorted({key for row in read("Looking") for key in row.attributes})
+            _write_csv(file, map(rows.captured, read("Writing")), keys, safe if quiet else str)
 
 
 _FIELDS = [

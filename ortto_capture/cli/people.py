@@ -121,7 +121,8 @@ def who_argument(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(who=Who(email or None, ei or None), **options)
         except Refused as error:
-            raise click.UsageError(f"{email or ei!r} cannot be anybody's: {error}") from error
+            kind = "e-mail address; an external id is named by --ei" if email else "external id"
+            raise click.UsageError(f"{safe(repr(email or ei))} is no {kind}.") from error
 
     return named
 
@@ -181,9 +182,7 @@ def export(account: Account, who: Who, output: Path | None) -> None:
 def erase(account: Account, who: Who, yes: bool, as_json: bool) -> None:
     """Erase one person, and everything they did. There is no way back."""
     capture = account.capture(account.open())
-    if capture.person(who.email, ei=who.ei) is None:
-        raise who.unknown()
-    if not yes:
+    if not yes and capture.person(who.email, ei=who.ei) is not None:
         click.confirm(f"Erase {safe(str(who))} and all of their activities?", abort=True, err=True)
     erased = capture.erase(who.email, ei=who.ei)
     if erased is None:

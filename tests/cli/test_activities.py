@@ -46,6 +46,21 @@ def test_one_is_shown_with_the_code_that_reports_it(shell: Shell, account: Accou
     ]
 
 
+def test_where_there_are_none_a_person_is_told_how_to_begin(shell: Shell) -> None:
+    shell.data.mkdir(mode=0o700)
+    (shell.data / "activities.json").write_text('{"activities": []}')
+
+    assert shell.ok("activities", "list") == ""
+    assert "activities add act:cm:login" in shell.seen("activities", "list")[0]
+
+
+def test_one_without_attributes_is_shown_too(shell: Shell, account: Account) -> None:
+    assert shell.ok("activities", "show", "act:cm:many").splitlines()[-2:] == [
+        "undeclared attributes\trefused",
+        'ap3c.activity({"activity_id": "act:cm:many", "attributes": {}});',
+    ]
+
+
 def test_json_is_what_the_file_says(shell: Shell, account: Account) -> None:
     [shown] = shell.json("activities", "show", "act:cm:login")
 

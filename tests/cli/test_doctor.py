@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -109,11 +110,13 @@ def test_what_is_somebody_elses(
     try:
         found = remedies(doctor.permissions(Path(shell.data.name)))
         result = Shell(Path(shell.data.name))("doctor")
+        others = Shell(Path(shell.data.name))("tail")
     finally:
         os.seteuid(0)
 
     assert found == ["be #12345: sudo -u #12345 ortto-capture ..."]
     assert (result.exit_code, "\tbe #12345: sudo" in result.stdout) == (1, True)
+    assert (others.exit_code, "Traceback" in others.output) == (3, False)
 
 
 def test_a_clock_that_went_back(shell: Shell, busy: Account) -> None:
@@ -123,6 +126,13 @@ def test_a_clock_that_went_back(shell: Shell, busy: Account) -> None:
     found = wrong(shell)
     assert found.check == "clock"
     assert "an activity arrived 3," in found.found
+
+
+def test_a_file_system_with_another_clock(shell: Shell, busy: Account) -> None:
+    now = datetime.now(UTC) + timedelta(hours=1)
+    [found] = doctor.clock(shell.data, busy.backends, now)
+
+    assert found.found.startswith("the file system's differs by 3")
 
 
 def test_nothing_is_on(shell: Shell, account: Account) -> None:

@@ -92,10 +92,34 @@ def test_nowhere_to_write_is_4(command: str, shell: Shell, busy: Account) -> Non
     assert ran.stderr == b"Error: [Errno 28] No space left on device\n"
 
 
-def test_a_reader_that_hangs_up_is_no_fault(shell: Shell, busy: Account) -> None:
-    for _ in range(400):
+@pytest.fixture
+def much(busy: Account) -> Account:
+    """More than fits into a pipe, or into a small quota."""
+    for _ in range(200):
         busy.clock.advance(86_400)
         busy.record(JO, "act:cm:plan-chosen", {"str:cm:plan": "x" * 255})
+        busy.record(JO, "act:cm:plan-chosen", {"str:cm:plan": "y" * 255})
+    return busy
+
+
+def test_a_file_that_is_cut_short_is_4_and_gone(
+    shell: Shell, much: Account, tmp_path: Path
+) -> None:
+    file = tmp_path / "all.jsonl"
+    program = (
+        "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (70_000, r.RLIM_INFINITY))\n"
+        "from ortto_capture.cli import main\n"
+        "try: main()\n"
+        "finally: r.setrlimit(r.RLIMIT_FSIZE, (r.RLIM_INFINITY, r.RLIM_INFINITY))\n"
+    )
+    command = [sys.executable, "-c", program, "--data", str(shell.data), "export", "-o", str(file)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (ran.returncode, ran.stderr) == (4, f"Error: {file}: File too large\n")
+    assert not file.exists()
+
+
+def test_a_reader_that_hangs_up_is_no_fault(shell: Shell, much: Account) -> None:
     with shell.start("export") as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -120,6 +144,14 @@ def test_without_the_extra_one_line_says_what_to_install(
     assert ran.returncode == 3
     assert ran.stdout == ""
     assert ran.stderr == "The command line needs: pip install 'ortto-capture[cli]'\n"
+
+
+def test_help_begins_with_what_one_needs_first(shell: Shell) -> None:
+    listed = shell.ok("--help").partition("Commands:")[2]
+
+    names = re.findall(r"^  (\w+)  +[A-Z].*\.$", listed, re.MULTILINE)
+    assert names == list(commands.commands)
+    assert "..." not in listed
 
 
 def test_the_version_is_the_packages() -> None:
