@@ -196,7 +196,7 @@ _PROBLEM = re.compile(r"(?P<file>.*?):(?P<line>\d+): (?P<problem>.*)")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
 def check(file: Path, as_json: bool) -> None:
-    """Check a file of definitions, and print everything that is wrong in it."""
+    """Check a definition file; print what is wrong, with its line."""
     try:
         found = read_definitions(file)
     except ConfigurationError as error:

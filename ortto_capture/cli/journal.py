@@ -104,9 +104,9 @@ def _plain(value: Any) -> bool:
 
 def _why(row: Mapping[str, Any]) -> str:
     # Where the reason is but the code again, once is enough.
-    said = [row["code"], row["reason"] if row["reason"] != row["code"] else "", row["field"] or ""]
-    expected = f": expected {row['expected']}" if row["expected"] else ""
-    return ", ".join(filter(None, said)) + expected
+    reason = row["reason"] if row["reason"] != row["code"] else ""
+    expected = f"expected {row['expected']}" if row["expected"] else ""
+    return " · ".join(filter(None, (row["code"], reason, row["field"], expected)))
 
 
 def _day(name: str) -> Callable[[Mapping[str, Any]], str]:
