@@ -40,6 +40,7 @@ __all__ = [
     "destination",
     "editor",
     "output_option",
+    "places",
     "with_account",
 ]
 
