@@ -135,7 +135,7 @@ class Capture:
             self._limiter = self._guard = GuardedLimiter(
                 backends.limiter, settings.on_limiter_error
             )
-        self._look = not isinstance(backends.limiter, SameMedium)
+        self._same_medium = isinstance(backends.limiter, SameMedium)
         self._retaining = backends if isinstance(backends, Retaining) else None
         #: When old things were removed last, and when that is due again.
         self._retained_at = self._retain_at = 0.0
@@ -182,7 +182,7 @@ class Capture:
             "identity": identity,
             "session": session,
         }
-        return self.receive_track(lambda: track_request(checked(members)), ip, host=True)
+        return self.receive_track(lambda: track_request(checked(members)), lambda: ip, host=True)
 
     def record(
         self,
@@ -217,7 +217,9 @@ class Capture:
             "identity": identity,
             "gpc": gpc,
         }
-        receipt = self.receive_activity(lambda: activity_request(checked(members)), ip, host=True)
+        receipt = self.receive_activity(
+            lambda: activity_request(checked(members)), lambda: ip, host=True
+        )
         if receipt.duplicate is not None:
             return receipt.duplicate._replace(duplicate=True)
         return Captured.at(receipt.position or 0, receipt.activity)
@@ -278,13 +280,14 @@ class Capture:
     def receive_track(
         self,
         parse: Callable[[], TrackRequest],
-        ip: str | None,
+        ip: Callable[[], str | None],
         origin: str | None = None,
         gpc: bool = False,
         host: bool = False,
     ) -> Identified:
         """Take one ``track`` request; what ``parse`` refuses is accounted for as well.
 
+        :param ip: tells the visitor's address.
         :param origin: the ``Origin`` header, when there was one.
         :param gpc: whether the visitor signals Global Privacy Control.
         :param host: the caller is this process itself and needs no capture key.
@@ -292,7 +295,7 @@ class Capture:
         request = None
         try:
             request = parse()
-            return self._track(request, ip, origin, gpc, host)
+            return self._track(request, ip(), origin, gpc, host)
         except Exception as error:
             self._failed("track", error, request)
             raise
@@ -300,7 +303,7 @@ class Capture:
     def receive_activity(
         self,
         parse: Callable[[], ActivityRequest],
-        ip: str | None,
+        ip: Callable[[], str | None],
         origin: str | None = None,
         gpc: bool = False,
         host: bool = False,
@@ -309,7 +312,7 @@ class Capture:
         request = None
         try:
             request = parse()
-            return self._activity(request, ip, origin, gpc, host)
+            return self._activity(request, ip(), origin, gpc, host)
         except Exception as error:
             self._failed("activity", error, request)
             raise
@@ -344,7 +347,7 @@ class Capture:
                 receipt = Receipt(0, activity, None, fields.notes if fields else ())
             else:
                 receipt = self.backends.atomically(
-                    lambda: self._store(activity, prepared, fields, ip, look=self._look)
+                    lambda: self._store(activity, prepared, fields, ip, look=not self._same_medium)
                 )  # rows 11 to 13
         except Refused as refused:
             refused.person_id = person_id or None
@@ -512,8 +515,10 @@ class Capture:
             if first:
                 return Receipt(first.position, activity, first, notes)
         charges = self._charges(activity, prepared, ip, new=person is not None and found is None)
+        # The answer to somebody new must not differ from that to somebody known.
+        told = charges if fields is None else charges + self._new_person(ip)
         try:
-            self._charge(charges, ("person-limit", "ip-limit", "new-people-limit"), now)
+            self._charge(charges, ("person-limit", "ip-limit", "new-people-limit"), now, told)
         except RateLimited:
             if look:
                 raise
@@ -526,6 +531,9 @@ class Capture:
                 there = self._recognition.known(person_id)
             else:
                 there = people.save(person).id == person_id
+                if there and found is None and ip is not None and not self._same_medium:
+                    # Stored for good in a medium of its own, whatever becomes of the activity.
+                    charges.pop()
             if there:
                 position = journal.append(activity)
         finally:
@@ -554,15 +562,26 @@ class Capture:
             return []
         return [Charge(self._new_people_bucket(ip_bucket(ip)), self._new_people_quota)]
 
-    def _charge(self, charges: list[Charge], names: tuple[str, ...], now: float) -> None:
-        """Count all of them, or count none and refuse; ``names`` are the limits, in order."""
+    def _charge(
+        self,
+        charges: list[Charge],
+        names: tuple[str, ...],
+        now: float,
+        told: list[Charge] | None = None,
+    ) -> None:
+        """Count all of them, or count none and refuse; ``names`` are the limits, in order.
+
+        :param told: the charges that the public answer speaks of, when they are others.
+        """
         refusal = self._limiter.acquire(charges, now)
         if refusal is not None:
             raise RateLimited(
                 names[charges.index(refusal.charge)],
                 quota=refusal.charge.quota,
                 retry_after=refusal.retry_after,
-                public_retry_after=min(seconds_left(each.quota.seconds, now) for each in charges),
+                public_retry_after=min(
+                    seconds_left(each.quota.seconds, now) for each in told or charges
+                ),
             )
 
     # -- afterwards
@@ -610,7 +629,10 @@ class Capture:
             outcome = outcome._replace(notes=outcome.notes + self._untold)
             self._untold = ()
         if self.backends.outcomes is not None:
-            self.backends.outcomes.note(outcome)
+            try:
+                self.backends.outcomes.note(outcome)
+            except Exception as error:  # noqa: BLE001  # the answer is already decided
+                _log.error("an outcome is lost: %s", type(error).__name__)
 
 
 def _secret(backends: Backends) -> bytes:

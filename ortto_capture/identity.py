@@ -67,6 +67,9 @@ def normalise_address(text: str) -> str | None:
     local, at, domain = text.partition("@")
     if not (local and at and domain) or any(map(_unprintable, text)):
         return None
+    # What IDNA makes of a single character may be eighteen; its cost grows faster than that.
+    if len(unicodedata.normalize("NFKC", domain)) > MAX_ADDRESS:
+        return None
     try:
         domain = domain.encode("idna").decode("ascii")
     except UnicodeError:

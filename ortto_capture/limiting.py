@@ -7,6 +7,7 @@ and bounded; a fault may waste a charge but never grants one beyond what the pol
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Collection, Sequence
 from math import ceil, floor
 from typing import Literal
@@ -54,6 +55,8 @@ class FixedWindows:
                 if not count:
                     if self._keys >= self.capacity and not self._make_room(now):
                         self._give_back(charges[:taken], now)
+                        if any(self._is_full(each, now) for each in charges):
+                            return self._longest_wait(charges, now)
                         raise StorageFull("the rate limiter holds as many keys as it may")
                     self._keys += 1
                 counts[key] = count + 1
@@ -114,12 +117,11 @@ class FixedWindows:
                 del counts[key]
                 self._keys -= 1
 
+    def _is_full(self, charge: Charge, now: float) -> bool:
+        return self._counts(charge.quota.seconds, now).get(charge.key, 0) >= charge.quota.amount
+
     def _longest_wait(self, charges: Sequence[Charge], now: float) -> Refusal:
-        full = [
-            charge
-            for charge in charges
-            if self._counts(charge.quota.seconds, now).get(charge.key, 0) >= charge.quota.amount
-        ]
+        full = [charge for charge in charges if self._is_full(charge, now)]
         # A key charged twice in one call can be full only together with its own first charge.
         return longest_wait(full or charges, now)
 
@@ -156,11 +158,14 @@ class GuardedLimiter:
         self._local = FixedWindows()
         self._failures = 0
         self._retry_at = 0.0
+        #: Where each thread's last charges were counted: they are given back there, or nowhere.
+        self._counted = threading.local()
         #: The backend's last answer was an error; charges are counted by the policy.
         self.away = False
 
     def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
         """Count every charge or none, in the backend or, while it is away, by the policy."""
+        self._counted.here = False
         if not self.away or self._failures < self.FAILURES or self._due(now):
             try:
                 refusal = self._limiter.acquire(charges, now)
@@ -178,11 +183,12 @@ class GuardedLimiter:
                 return refusal
         elif self._policy == "closed":
             raise BackendError("the rate limiter is away")
+        self._counted.here = True
         return self._local.acquire(charges, now) if self._policy == "local" else None
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
         """Give back charges where they were counted; one that cannot be given back is wasted."""
-        if self.away:
+        if getattr(self._counted, "here", False):
             self._local.release(charges, now)
             return
         try:

@@ -2,8 +2,7 @@
 
 The law of this file: a child process never inherits a lock that nobody in it will release, nor
 state that another thread was in the middle of changing. So every lock made here is taken just
-before a fork, in the order of making (an outer lock is made before the ones taken inside it), and
-released on both sides just after.
+before a fork, those inside which others are taken first, and released on both sides just after.
 """
 
 from __future__ import annotations
@@ -26,15 +25,21 @@ class ForkAware(Protocol):
         """Forget what the parent goes on with."""
 
 
-_made: list[weakref.ref[threading.RLock]] = []
+_outer: list[weakref.ref[threading.RLock]] = []
+_inner: list[weakref.ref[threading.RLock]] = []
 _held: list[threading.RLock] = []
 _watching: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
 
-def fork_safe_lock() -> threading.RLock:
-    """Make a reentrant lock that is never left locked in a forked child."""
+def fork_safe_lock(*, outer: bool = False) -> threading.RLock:
+    """Make a reentrant lock that is never left locked in a forked child.
+
+    :param outer: whether other such locks are taken inside it. No two outer ones are held at once,
+        and no two others.
+    """
     lock = threading.RLock()
-    _made.append(weakref.ref(lock, _made.remove))
+    made = _outer if outer else _inner
+    made.append(weakref.ref(lock, made.remove))
     return lock
 
 
@@ -44,7 +49,7 @@ def watch_forks(holder: ForkAware) -> None:
 
 
 def _before() -> None:
-    for lock in [lock for made in tuple(_made) if (lock := made()) is not None]:
+    for lock in [lock for made in (*_outer, *_inner) if (lock := made()) is not None]:
         lock.acquire()
         _held.append(lock)
     for holder in tuple(_watching):

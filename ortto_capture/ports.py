@@ -285,7 +285,7 @@ class Backends:
         #: Changes when positions may have started over; part of the console's cursor.
         self.epoch = uuid4().hex[:12]
         self.atomically: Atomically = atomically or self._one_by_one
-        self._lock = fork_safe_lock()
+        self._lock = fork_safe_lock(outer=True)
         self._close = close
 
     def _one_by_one(self, decide: Callable[[], T]) -> T:

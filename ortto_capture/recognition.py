@@ -136,23 +136,29 @@ class Recognition:
         if found is None:
             # Nobody's data yet, so whatever assurance it comes with, it is filled in below.
             found = Person(self._new_id(), fields.lookup, None, None, "claimed", now)
-        kinds = {kind for kind, _ in found.identifiers}
+        held = found.identifiers
+        if verified and found.assurance == "claimed":
+            # Whoever claimed the address first may have hung somebody else's id beside it.
+            held = tuple(each for each in held if each in fields.lookup)
+        kinds = {kind for kind, _ in held}
         added: list[Identifier] = []
         conflict = False
         for identifier in fields.identifiers:
-            if identifier in found.identifiers:
+            if identifier in held:
                 continue
-            # A stranger must not hang an identifier on somebody's record, nobody has two of a
-            # kind, and two known people are never merged.
+            # A stranger must not hang an identifier on somebody's record, nor anybody one that is
+            # not proven on his own; nobody has two of a kind, and two known people are never
+            # merged.
             if (
                 verified
+                and identifier in fields.lookup
                 and identifier.kind not in kinds
                 and self._people.find([identifier]) is None
             ):
                 added.append(identifier)
             else:
                 conflict = True
-        merged = found._replace(identifiers=(*found.identifiers, *added))
+        merged = found._replace(identifiers=(*held, *added))
         if verified or found.assurance == "claimed":
             merged = merged._replace(
                 first=fields.first or found.first,

@@ -114,12 +114,17 @@ class Settings:
         if unknown := sorted(set(values) - known):
             raise ConfigurationError(unknown[0], f"no such setting; there are {sorted(known)}")
         given = dict(values)
-        if "sources" in given:
-            given["sources"] = {
-                key: Source(**value) if isinstance(value, Mapping) else value
-                for key, value in given["sources"].items()
-            }
-        return cls(**given)
+        try:
+            if "sources" in given:
+                given["sources"] = {
+                    key: Source(**value) if isinstance(value, Mapping) else value
+                    for key, value in given["sources"].items()
+                }
+            return cls(**given)
+        except (AttributeError, TypeError) as error:
+            raise ConfigurationError(
+                "settings", f"a value has the wrong type: {error}; see docs/reference/settings.md"
+            ) from error
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

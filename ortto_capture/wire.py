@@ -35,6 +35,8 @@ MAX_CONTAINERS = 1_000
 #: Values and names in one body: more do not fit into 16 KiB of attributes, at two bytes for a value
 #: and six for a member. Without these bounds 16,000 fractions cost 4 ms.
 MAX_VALUES, MAX_NAMES = 8_192, 3_000
+#: Two for each of these, and one for every two bytes of 16 KiB, where they are escaped.
+MAX_QUOTES = 2 * (MAX_VALUES + MAX_NAMES) + 8_192
 #: Bytes that hold too little to be worth counting.
 ORDINARY = 4_096
 #: The longest age of an activity, in milliseconds: the seven days that event ids are remembered.
@@ -109,6 +111,8 @@ def decode(body: bytes) -> dict[str, Any]:
 
 def _check_bulk(body: bytes) -> None:
     """Refuse what is nested or crowded beyond use, before anything is made of it."""
+    if body.count(b'"') > MAX_QUOTES:
+        raise BadJSON("too many values")
     bare = _STRING.sub(b"", body)
     if bare.count(b",") > MAX_VALUES or bare.count(b":") > MAX_NAMES:
         raise BadJSON("too many values")

@@ -69,6 +69,8 @@ _STATUS = {
     500: "500 Internal Server Error",
     503: "503 Service Unavailable",
 }
+#: What proxies add.
+_FORWARDING = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 #: An hour: long enough to save the requests, short enough for a new version to spread in.
 _CLIENT_CACHE = "public, max-age=3600"
 
@@ -118,6 +120,11 @@ class CaptureApp:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as WSGI has it."""
+        answer = self._answer(environ, start_response)
+        # Some servers send what they get, and the client would take it for the next answer.
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else answer
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         route = self._routes.get(path)
         if route is not None:
@@ -163,7 +170,7 @@ class CaptureApp:
     def _track(self, environ: WSGIEnvironment) -> bytes:
         session, identified = self.capture.receive_track(
             lambda: track_request(decode(_read(environ, self._max_body))),
-            self._address(environ),
+            lambda: self._address(environ),
             environ.get("HTTP_ORIGIN"),
             environ.get("HTTP_SEC_GPC") == "1",
         )
@@ -178,7 +185,7 @@ class CaptureApp:
 
         receipt = self.capture.receive_activity(
             parse,
-            self._address(environ),
+            lambda: self._address(environ),
             environ.get("HTTP_ORIGIN"),
             environ.get("HTTP_SEC_GPC") == "1",
         )
@@ -194,7 +201,7 @@ class CaptureApp:
         if self._client_ip is not None:
             return self._client_ip(environ) or ""
         address: str = environ.get("REMOTE_ADDR", "")
-        if self._look_at_peer and (not address or "HTTP_X_FORWARDED_FOR" in environ):
+        if self._look_at_peer and (not address or any(map(environ.__contains__, _FORWARDING))):
             self._warn_of_proxy(environ, address)
         return address
 
@@ -227,9 +234,10 @@ class CaptureApp:
             if isinstance(backend, Pingable):
                 try:
                     backend.ping()
-                except BackendError as error:
+                except Exception as error:  # noqa: BLE001  # whatever it is, it does not answer
                     healthy = False
-                    _log.error("health: %s does not answer: %s", port, error)
+                    said = error if isinstance(error, BackendError) else type(error).__name__
+                    _log.error("health: %s does not answer: %s", port, said)
         body = b'{"ok":true}' if healthy else b'{"ok":false}'
         return _send(start_response, 200 if healthy else 503, body)
 

@@ -104,14 +104,14 @@ class Contract:
             person, wanted = self._who(fields, vouched)
             if person is None and wanted:
                 self._take(now, self._newcomer(ip))
-                person = Somebody(dict(wanted))
+                person = Somebody(proven(wanted, vouched))
                 self.people.append(person)
         except No as no:
             return self._done(no)
         if person is None:
             kept = session if session and self._valid(session, now) else None
             return self._done(Answer("identified" if kept else "anonymous", ticket=kept))
-        self._write(person, fields, wanted, vouched is not None)
+        self._write(person, fields, wanted, vouched)
         assurance = "claimed" if vouched is None else "verified"
         return self._done(Answer("identified", ticket=Ticket(person, assurance, now)))
 
@@ -139,7 +139,7 @@ class Contract:
                 if known is None and not wanted:
                     stale = session is not None and self._stale(session, now)
                     raise No(Answer("bad-session" if stale else "not-identified"))
-                person = known or Somebody(dict(wanted))
+                person = known or Somebody(proven(wanted, vouched))
                 assurance = "claimed" if vouched is None else "verified"
             attributes = judged(definition, event.attributes)
             repeated = any(
@@ -166,7 +166,7 @@ class Contract:
         if new:
             self.people.append(person)
         if wanted:
-            self._write(person, fields, wanted, vouched is not None)
+            self._write(person, fields, wanted, vouched)
         row = {
             "event_id": event.event_id,
             "activity_id": event.activity_id,
@@ -215,16 +215,21 @@ class Contract:
             wanted["email"] = vouched
         elif fields.skip and not self.tell_existence:
             return None, {}
-        found = (self.find(kind, value) for kind, value in wanted.items())
+        found = (self.find(kind, value) for kind, value in proven(wanted, vouched).items())
         person = next((p for p in found if p is not None), None)
         return (None, {}) if person is None and fields.skip else (person, wanted)
 
     def _write(
-        self, person: Somebody, fields: Fields, wanted: dict[str, str], verified: bool
+        self, person: Somebody, fields: Fields, wanted: dict[str, str], vouched: str | None
     ) -> None:
-        for kind, value in wanted.items():
-            if verified and self.find(kind, value) is None:
-                person.identifiers.setdefault(kind, value)
+        verified = vouched is not None
+        if vouched is not None:
+            if person.assurance == "claimed":
+                # Anybody may have claimed the others.
+                kept = {kind: v for kind, v in person.identifiers.items() if v == vouched}
+                person.identifiers = kept
+            if self.find("email", vouched) is None:
+                person.identifiers.setdefault("email", vouched)
         if any(person.identifiers.get(kind) != value for kind, value in wanted.items()):
             self._count("note:identity-conflict")
         if verified or person.assurance == "claimed":
@@ -257,6 +262,11 @@ class Contract:
 
     def _count(self, code: str) -> None:
         self.outcomes[code] = self.outcomes.get(code, 0) + 1
+
+
+def proven(wanted: dict[str, str], vouched: str | None) -> dict[str, str]:
+    """What finds and makes a person: once the host vouches, nothing that is only claimed."""
+    return dict(wanted) if vouched is None else {"email": vouched}
 
 
 def ends_in(now: float, limit: tuple[int, int]) -> int:

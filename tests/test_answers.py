@@ -1092,6 +1092,39 @@ def test_behind_proxy_fix_every_visitor_has_a_bucket_and_nobody_is_warned(
     assert not caplog.records
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_every_header_that_proxies_add_is_known(header: str) -> None:
+    world = World()
+    request = activity(world)
+    ask(
+        world.app,
+        "POST",
+        "/in/capture/-/events/activity",
+        body=request.bytes,
+        headers=request.headers | {header: "198.51.100.77"},
+        REMOTE_ADDR="10.0.0.1",
+    )
+    assert world.capture.warnings == ["behind-proxy"]
+
+
+def test_an_address_that_cannot_be_told_is_a_fault_of_ours_and_counted() -> None:
+    world = World()
+    app = CaptureApp(world.capture, client_ip=lambda environ: environ["not there"])
+    request = activity(world)
+    reply = ask(app, "POST", "/-/events/activity", body=request.bytes, headers=request.headers)
+    outcomes = world.capture.backends.outcomes
+    assert outcomes is not None
+    assert (reply.status, outcomes.counts()["internal"]) == (500, 1)
+
+
+@pytest.mark.parametrize("path", ["-/health", "-/events/track", "nothing", "app.js"])
+def test_head_is_answered_without_a_body(path: str) -> None:
+    """Some servers would send it, and the client would take it for the next answer."""
+    reply = ask(World().app, "HEAD", f"/in/capture/{path}")
+    assert reply.body == b""
+    assert int(reply.header("Content-Length") or 0) > 0
+
+
 def test_the_host_may_say_where_a_visitor_is() -> None:
     world = World()
     address_full(activity(world), world)

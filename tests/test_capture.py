@@ -10,6 +10,7 @@ import pytest
 
 from ortto_capture import (
     Activity,
+    BackendError,
     Backends,
     BadToken,
     Capture,
@@ -20,16 +21,19 @@ from ortto_capture import (
     InProcess,
     MalformedRequest,
     NotIdentified,
+    Outcome,
     Person,
     RateLimited,
     Settings,
     Source,
+    UnknownActivity,
     UnknownSource,
     open_backends,
 )
 from ortto_capture.backends.memory import (
     MemoryBackends,
     MemoryJournal,
+    MemoryOutcomes,
     MemoryPeople,
     MemoryRateLimiter,
 )
@@ -103,7 +107,7 @@ def test_the_host_itself_needs_no_capture_key() -> None:
 
     assert capture.record(session, LOGIN).source == ""
     with pytest.raises(UnknownSource):
-        capture.receive_track(lambda: track_request({}), HERE)
+        capture.receive_track(lambda: track_request({}), lambda: HERE)
 
 
 class Racing(MemoryPeople):
@@ -253,7 +257,7 @@ def test_who_opted_out_is_not_identified_where_that_drops() -> None:
     capture = account(gpc="drop")
 
     answer = capture.receive_track(
-        lambda: track_request({"email": "user@emaildomain.com"}), HERE, gpc=True
+        lambda: track_request({"email": "user@emaildomain.com"}), lambda: HERE, gpc=True
     )
 
     assert answer == (None, False)
@@ -283,3 +287,126 @@ def test_a_lost_session_beside_a_person_that_is_no_use_is_what_is_answered() -> 
     with pytest.raises(MalformedRequest) as malformed:
         capture.record(None, LOGIN, person={"email": "no address"})
     assert malformed.value.field == "person.email"
+
+
+def test_what_is_only_claimed_beside_a_vouched_address_is_not_added_to_it() -> None:
+    """Else the first to claim an external id would be whoever the host vouches for by it."""
+    capture = account()
+    mallory = capture.sign_identity("mallory@emaildomain.com")
+    capture.identify(identity=mallory, ei="1001")
+
+    capture.identify(identity=capture.sign_identity("victim@emaildomain.com", ei="1001"))
+
+    victim, other = capture.person("victim@emaildomain.com"), capture.person(ei="1001")
+    assert victim == other
+    assert victim != capture.person("mallory@emaildomain.com")
+    assert capture.backends.outcomes is not None
+    assert capture.backends.outcomes.counts()["note:identity-conflict"] == 1
+
+
+def test_what_a_stranger_claimed_of_two_people_does_not_make_them_one() -> None:
+    capture = account()
+    capture.identify(email="victim@emaildomain.com", ei="mallory-7")
+
+    first = capture.identify(identity=capture.sign_identity("victim@emaildomain.com"))
+    second = capture.identify(identity=capture.sign_identity(ei="mallory-7"))
+
+    assert first.session != second.session
+    assert capture.person("victim@emaildomain.com") != capture.person(ei="mallory-7")
+
+
+def test_the_wait_that_is_told_does_not_tell_whether_somebody_is_known() -> None:
+    capture = account(ip_limit="1/day")
+    capture.record(capture.identify(email="known@emaildomain.com").session, LOGIN, ip=HERE)
+
+    waits = []
+    for address in ("known@emaildomain.com", "unknown@emaildomain.com"):
+        with pytest.raises(RateLimited) as refused:
+            capture.record(None, LOGIN, person={"email": address}, ip=HERE)
+        waits.append(refused.value.public_retry_after)
+
+    assert waits[0] == waits[1]
+
+
+def test_people_made_while_the_journal_fails_are_counted() -> None:
+    """They stay in a medium of their own; a stranger could else make any number of them."""
+    memory = open_backends("memory:")
+    capture = account(around(memory.people, Broken()), new_people_limit="3/hour")
+
+    for number in range(5):
+        with pytest.raises((ZeroDivisionError, RateLimited)):
+            capture.record(None, LOGIN, person={"ei": number}, ip=HERE)
+
+    assert len(memory.people) == 3
+
+
+class NotingNothing(MemoryOutcomes):
+    def note(self, outcome: Outcome) -> None:
+        raise ZeroDivisionError
+
+
+def test_outcomes_that_cannot_be_noted_change_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    memory = open_backends("memory:")
+    memory.outcomes = NotingNothing()
+    capture = account(memory)
+
+    session = capture.identify(email="user@emaildomain.com").session
+    assert capture.record(session, LOGIN).position == 1
+    with pytest.raises(UnknownActivity):
+        capture.record(session, "act:cm:unknown")
+    assert [record.getMessage() for record in caplog.records] == [
+        "an outcome is lost: ZeroDivisionError"
+    ] * 3
+
+
+def test_what_is_too_old_and_cannot_be_removed_now_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(Backends):
+        asked = 0
+
+        def retain(self, activities_since: float, people_since: float) -> bool:
+            self.asked += 1
+            raise BackendError("away")
+
+    memory = open_backends("memory:")
+    backends = Failing(
+        definitions=memory.definitions,
+        people=memory.people,
+        limiter=memory.limiter,
+        journal=memory.journal,
+    )
+    capture = account(backends)
+    session = capture.identify(email="user@emaildomain.com").session
+
+    assert capture.record(session, LOGIN).position == 1
+    assert capture.record(session, LOGIN).position == 2
+
+    assert backends.asked == 1, "not with every activity"
+    assert [each.getMessage() for each in caplog.records] == ["nothing old could be removed: away"]
+
+
+@pytest.mark.parametrize(
+    ("port", "missing"),
+    [("people", "erase"), ("journal", "erase"), ("limiter", "forget"), ("journal", "of")],
+)
+def test_a_port_that_cannot_do_its_part_of_an_erasure_is_named(port: str, missing: str) -> None:
+    class Lacking:
+        """All of a port but one method."""
+
+        def __init__(self, inner: object) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            if name == missing:
+                raise AttributeError(name)
+            return getattr(self._inner, name)
+
+    memory = open_backends("memory:")
+    setattr(memory, port, Lacking(getattr(memory, port)))
+    capture = account(memory)
+    session = capture.identify(email="user@emaildomain.com").session
+    capture.record(session, LOGIN)
+
+    with pytest.raises(ConfigurationError, match=f"Lacking.*{missing}"):
+        capture.erase("user@emaildomain.com")

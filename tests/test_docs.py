@@ -41,7 +41,9 @@ def surroundings() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_python_blocks_run(page: Path) -> None:
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What an example stores, it stores where nobody keeps anything.
+    monkeypatch.chdir(tmp_path)
     names = surroundings()
     for line, source in blocks(page, "python"):
         # Blank lines in front, so that a traceback names the line of the page.

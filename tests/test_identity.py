@@ -68,6 +68,7 @@ def test_an_address_has_one_spelling(text: str, address: str) -> None:
         "a" * 70_000 + "@example.com",
         "user@exa\N{FULLWIDTH COMMERCIAL AT}mple.com",
         "user@" + ".".join(["ü"] * 60),
+        "user@" + "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 80,
     ],
 )
 def test_what_is_no_address_is_none(text: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from threading import Thread
 
 import pytest
 
 from ortto_capture import BackendError, Charge, Quota, Refusal, StorageFull
 from ortto_capture.backends.memory import MemoryRateLimiter
-from ortto_capture.limiting import GuardedLimiter, seconds_left
+from ortto_capture.limiting import FixedWindows, GuardedLimiter, seconds_left
 
 NOW = 1_795_392_000.0
 ONE = Charge(b"k" * 16, Quota(1, 3600))
@@ -146,3 +147,31 @@ def test_a_limiter_that_is_full_is_not_away(shared: Shared) -> None:
 )
 def test_seconds_left_are_whole_and_at_least_one(now: float, left: int) -> None:
     assert seconds_left(60, now) == left
+
+
+def test_what_was_counted_here_is_given_back_here(shared: Shared) -> None:
+    """Though the shared one answers again: giving back there would grant somebody a place."""
+    guarded = GuardedLimiter(shared)
+    assert guarded.acquire([ONE], NOW) is None
+    shared.fault = BackendError("away")
+    assert guarded.acquire([ONE], NOW) is None
+    shared.fault = None
+    somebody_else = Thread(target=guarded.acquire, args=([Charge(b"z" * 16, ONE.quota)], NOW))
+    somebody_else.start()
+    somebody_else.join()
+    assert not guarded.away
+
+    guarded.release([ONE], NOW)
+
+    assert guarded.acquire([ONE], NOW) is not None
+
+
+def test_a_full_quota_is_refused_though_no_key_has_room() -> None:
+    limiter = FixedWindows(capacity=1)
+    full = Charge(b"a" * 16, Quota(1, 3600))
+    assert limiter.acquire([full], NOW) is None
+
+    refusal = limiter.acquire([Charge(b"b" * 16, Quota(5, 86_400)), full], NOW)
+
+    assert refusal is not None
+    assert refusal.charge == full

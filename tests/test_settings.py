@@ -62,6 +62,21 @@ def test_settings_come_from_plain_data() -> None:
     assert settings.merge_keys == ("str:cm:customer-id",)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sources": "shop"},
+        {"sources": {"shop": {"label": "The shop"}}},
+        {"sources": {"shop": {"name": "The shop", "origins": 5}}},
+        {"secret_keys": 5},
+        {"merge_keys": 5},
+    ],
+)
+def test_plain_data_of_the_wrong_shape_is_refused_by_name(values: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError):
+        Settings.from_mapping(values)
+
+
 def test_secrets_are_never_shown() -> None:
     assert SECRET not in repr(Settings(secret_keys=[SECRET]))
 

@@ -303,10 +303,7 @@ class CaptureMachine(RuleBasedStateMachine):
         door=doors,
     )
     def track_verified(self, vouched: str, ei: str | None, first: str | None, door: Door) -> None:
-        """Somebody else's external id beside a vouched address has a test of its own."""
-        holder = self.model.find("ei", ei) if ei else None
-        if holder is not None and holder is not self.model.find("email", vouched):
-            ei = None
+        """Perhaps with an external id beside it, which is only claimed."""
         self.identify(Fields(ei=ei, first=first), None, vouched, door)
 
     def identify(self, who: Fields, token: int | None, vouched: str | None, door: Door) -> None:

@@ -71,6 +71,7 @@ def test_strict_json_is_decoded_as_the_standard_library_would(body: bytes) -> No
         (b"[" * 65_536, "too many arrays and objects"),
         (b'{"a":[%s]}' % b",".join([b"{}"] * MAX_CONTAINERS), "too many arrays and objects"),
         (b'{"a":[%s]}' % b",".join([b"1"] * 8_194), "too many values"),
+        (b'"' * 65_536, "too many values"),
         (b"{%s}" % b",".join(b'"%d":1' % n for n in range(3_001)), "too many values"),
         (b'{"a":1,"a":1}', "a name occurs twice in an object"),
         (rb'{"a":1,"\u0061":1}', "a name occurs twice in an object"),

@@ -118,10 +118,12 @@ class MemoryPeople:
             before = self._people.get(person.id)
             if before is None and len(self._people) >= self.capacity:
                 self._refuse()
-            for identifier in before.identifiers if before else ():
-                del self._holders[identifier]
+            # In this order, because others look meanwhile: what is held is held throughout.
             self._people[person.id] = person
             self._holders.update(dict.fromkeys(person.identifiers, person.id))
+            for identifier in before.identifiers if before else ():
+                if identifier not in person.identifiers:
+                    del self._holders[identifier]
         return person
 
     def erase(self, person_id: str) -> int:
@@ -224,7 +226,8 @@ class MemoryJournal:
         with self._lock:
             theirs = self.of(person_id, limit=self.capacity)
             for row in theirs:
-                self._rows[(row.position - 1) % self.capacity] = b""
+                place = (row.position - 1) % self.capacity
+                self._rows[place], self._keys[place] = b"", ""
                 self._positions.pop(_event_key(person_id, row.activity_id, row.event_id), None)
         return len(theirs)
 

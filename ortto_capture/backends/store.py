@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import BackendError, Refused, StorageFull
 from ..locks import fork_safe_lock, watch_forks
-from .store_file import ERRORS, DiskFailed, Unstorable, connect, fault, prepare
+from .store_file import ERRORS, connect, disk_failed, fault, of_one_row, prepare
 from .store_scrub import Pages
 
 __all__ = ["PATIENCE", "Store"]
@@ -81,7 +81,7 @@ class Store:
         self._durable = durable
         self._lock_path = path.with_suffix(".lock")
         #: Held by the thread that leads; the others' decisions wait in the queue meanwhile.
-        self._turn = fork_safe_lock()
+        self._turn = fork_safe_lock(outer=True)
         self._reading = fork_safe_lock()
         self._arriving = fork_safe_lock()
         self._queue: deque[_Job[Any]] = deque()
@@ -351,7 +351,7 @@ class Store:
 
     def _begin(self) -> None:
         if self._latched:
-            raise DiskFailed(f"{self.path}: the disk did not confirm a write; check it, restart")
+            raise BackendError(f"{self.path}: the disk did not confirm a write; check it, restart")
         connection = self._writing()
         since = monotonic()
         self._take_lock()
@@ -412,7 +412,7 @@ class Store:
 
     def _fault(self, error: Exception) -> BackendError:
         found = fault(error, self.path)
-        if isinstance(found, DiskFailed):
+        if disk_failed(error):
             self._latched = True
             _log.critical("%s Nothing more is stored.", found)
         return found
@@ -442,7 +442,7 @@ class Store:
             raise
         except ERRORS as error:
             fault = self._fault(error)
-            if self.leading() and not isinstance(fault, Unstorable):
+            if self.leading() and not of_one_row(error):
                 self._failure = fault
             raise fault from error
 

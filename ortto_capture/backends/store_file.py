@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import BackendError, ConfigurationError, StorageFull
 from .files import exclusive_lock, sync_directory
 
-__all__ = ["ERRORS", "DiskFailed", "Unstorable", "connect", "fault", "prepare"]
+__all__ = ["ERRORS", "connect", "disk_failed", "fault", "of_one_row", "prepare"]
 
 #: What the driver raises; the second when the text of an error is damaged itself.
 ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -55,18 +55,6 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE refusals (number INTEGER PRIMARY KEY, person_id TEXT, outcome TEXT);
     """,
 )
-
-
-class Unstorable(BackendError):
-    """One row cannot be stored; its neighbours can."""
-
-
-class DiskFailed(BackendError):
-    """The disk did not confirm a write.
-
-    The kernel may then drop what it could not write and say afterwards that all is well: whoever
-    sees this must not retry and hope.
-    """
 
 
 def prepare(path: Path, lock: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
@@ -131,8 +119,7 @@ def connect(path: Path, timeout: float, *, durable: bool) -> sqlite3.Connection:
 
 def fault(error: Exception, path: Path) -> BackendError:
     """An error of SQLite in our words: the path, and what to do."""
-    # Errors of the module rather than the library have no name.
-    name = getattr(error, "sqlite_errorname", "")
+    name = _name(error)
     if name == "SQLITE_FULL" or (name == "SQLITE_IOERR_WRITE" and _is_full(path)):
         return StorageFull(f"{path}: no space is left; free some, or raise the quota")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -143,11 +130,30 @@ def fault(error: Exception, path: Path) -> BackendError:
     damaged = isinstance(error, UnicodeDecodeError)
     if damaged or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return BackendError(f"{path}: is damaged, or no store; stop, and restore a backup")
-    if name in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"):
-        return DiskFailed(f"{path}: the disk did not confirm a write; check it, then restart")
+    if disk_failed(error):
+        return BackendError(f"{path}: the disk did not confirm a write; check it, then restart")
     if name.startswith("SQLITE_IOERR"):
         return BackendError(f"{path}: reading or writing failed ({name}); check the disk")
-    return Unstorable(f"{path}: {type(error).__name__} ({name})")
+    return BackendError(f"{path}: {type(error).__name__} ({name or error})")
+
+
+def disk_failed(error: Exception) -> bool:
+    """Whether the disk did not confirm a write.
+
+    The kernel may then drop what it could not write and say afterwards that all is well: whoever
+    sees this must not retry and hope.
+    """
+    return _name(error) in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
+
+
+def of_one_row(error: Exception) -> bool:
+    """Whether only one row cannot be stored, and its neighbours can."""
+    return _name(error) in ("SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
+
+
+def _name(error: Exception) -> str:
+    # Errors of the module rather than the library have none.
+    return getattr(error, "sqlite_errorname", "")
 
 
 def _create(path: Path) -> None:

@@ -163,7 +163,8 @@ class Console:
 
     def _captured(self, row: Captured) -> dict[str, Any]:
         definition = self._capture.backends.definitions.get(row.activity_id)
-        sensitive = {a.key for a in definition.attributes if a.sensitive} if definition else set()
+        # What is not declared any more may have been sensitive.
+        shown = {a.key for a in definition.attributes if not a.sensitive} if definition else set()
         return {
             "id": row.position,
             "at": row.received_at.isoformat(),
@@ -172,7 +173,7 @@ class Console:
             "activity": row.activity_id,
             "name": definition.name if definition else None,
             "attributes": {
-                key: _MASK if key in sensitive else value for key, value in row.attributes.items()
+                key: value if key in shown else _MASK for key, value in row.attributes.items()
             },
             "source": row.source,
             "assurance": row.assurance,

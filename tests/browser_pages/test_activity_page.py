@@ -260,7 +260,7 @@ def test_what_was_left_out_is_noted(activity_page: ActivityPage) -> None:
     expect(notes).to_be_hidden()
 
     activity_page.capture.receive_track(
-        lambda: track_request({"email": "user@emaildomain.com", "cc": [1]}), None
+        lambda: track_request({"email": "user@emaildomain.com", "cc": [1]}), lambda: None
     )
     activity_page.poll()
     notes.locator("summary").click()
