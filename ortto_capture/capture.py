@@ -344,13 +344,19 @@ class Capture:
                 gpc or request.gpc,
             )
             if activity.gpc and self.settings.gpc == "drop":
+                if fields is None:
+                    self._recognition.require(person_id)
                 receipt = Receipt(0, activity, None, fields.notes if fields else ())
             else:
                 receipt = self.backends.atomically(
                     lambda: self._store(activity, prepared, fields, ip, look=not self._same_medium)
                 )  # rows 11 to 13
         except Refused as refused:
-            refused.person_id = person_id or None
+            if isinstance(refused, InvalidAttributes) and fields is None:
+                self._recognition.require(person_id)  # row 9 comes first
+            # Whoever is gone may have been erased: nothing is kept of them again.
+            if not isinstance(refused, NotIdentified):
+                refused.person_id = person_id or None
             raise
         position, activity, duplicate, notes = receipt
         code = "duplicate" if duplicate else "accepted" if position else "opted-out"
@@ -511,6 +517,8 @@ class Capture:
         )
         # Not after somebody new is stored, who would then have to go again.
         if look or person != found:
+            if fields is None:
+                self._recognition.require(person_id)
             first = journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS)
             if first:
                 return Receipt(first.position, activity, first, notes)
@@ -540,8 +548,6 @@ class Capture:
             if position is None:
                 self._limiter.release(charges, now)
         if position is None:
-            if not there and fields is None:
-                raise NotIdentified("person-gone")
             return self._store(activity, prepared, fields, ip, look=True)
         return Receipt(position, activity, None, notes + conflict)
 

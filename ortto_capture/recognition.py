@@ -47,6 +47,9 @@ class Recognition:
     def of_activity(self, request: ActivityRequest, now: float) -> Who:
         """Who an activity is about (contract §4, row 9).
 
+        Whether a session's person is still stored is left to :meth:`require` where nothing else
+        could be meant: storing the activity must look again anyway.
+
         :raises NotIdentified: when nobody is, or not in the way that is required here.
         :raises BadToken: when a token is forged or expired and nothing else identifies.
         :raises MalformedRequest: when a member of ``person`` cannot be what its name says.
@@ -54,7 +57,10 @@ class Recognition:
         lost: Callable[[], Refused] | None = None
         if request.identity is None and request.session is not None:
             try:
-                return self._session(request.session, now)
+                who = self._session(request.session, now)
+                if request.person is not None:
+                    self.require(who[0])
+                return who
             except (BadToken, NotIdentified) as error:
                 if request.person is None:
                     raise
@@ -79,20 +85,26 @@ class Recognition:
         """Who a session token stands for.
 
         :raises BadToken: when it does not stand for anybody any more.
-        :raises NotIdentified: when its person is gone, or it is not good enough here.
+        :raises NotIdentified: when it is not good enough here.
         """
         session = self._tokens.open_session(token, now)
-        if not self.known(session.person_id):
-            raise NotIdentified("person-gone")
         if self._required and session.assurance != "verified":
             raise NotIdentified("identity-required")
         return session.person_id, session.assurance, None
+
+    def require(self, person_id: str) -> None:
+        """Refuse a session whose person is no longer stored.
+
+        :raises NotIdentified: in that case.
+        """
+        if not self.known(person_id):
+            raise NotIdentified("person-gone")
 
     def kept(self, token: str | None, now: float) -> Identified:
         """The answer to a ``track`` without identity."""
         if token is not None:
             try:
-                self._session(token, now)
+                self.require(self._session(token, now)[0])
             except (BadToken, NotIdentified):
                 pass
             else:

@@ -410,3 +410,20 @@ def test_a_port_that_cannot_do_its_part_of_an_erasure_is_named(port: str, missin
 
     with pytest.raises(ConfigurationError, match=f"Lacking.*{missing}"):
         capture.erase("user@emaildomain.com")
+
+
+@pytest.mark.parametrize("attributes", [{}, {"str:cm:undeclared": "x"}])
+@pytest.mark.parametrize("gpc", [False, True])
+def test_somebody_who_is_gone_is_not_identified_whatever_else_is_wrong(
+    attributes: dict[str, str], gpc: bool
+) -> None:
+    """And nothing is kept of them again, in case they were erased."""
+    capture = account(gpc="drop")
+    session = capture.identify(email="user@emaildomain.com").session
+    capture.erase("user@emaildomain.com")
+
+    with pytest.raises(NotIdentified, match="person-gone"):
+        capture.record(session, LOGIN, attributes, gpc=gpc)
+
+    assert capture.backends.outcomes is not None
+    assert [each.person_id for each in capture.backends.outcomes.refusals()] == [None]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -313,14 +314,13 @@ def test_a_thread_that_is_interrupted_leaves_the_others_an_answer(backends: File
         raise KeyboardInterrupt
 
     with ThreadPoolExecutor(3) as pool:
-        leader = pool.submit(store.atomically, first)
+        asked: list[Future[Any]] = [pool.submit(store.atomically, first)]
         leading.wait()
-        others: list[Future[object]] = []
         for decision in (interrupted, lambda: backends.journal.append(activity(1))):
-            others.append(pool.submit(store.atomically, decision))
-            wait_until(lambda: len(store._queue) == len(others))  # noqa: SLF001
+            asked.append(pool.submit(store.atomically, decision))
+            wait_until(lambda: len(store._queue) == len(asked) - 1)  # noqa: SLF001
         waiting.set()
-        found = [type(each.exception()) for each in (leader, *others)]
+        found = [type(each.exception()) for each in asked]
 
     assert found == [KeyboardInterrupt, BackendError, BackendError]
     assert backends.people.get("person-0001") is None

@@ -25,10 +25,10 @@ from ortto_capture.backends.file import FileBackends, open_file
 from ortto_capture.backends.store_file import MIGRATIONS
 
 from ..services import run_server
-from .http import DATA, on_core
+from .http import DATA
 from .inprocess import sessions, visits
 from .measure import Figure, in_turns, ratio
-from .programs import ATTRIBUTES, KEY, PURCHASE, body, call, environ, event_id, ip_of, ours
+from .programs import ATTRIBUTES, KEY, PURCHASE, event_id, ours
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -74,7 +74,7 @@ def threads_against_bare(requests: int, rounds: int, threads: int) -> tuple[floa
         for _round in range(rounds):
             bare_rate = rate(bare, [list(visits(visitors, requests)())])
             share = max(1, requests // threads)
-            work = [list(visits(visitors[n :: threads], share)()) for n in range(threads)]
+            work = [list(visits(visitors[n::threads], share)()) for n in range(threads)]
             ratios.append(rate(app, work) / bare_rate)
             rates.append(bare_rate)
     return median(ratios), median(rates)
@@ -150,11 +150,11 @@ def over_http(folder: Path, requests: int, rounds: int) -> float:
                 run_server(
                     "gunicorn-gthread",
                     f"tests.benchmarks.http:{program}",
-                    workers=2 if program == "file_app" else 1,
+                    workers=2,
                     env=environment,
                 )
             )
-            for program in ("file_app", "ours_app")
+            for program in ("file_app", "workers_app")
         ]
         command = [sys.executable, "-m", "tests.benchmarks.http"]
         command += map(str, (requests, rounds, *ports))

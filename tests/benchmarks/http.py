@@ -20,7 +20,7 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from ortto_capture import open_backends
+from ortto_capture import Identifier, Person, open_backends
 
 from ..services import run_server
 from .measure import Figure, ratio
@@ -35,6 +35,8 @@ CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 #: What gunicorn is told to serve: the attribute is made when it is asked for, one a process.
 PROGRAMS = ("bare", "ours_app", "flask_app")
+#: Fewer people than the 100 new ones an hour that one address may bring.
+PEOPLE = 50
 #: Where the program that stores on disk stores.
 DATA = "ORTTO_CAPTURE_DATA"
 
@@ -42,6 +44,14 @@ DATA = "ORTTO_CAPTURE_DATA"
 def __getattr__(name: str) -> WSGIApplication:
     if name == "ours_app":
         return ours()[0]
+    if name == "workers_app":
+        app, capture = ours()
+        # Each process would make its own; these are the same in all, so that any may answer.
+        for number in range(PEOPLE):
+            address = Identifier("email", f"user{number}@emaildomain.com")
+            person = Person(f"person-{number}", (address,), None, None, "claimed", 0.0)
+            capture.backends.people.save(person)
+        return app
     if name == "file_app":
         return ours(backends=open_backends(f"file:{os.environ[DATA]}"))[0]
     if name == "flask_app":
@@ -131,8 +141,7 @@ def rate(port: int, tokens: list[str | None], requests: int) -> float:
 
 def load(requests: int, rounds: int, *ports: int) -> list[list[float]]:
     """The rates of the servers on these ports, for each round, turn by turn."""
-    # Fewer people than the 100 new ones an hour that one address may bring.
-    servers = [(port, visitors(port, 50)) for port in ports]
+    servers = [(port, visitors(port, PEOPLE)) for port in ports]
     return [[rate(port, tokens, requests) for port, tokens in servers] for _round in range(rounds)]
 
 
