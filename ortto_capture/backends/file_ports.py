@@ -227,7 +227,9 @@ class FileRateLimiter:
 
     def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
         """Count every charge, or, if any quota is full, none of them and say which."""
-        if any(self._full.get(each) == floor(now / each.quota.seconds) for each in charges):
+        if self._full and any(
+            self._full.get(each) == floor(now / each.quota.seconds) for each in charges
+        ):
             full = self._full_ones(charges, now)
             if full:
                 return longest_wait(full, now)
@@ -243,12 +245,11 @@ class FileRateLimiter:
         self._store.atomically(lambda: self._forget(keys))
 
     def _acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
-        places = [
-            (charge.quota.seconds, floor(now / charge.quota.seconds), charge.key, charge.quota[0])
-            for charge in charges
-        ]
+        places: list[int | bytes] = []
+        for key, (amount, seconds) in charges:
+            places += (seconds, floor(now / seconds), key, amount)
         try:
-            self._store.write(_charging(len(places)), [each for place in places for each in place])
+            self._store.write(_charging(len(charges)), places)
         except sqlite3.IntegrityError:
             full = self._full_ones(charges, now)
             if len(self._full) > REMEMBERED:
@@ -256,8 +257,8 @@ class FileRateLimiter:
             self._full.update((each, floor(now / each.quota.seconds)) for each in full)
             # A key charged twice in one call can be full only together with its own first charge.
             return longest_wait(full or charges, now)
-        for seconds, slot, *_ in places:
-            if self._tidied.get(seconds) != slot:
+        for _, (_, seconds) in charges:
+            if self._tidied.get(seconds) != (slot := floor(now / seconds)):
                 self._tidy(seconds, slot)
         return None
 
@@ -351,25 +352,25 @@ class FileJournal:
 
     def _append(self, activity: Activity) -> int | None:
         event_id, activity_id, person_id, attributes, source, assurance, *times, gpc = activity
+        self._store.begin()
+        # Two statements: one that inserts what it selects takes half as long again.
+        [(last, known)] = self._store.read(
+            "SELECT max(value, coalesce((SELECT max(position) FROM journal), 0)), EXISTS (SELECT 1 "
+            "FROM journal WHERE person_id = ? AND event_id = ? AND activity_id = ? "
+            "AND received_at >= ?) FROM meta WHERE name = 'last'",
+            (person_id, event_id, activity_id, activity.received_at - EVENT_ID_SECONDS),
+        )
+        if known:
+            return None
+        position: int = last + 1
         texts = (event_id, activity_id, person_id, _encode(attributes), source)
         numbers = (assurance == "verified", *times, gpc)
-        since = activity.received_at - EVENT_ID_SECONDS
-        rows = self._store.write(
-            "INSERT INTO journal SELECT next, ?, ?, ?, ?, ?, ?, ?, ?, ?, next + ? FROM (SELECT 1 + "
-            "max(value, coalesce((SELECT max(position) FROM journal), 0)) AS next FROM meta "
-            "WHERE name = 'last') WHERE NOT EXISTS (SELECT 1 FROM journal WHERE person_id = ? "
-            "AND event_id = ? AND activity_id = ? AND received_at >= ?) RETURNING position",
-            (
-                *texts,
-                *numbers,
-                _checksum(*texts, numbers="?dd?", values=numbers),
-                person_id,
-                event_id,
-                activity_id,
-                since,
-            ),
+        checksum = _checksum(*texts, numbers="?dd?q", values=(*numbers, position))
+        self._store.write(
+            "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (position, *texts, *numbers, checksum),
         )
-        return rows[0][0] if rows else None
+        return position
 
     def _remove(self, which: str, parameters: Row) -> int:
         # The last position is kept, so that none is ever given twice.
@@ -392,9 +393,8 @@ class FileJournal:
 
     def _captured(self, row: Row) -> Captured:
         position, *texts, verified, occurred_at, received_at, gpc, checksum = row
-        told = _checksum(*texts, numbers="?dd?", values=(verified, occurred_at, received_at, gpc))
-        # The position, known only while the row is made, is added to the rest.
-        if told is None or checksum != told + position:
+        values = (verified, occurred_at, received_at, gpc, position)
+        if checksum != _checksum(*texts, numbers="?dd?q", values=values):
             raise _damaged(self._store, f"the activity at position {position}")
         event_id, activity_id, person_id, attributes, source = texts
         activity = Activity(

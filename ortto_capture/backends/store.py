@@ -38,6 +38,9 @@ PAUSE = 0.0005, 0.0015
 
 #: Seconds to wait for readers when something is to be overwritten; it is tried again.
 BRIEFLY = 0.1
+#: Seconds between two looks whether the file of that name is still the same one, which takes twice
+#: as long as whether there is one.
+LOOK_CLOSER = 0.1
 #: How much of a commit's time is spent on waiting for company.
 LINGER = 0.1
 
@@ -50,20 +53,23 @@ class _Job(Generic[T]):
     __slots__ = ("decide", "done", "error", "leads", "ready", "value")
     value: T
 
-    def __init__(self, decide: Callable[[], T]) -> None:
+    def __init__(self, decide: Callable[[], T], *, leads: bool) -> None:
         self.decide = decide
         self.error: BaseException | None = None
         self.done = False
-        #: Whether whoever waits for this is to run it and all others that wait.
-        self.leads = False
+        #: Whether whoever asked for this is to run it, and all others that wait.
+        self.leads = leads
+        #: Released when there is something to do for whoever asked; nobody else waits.
         self.ready = Lock()
-        self.ready.acquire()
+        if not leads:
+            self.ready.acquire()
 
     def finish(self, error: BaseException | None) -> None:
         """Let whoever waits have what became of it."""
         self.error = error
         self.done = True
-        self.ready.release()
+        if self.ready.locked():
+            self.ready.release()
 
 
 class Store:
@@ -96,6 +102,7 @@ class Store:
         self._reader: sqlite3.Connection | None = None
         self._lock_file = -1
         self._opened: tuple[int, int] | None = None
+        self._look_closer = 0.0
         #: How many were begun: what was learnt in one need not hold in the next.
         self.transactions = 0
         #: Called when a transaction was lost, by the thread that leads.
@@ -115,11 +122,11 @@ class Store:
         """
         if self.leading():
             return decide()
-        job = _Job(decide)
         with self._arriving:
-            self._queue.append(job)
-            leads = job.leads = not self._led
+            leads = not self._led
             self._led = True
+            job = _Job(decide, leads=leads)
+            self._queue.append(job)
         if leads or self._wait(job):
             try:
                 with self._turn:
@@ -168,7 +175,8 @@ class Store:
         :raises BackendError: the transaction is lost.
         :raises sqlite3.IntegrityError: a CHECK or a key forbids it; the statement did nothing.
         """
-        self.begin()
+        if not self._begun or self._failure is not None:
+            self.begin()
         return self._run(self._writing(), sql, parameters)
 
     def begin(self) -> None:
@@ -310,7 +318,7 @@ class Store:
         False when one failed and the others have to be run again; that one is done.
         """
         self._failure = None
-        if self._writer is not None and self._identity() != self._opened:
+        if self._writer is not None and self._gone():
             # Moved, deleted or restored: what were written there now, nobody would find.
             self._close()
         decided = 0
@@ -425,6 +433,13 @@ class Store:
             self._writer = self._connect(PATIENCE)
             self._opened = self._identity()
         return self._writer
+
+    def _gone(self) -> bool:
+        now = monotonic()
+        if now < self._look_closer:
+            return not os.access(self._name, os.F_OK)
+        self._look_closer = now + LOOK_CLOSER
+        return self._identity() != self._opened
 
     def _identity(self) -> tuple[int, int] | None:
         try:
