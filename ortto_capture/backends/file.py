@@ -30,7 +30,10 @@ from ..errors import BackendError, ConfigurationError
 from ..ports import Backends
 from ..settings import MIN_SECRET
 from .definition_file import FileDefinitions, TomlDefinitions, open_definitions
-from .file_ports import FileJournal, FileOutcomes, FilePeople, FileRateLimiter
+from .file_journal import FileJournal
+from .file_limiter import FileRateLimiter
+from .file_outcomes import FileOutcomes
+from .file_people import FilePeople
 from .files import exclusive_lock, faults, replace_file, sync_directory, write_all
 from .store import Store
 

@@ -1,8 +1,8 @@
 """One SQLite file that any number of threads and processes write together.
 
 The law of this file: what ``atomically`` has returned is on the disk, and what it has refused is
-nowhere. The decisions that wait in one process share one transaction and one fsync; processes queue
-for the file by ``flock``. Connections never cross a ``fork``, no driver's exception leaves, and
+nowhere. The decisions of one group share one transaction and one fsync; processes queue for the
+file by ``flock``. Connections never cross a ``fork``, no driver's exception leaves, and
 whatever goes wrong is said with the path and the remedy.
 """
 
@@ -12,17 +12,16 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import uniform
-from threading import Lock, get_ident
 from time import monotonic, sleep
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import BackendError, Refused, StorageFull
 from ..locks import fork_safe_lock, watch_forks
+from .group import Group, Job
 from .store_file import ERRORS, connect, disk_failed, fault, of_one_row, prepare
 from .store_scrub import Pages
 
@@ -47,31 +46,6 @@ LINGER = 0.1
 _log = logging.getLogger("ortto_capture")
 
 
-class _Job(Generic[T]):
-    """One decision that waits for its transaction, and what became of it."""
-
-    __slots__ = ("decide", "done", "error", "leads", "ready", "value")
-    value: T
-
-    def __init__(self, decide: Callable[[], T], *, leads: bool) -> None:
-        self.decide = decide
-        self.error: BaseException | None = None
-        self.done = False
-        #: Whether whoever asked for this is to run it, and all others that wait.
-        self.leads = leads
-        #: Released when there is something to do for whoever asked; nobody else waits.
-        self.ready = Lock()
-        if not leads:
-            self.ready.acquire()
-
-    def finish(self, error: BaseException | None) -> None:
-        """Let whoever waits have what became of it."""
-        self.error = error
-        self.done = True
-        if self.ready.locked():
-            self.ready.release()
-
-
 class Store:
     """The connections of one process to one file.
 
@@ -86,15 +60,12 @@ class Store:
         self._name = str(path)
         self._durable = durable
         self._lock_path = path.with_suffix(".lock")
-        #: Held by the thread that leads; the others' decisions wait in the queue meanwhile.
+        #: Held by the thread that writes; the others' decisions wait in the group meanwhile.
         self._turn = fork_safe_lock(outer=True)
         self._reading = fork_safe_lock()
-        self._arriving = fork_safe_lock()
-        self._queue: deque[_Job[Any]] = deque()
-        self._led = False
+        self._group = Group(self._turn, self._work)
         #: How many decisions the last transaction had, and the seconds that its commit took.
         self._company, self._took = 1, 0.0
-        self._leader = 0
         self._begun = False
         self._failure: BackendError | None = None
         self._latched = False
@@ -120,26 +91,7 @@ class Store:
 
         :raises BackendError: nothing was stored.
         """
-        if self.leading():
-            return decide()
-        with self._arriving:
-            leads = not self._led
-            self._led = True
-            job = _Job(decide, leads=leads)
-            self._queue.append(job)
-        if leads or self._wait(job):
-            try:
-                with self._turn:
-                    self._lead()
-            finally:
-                self._hand_over()
-        if job.error is not None:
-            try:
-                raise job.error
-            finally:
-                # Else the error, whose traceback holds this frame, would be kept by it in a cycle.
-                del job
-        return job.value
+        return decide() if self._group.leading() else self._group.ask(decide)
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query: of the transaction inside ``atomically``, else what is committed.
@@ -192,7 +144,7 @@ class Store:
 
     def leading(self) -> bool:
         """Whether this thread is inside ``atomically``."""
-        return self._leader == get_ident()
+        return self._group.leading()
 
     def meta(self, name: str) -> Any:
         """One of the store's own notes."""
@@ -276,43 +228,7 @@ class Store:
 
     # -- one transaction
 
-    def _wait(self, job: _Job[Any]) -> bool:
-        """Wait until the job is done, or for this thread to lead; say which."""
-        try:
-            job.ready.acquire()
-        except BaseException:
-            with self._arriving, suppress(ValueError):
-                self._queue.remove(job)
-            if job.leads:
-                self._hand_over()
-            raise
-        return job.leads
-
-    def _hand_over(self) -> None:
-        """Have the next who waits lead, if anybody does."""
-        with self._arriving:
-            self._led = bool(self._queue)
-            if self._led:
-                self._queue[0].leads = True
-                self._queue[0].ready.release()
-
-    def _lead(self) -> None:
-        """Run everything that waits."""
-        jobs: list[_Job[Any]] = []
-        self._leader = get_ident()
-        try:
-            while not self._attempt(jobs):
-                jobs = [each for each in jobs if not each.done]
-        finally:
-            self._leader = 0
-            for job in jobs:
-                if not job.done:
-                    # Whatever ended this thread's turn, the others get an answer.
-                    job.finish(BackendError("the thread that stored this was interrupted"))
-            if self._begun:
-                self._undo()
-
-    def _attempt(self, jobs: list[_Job[Any]]) -> bool:
+    def _work(self, jobs: list[Job[Any]]) -> bool:
         """Run these, and all that come meanwhile, in one transaction.
 
         False when one failed and the others have to be run again; that one is done.
@@ -321,41 +237,39 @@ class Store:
         if self._writer is not None and self._gone():
             # Moved, deleted or restored: what were written there now, nobody would find.
             self._close()
+        try:
+            failed = self._decide(jobs)
+        except BaseException:
+            self._undo()
+            raise
+        if failed is not None:
+            # Its neighbours did nothing wrong.
+            self._undo()
+            failed.finish()
+            return False
+        if self._failure is not None:
+            self._undo()
+            # Whoever came meanwhile has waited as well, and would for the same.
+            jobs += self._group.arrivals()
+        for job in jobs:
+            job.finish(_again(self._failure) if self._failure is not None else None)
+        return True
+
+    def _decide(self, jobs: list[Job[Any]]) -> Job[Any] | None:
+        """Run everything and commit; return one that failed so that all have to be undone."""
         decided = 0
         while self._failure is None:
-            while self._queue:
-                jobs.append(self._queue.popleft())
+            jobs += self._group.arrivals()
             if decided == len(jobs):
                 if self._linger(len(jobs)):
                     continue
                 self._commit(len(jobs))
                 break
-            if not self._decide(jobs[decided]):
-                # Its neighbours did nothing wrong.
-                self._undo()
-                jobs[decided].finish(jobs[decided].error)
-                return False
+            job = jobs[decided]
+            if not job.run() and not isinstance(job.error, Refused) and self._failure is None:
+                return job
             decided += 1
-        if self._failure is not None:
-            self._undo()
-            # Whoever came meanwhile has waited as well, and would for the same.
-            while self._queue:
-                jobs.append(self._queue.popleft())
-        for job in jobs:
-            job.finish(_again(self._failure) if self._failure is not None else job.error)
-        return True
-
-    def _decide(self, job: _Job[Any]) -> bool:
-        """Run one decision; False when it failed in a way that only undoing everything mends."""
-        job.error = None
-        try:
-            job.value = job.decide()
-        except Exception as error:  # noqa: BLE001  # whoever asked gets it
-            # Without this frame: it holds the job, which holds the error, whose traceback holds it.
-            traceback = error.__traceback__
-            job.error = error.with_traceback(traceback.tb_next if traceback else None)
-            return isinstance(error, Refused) or self._failure is not None
-        return True
+        return None
 
     def _begin(self) -> None:
         if self._latched:
@@ -388,9 +302,9 @@ class Store:
         if not self._begun or jobs >= self._company:
             return False
         ends = monotonic() + self._took * LINGER
-        while not self._queue and monotonic() < ends:
+        while not len(self._group) and monotonic() < ends:
             sleep(self._took * LINGER / 10)
-        return bool(self._queue)
+        return len(self._group) > 0
 
     def _commit(self, jobs: int) -> None:
         if self._begun:
@@ -515,8 +429,7 @@ class Store:
 
     def after_fork_in_child(self) -> None:
         """Forget the decisions of the parent's threads, which they carry out themselves."""
-        self._queue.clear()
-        self._led = False
+        self._group.forget()
 
 
 def _log_emptied(connection: sqlite3.Connection) -> bool:

@@ -32,7 +32,8 @@ from ortto_capture import (
     open_backends,
 )
 from ortto_capture.backends.file import FileBackends, Tombstones, open_file
-from ortto_capture.backends.file_ports import BATCH, FileOutcomes
+from ortto_capture.backends.file_outcomes import FileOutcomes
+from ortto_capture.backends.file_rows import BATCH
 from ortto_capture.backends.store_file import MIGRATIONS, prepare
 from ortto_capture.model import Activity, Assurance, Charge, Outcome, Quota
 from ortto_capture.testing import (
@@ -254,7 +255,7 @@ def test_those_who_wait_share_one_transaction(backends: FileBackends) -> None:
         leader = pool.submit(store.atomically, first)
         leading.wait()
         others = [pool.submit(backends.journal.append, activity(n)) for n in range(1, 9)]
-        wait_until(lambda: len(store._queue) == 8)  # noqa: SLF001
+        wait_until(lambda: len(store._group) == 8)  # noqa: SLF001
         before = store.transactions
         waiting.set()
         positions = [each.result() for each in [leader, *others]]
@@ -291,7 +292,7 @@ def test_one_that_fails_does_not_fail_its_neighbours(backends: FileBackends) -> 
         others = []
         for decision in decisions:
             others.append(pool.submit(store.atomically, decision))
-            wait_until(lambda: len(store._queue) == len(others))  # noqa: SLF001
+            wait_until(lambda: len(store._group) == len(others))  # noqa: SLF001
         waiting.set()
         leader.result()
         found = [each.exception() or each.result() for each in others]
@@ -318,7 +319,7 @@ def test_a_thread_that_is_interrupted_leaves_the_others_an_answer(backends: File
         leading.wait()
         for decision in (interrupted, lambda: backends.journal.append(activity(1))):
             asked.append(pool.submit(store.atomically, decision))
-            wait_until(lambda: len(store._queue) == len(asked) - 1)  # noqa: SLF001
+            wait_until(lambda: len(store._group) == len(asked) - 1)  # noqa: SLF001
         waiting.set()
         found = [type(each.exception()) for each in asked]
 
