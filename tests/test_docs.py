@@ -83,7 +83,7 @@ def test_every_error_is_documented_with_its_status_and_code() -> None:
 
 def test_the_readme_shows_the_two_commands_first() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    [shell] = [source for _, source in blocks(ROOT / "README.md", "sh")]
+    shell, *_ = [source for _, source in blocks(ROOT / "README.md", "sh")]
 
     assert re.findall(r"^scripts/\w+", shell, re.MULTILINE) == ["scripts/demo", "scripts/test"]
     assert readme.index("scripts/demo") < readme.index("```python")
