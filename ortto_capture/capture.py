@@ -14,8 +14,9 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from secrets import token_bytes
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import privacy
 from .errors import (
@@ -24,38 +25,29 @@ from .errors import (
     CaptureWarning,
     InvalidAttributes,
     NotIdentified,
-    RateLimited,
     Refused,
     UnknownActivity,
     UnknownSource,
 )
 from .identity import (
-    PersonFields,
     Tokens,
-    bucket_hasher,
     identity_fields,
-    ip_bucket,
     person_fields,
     random_id,
 )
-from .limiting import GuardedLimiter, seconds_left
 from .model import (
     MAX_ID,
     Activity,
-    Assurance,
     Captured,
-    Charge,
-    Definition,
     Erased,
     Identified,
     Outcome,
     Person,
-    Quota,
 )
-from .ports import Backends, InProcess, Retaining, SameMedium, SecretKeeping
+from .ports import Backends, Retaining, SecretKeeping
 from .recognition import Recognition
-from .schema import compile_check
 from .settings import MIN_SECRET, Settings
+from .storing import Prepared, Receipt, Storing
 from .wire import (
     ActivityRequest,
     TrackRequest,
@@ -68,37 +60,11 @@ __all__ = ["Capture", "Receipt"]
 
 _log = logging.getLogger("ortto_capture")
 
-#: How long an event id is remembered (contract §4, row 11), in seconds.
-EVENT_ID_SECONDS = 7 * 86_400
 #: Seconds between two looks for what is too old to be kept, and between two batches of it.
 RETAIN_EVERY, RETAIN_AGAIN = 60, 1
 #: Compact JSON is at most this many times longer than what was parsed: ``9e15`` (4 characters) is
 #: written ``9000000000000000.0`` (18), and nothing grows more.
 JSON_GROWTH = 5
-
-
-class Receipt(NamedTuple):
-    """What became of an activity that was not refused.
-
-    ``position`` is 0 when the visitor opted out and nothing was stored; ``duplicate`` is the first
-    one when the event id was journalled before; ``notes`` are for the outcome.
-    """
-
-    position: int
-    activity: Activity
-    duplicate: Captured | None = None
-    notes: tuple[str, ...] = ()
-
-
-class _Prepared(NamedTuple):
-    """A definition with all that can be worked out once."""
-
-    definition: Definition
-    check: Callable[[Mapping[str, Any]], dict[str, Any]]
-    person_quota: Quota
-    person_bucket: Callable[[str], bytes]
-    ip_quota: Quota
-    ip_bucket: Callable[[str], bytes]
 
 
 class Capture:
@@ -124,26 +90,14 @@ class Capture:
         self._new_id = new_id
         keys = settings.secrets or (_secret(backends),)
         self._tokens = Tokens(keys, settings.session_days * 86_400)
+        self._recognition = Recognition(backends.people, self._tokens, settings, new_id)
         # The oldest key, so that processes with the old list and the new one count together while
         # keys are being rotated.
-        self._buckets = bucket_hasher(keys[-1])
-        self._guard = None
-        self._recognition = Recognition(backends.people, self._tokens, settings, new_id)
-        self._limiter = backends.limiter
-        # What counts in this process, or in the journal, cannot be away alone.
-        if not isinstance(backends.limiter, InProcess | SameMedium):
-            self._limiter = self._guard = GuardedLimiter(
-                backends.limiter, settings.on_limiter_error
-            )
-        self._same_medium = isinstance(backends.limiter, SameMedium)
+        self._storing = Storing(backends, settings, self._recognition, keys[-1])
         self._retaining = backends if isinstance(backends, Retaining) else None
         #: When old things were removed last, and when that is due again.
         self._retained_at = self._retain_at = 0.0
-        self._person_quota = Quota.parse(settings.person_limit)
-        self._ip_quota = Quota.parse(settings.ip_limit)
-        self._new_people_quota = Quota.parse(settings.new_people_limit)
-        self._new_people_bucket = self._buckets("new", "")
-        self._prepared: dict[str, _Prepared] = {}
+        self._prepared: dict[str, Prepared] = {}
         #: What an operator should mend, by name: ``behind-proxy``. The activity page has the words.
         self.warnings: list[str] = []
         self._untold: tuple[str, ...] = ()
@@ -266,14 +220,7 @@ class Capture:
         if person is None:
             return None
 
-        def counters(activity_ids: set[str]) -> list[bytes]:
-            return [
-                self._buckets("person", activity_id)(f"{assurance} {person.id}")
-                for activity_id in activity_ids
-                for assurance in ("claimed", "verified")
-            ]
-
-        return privacy.erase(self.backends, person.id, counters)
+        return privacy.erase(self.backends, person.id, partial(self._storing.counters, person.id))
 
     # -- from the edge
 
@@ -348,9 +295,7 @@ class Capture:
                     self._recognition.require(person_id)
                 receipt = Receipt(0, activity, None, fields.notes if fields else ())
             else:
-                receipt = self.backends.atomically(
-                    lambda: self._store(activity, prepared, fields, ip, look=not self._same_medium)
-                )  # rows 11 to 13
+                receipt = self._storing.activity(activity, prepared, fields, ip)  # rows 11 to 13
         except Refused as refused:
             if isinstance(refused, InvalidAttributes) and fields is None:
                 self._recognition.require(person_id)  # row 9 comes first
@@ -376,7 +321,7 @@ class Capture:
         fields, assurance = self._recognition.vouched(fields, fields.identity, now)
         person = None
         if not (self.settings.gpc == "drop" and (gpc or request.gpc)):
-            person, fields = self._identified(fields, assurance, ip, now)
+            person, fields = self._storing.identified(fields, assurance, ip, now)
         if person is None:
             answer = self._recognition.kept(request.session, now)
         else:
@@ -405,7 +350,7 @@ class Capture:
 
     # -- row 8: the definition
 
-    def _definition(self, activity_id: str) -> _Prepared:
+    def _definition(self, activity_id: str) -> Prepared:
         definition = self.backends.definitions.get(activity_id)
         if definition is None:
             system = activity_id.startswith("act::")
@@ -418,61 +363,12 @@ class Capture:
         if prepared is None or (
             prepared.definition is not definition and prepared.definition != definition
         ):
-            prepared = self._prepared[activity_id] = self._prepare(definition)
+            prepared = self._prepared[activity_id] = self._storing.prepare(definition)
         return prepared
-
-    def _prepare(self, definition: Definition) -> _Prepared:
-        limits = definition.limits or {}
-        return _Prepared(
-            definition,
-            compile_check(definition, self.settings.max_attributes),
-            Quota.parse(limits["person"]) if "person" in limits else self._person_quota,
-            self._buckets("person", definition.id),
-            Quota.parse(limits["ip"]) if "ip" in limits else self._ip_quota,
-            self._buckets("ip", definition.id),
-        )
-
-    # -- people
-
-    def _identified(
-        self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
-    ) -> tuple[Person | None, PersonFields]:
-        """Find or create the person whom ``fields`` name; None when they name nobody."""
-        if not self._recognition.usable(fields, assurance):
-            return None, fields
-        found = self.backends.people.find(fields.lookup)
-        if found is None and fields.skip_non_existing:
-            return None, fields
-        person = found
-        conflict: tuple[str, ...] = ()
-        if found is not None:
-            person, conflict = self._recognition.merged(found, fields, assurance, now)
-        if person is None or person != found:
-            person, conflict = self.backends.atomically(
-                lambda: self._save(fields, assurance, ip, now)
-            )
-        return person, fields._replace(notes=fields.notes + conflict)
-
-    def _save(
-        self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
-    ) -> tuple[Person, tuple[str, ...]]:
-        """Create or update a person, run alone."""
-        found = self.backends.people.find(fields.lookup)
-        person, conflict = self._recognition.merged(found, fields, assurance, now)
-        charges = [] if found else self._new_person(ip)
-        if charges:
-            self._charge(charges, ("new-people-limit",), now)
-        saved = None
-        try:
-            saved = self.backends.people.save(person)
-        finally:
-            if saved is None or saved.id != person.id:
-                self._limiter.release(charges, now)
-        return saved, conflict
 
     # -- row 10: the attributes
 
-    def _attributes(self, prepared: _Prepared, request: ActivityRequest) -> dict[str, Any]:
+    def _attributes(self, prepared: Prepared, request: ActivityRequest) -> dict[str, Any]:
         attributes = prepared.check(request.attributes)
         most = self.settings.max_activity_bytes
         # Most bodies are so small that their attributes cannot be too large: no need to measure.
@@ -483,112 +379,6 @@ class Capture:
                 "too-large", expected=f"attributes of at most {most} bytes as compact JSON"
             )
         return attributes
-
-    # -- rows 11 to 13: one step
-
-    def _store(
-        self,
-        activity: Activity,
-        prepared: _Prepared,
-        fields: PersonFields | None,
-        ip: str | None,
-        *,
-        look: bool,
-    ) -> Receipt:
-        """De-duplicate, charge and journal, run alone; a refusal leaves nothing behind.
-
-        :param look: look for the event id first. In one transaction that may be left to ``append``,
-            which looks as well: what does not pass so is tried again with ``look``.
-        """
-        people, journal = self.backends.people, self.backends.journal
-        now = activity.received_at
-        found = person = None
-        notes: tuple[str, ...] = ()
-        conflict: tuple[str, ...] = ()
-        if fields is not None:
-            notes = fields.notes
-            found = people.find(fields.lookup)
-            person, conflict = self._recognition.merged(found, fields, activity.assurance, now)
-            activity = activity._replace(person_id=person.id)
-        event_id, activity_id, person_id = (
-            activity.event_id,
-            activity.activity_id,
-            activity.person_id,
-        )
-        # Not after somebody new is stored, who would then have to go again.
-        if look or person != found:
-            if fields is None:
-                self._recognition.require(person_id)
-            first = journal.find(person_id, activity_id, event_id, now - EVENT_ID_SECONDS)
-            if first:
-                return Receipt(first.position, activity, first, notes)
-        charges = self._charges(activity, prepared, ip, new=person is not None and found is None)
-        # The answer to somebody new must not differ from that to somebody known.
-        told = charges if fields is None else charges + self._new_person(ip)
-        try:
-            self._charge(charges, ("person-limit", "ip-limit", "new-people-limit"), now, told)
-        except RateLimited:
-            if look:
-                raise
-            return self._store(activity, prepared, fields, ip, look=True)
-        position = None
-        try:
-            # Another process sharing the store may have made the same person or activity, or erased
-            # this person, since they were looked up: then this one starts over, and finds out.
-            if person is None or person == found:
-                there = self._recognition.known(person_id)
-            else:
-                there = people.save(person).id == person_id
-                if there and found is None and ip is not None and not self._same_medium:
-                    # Stored for good in a medium of its own, whatever becomes of the activity.
-                    charges.pop()
-            if there:
-                position = journal.append(activity)
-        finally:
-            if position is None:
-                self._limiter.release(charges, now)
-        if position is None:
-            return self._store(activity, prepared, fields, ip, look=True)
-        return Receipt(position, activity, None, notes + conflict)
-
-    def _charges(
-        self, activity: Activity, prepared: _Prepared, ip: str | None, *, new: bool
-    ) -> list[Charge]:
-        """What storing ``activity`` is counted as; ``new`` when its person is created with it."""
-        # By assurance too: whoever claims an address must not use up its owner's verified quota.
-        bucket = prepared.person_bucket(f"{activity.assurance} {activity.person_id}")
-        charges = [Charge(bucket, prepared.person_quota)]
-        if ip is not None:
-            charges.append(Charge(prepared.ip_bucket(ip_bucket(ip)), prepared.ip_quota))
-        return charges + self._new_person(ip) if new else charges
-
-    def _new_person(self, ip: str | None) -> list[Charge]:
-        """The charge for creating somebody; a caller without an address takes no quota."""
-        if ip is None:
-            return []
-        return [Charge(self._new_people_bucket(ip_bucket(ip)), self._new_people_quota)]
-
-    def _charge(
-        self,
-        charges: list[Charge],
-        names: tuple[str, ...],
-        now: float,
-        told: list[Charge] | None = None,
-    ) -> None:
-        """Count all of them, or count none and refuse; ``names`` are the limits, in order.
-
-        :param told: the charges that the public answer speaks of, when they are others.
-        """
-        refusal = self._limiter.acquire(charges, now)
-        if refusal is not None:
-            raise RateLimited(
-                names[charges.index(refusal.charge)],
-                quota=refusal.charge.quota,
-                retry_after=refusal.retry_after,
-                public_retry_after=min(
-                    seconds_left(each.quota.seconds, now) for each in told or charges
-                ),
-            )
 
     # -- afterwards
 
@@ -629,7 +419,7 @@ class Capture:
         )
 
     def _note(self, outcome: Outcome) -> None:
-        if self._guard is not None and self._guard.away:
+        if self._storing.guard is not None and self._storing.guard.away:
             outcome = outcome._replace(notes=(*outcome.notes, "limited-locally"))
         if self._untold:
             outcome = outcome._replace(notes=outcome.notes + self._untold)
