@@ -89,7 +89,9 @@ class Fuzzed:
             assert self.rows() == before
         else:
             assert self.rows() == before + (not reply.json.get("duplicate", False))
-        if reply.status >= 400 and environ["PATH_INFO"].startswith("/capture/"):
+        if environ["REQUEST_METHOD"] == "HEAD" and environ["PATH_INFO"].startswith("/capture/"):
+            assert reply.body == b""
+        elif reply.status >= 400 and environ["PATH_INFO"].startswith("/capture/"):
             check_error(reply)
         return reply
 

@@ -214,11 +214,13 @@ class Store:
 
     def problems(self) -> list[str]:
         """What SQLite's own check of the whole file finds; empty when it is sound."""
-        with closing(self._connect(PATIENCE)) as connection:
-            try:
+        try:
+            with closing(self._connect(PATIENCE)) as connection:
                 rows = connection.execute("PRAGMA integrity_check(20)").fetchall()
-            except sqlite3.DatabaseError as error:
-                return [f"{self.path}: {error}"]
+        except BackendError as error:
+            return [str(error)]
+        except ERRORS as error:
+            return [str(self._fault(error))]
         return [f"{self.path}: {row[0]}" for row in rows if row[0] != "ok"]
 
     def close(self) -> None:
