@@ -75,12 +75,15 @@ class FileJournal:
         event_id, activity_id, person_id, attributes, source, assurance, *times, gpc = activity
         self._store.begin()
         # Two statements: one that inserts what it selects takes half as long again.
-        [(last, known)] = self._store.read(
+        rows = self._store.read(
             "SELECT max(value, coalesce((SELECT max(position) FROM journal), 0)), EXISTS (SELECT 1 "
             "FROM journal WHERE person_id = ? AND event_id = ? AND activity_id = ? "
             "AND received_at >= ?) FROM meta WHERE name = 'last'",
             (person_id, event_id, activity_id, activity.received_at - EVENT_ID_SECONDS),
         )
+        if not rows:
+            raise damaged(self._store, "the last position")
+        last, known = rows[0]
         if known:
             return None
         position: int = last + 1

@@ -147,8 +147,14 @@ class Store:
         return self._group.leading()
 
     def meta(self, name: str) -> Any:
-        """One of the store's own notes."""
-        return self.read("SELECT value FROM meta WHERE name = ?", (name,))[0][0]
+        """One of the store's own notes.
+
+        :raises BackendError: also when it is not there any more.
+        """
+        rows = self.read("SELECT value FROM meta WHERE name = ?", (name,))
+        if not rows:
+            raise BackendError(f"{self.path}: is damaged; stop, and restore a backup")
+        return rows[0][0]
 
     def set_meta(self, name: str, value: Any) -> None:
         """Change one of the store's own notes, inside ``atomically``."""

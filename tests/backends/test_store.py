@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 
-from ortto_capture import BackendError, Charge, ConfigurationError, Outcome, Quota, StorageFull
+from ortto_capture import (
+    Activity,
+    BackendError,
+    Charge,
+    ConfigurationError,
+    Outcome,
+    Quota,
+    StorageFull,
+)
 from ortto_capture.backends import file_limiter, store, store_scrub
 from ortto_capture.backends.file import open_file
 from ortto_capture.backends.group import Group, Job
@@ -448,3 +456,15 @@ def test_a_refusal_that_was_damaged_is_reported(tmp_path: Path) -> None:
 
         with pytest.raises(BackendError, match="a refusal is damaged"):
             backends.outcomes.refusals()
+
+
+def test_a_note_of_the_stores_own_that_is_gone_is_damage(tmp_path: Path) -> None:
+    what = Activity("event", "act:cm:login", "nobody", {}, "", "claimed", 0.0, 0.0, False)
+    with open_file(str(tmp_path)) as backends:
+        kept = backends._store  # noqa: SLF001
+        kept.atomically(lambda: kept.write("DELETE FROM meta WHERE name IN ('erased', 'last')"))
+
+        with pytest.raises(BackendError, match="damaged"):
+            kept.meta("erased")
+        with pytest.raises(BackendError, match="damaged"):
+            backends.journal.append(what)
