@@ -6,6 +6,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,9 +28,16 @@ from .services import PATIENCE, ROOT
 EXAMPLES = ROOT / "examples"
 
 
-def load(name: str) -> dict[str, Any]:
+def load(name: str, folder: Path = EXAMPLES) -> dict[str, Any]:
     """The names an example defines."""
-    return runpy.run_path(str(EXAMPLES / name / "app.py"), run_name=f"example_{name}")
+    return runpy.run_path(str(folder / name / "app.py"), run_name=f"example_{name}")
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """The examples where nobody keeps anything: they store beside themselves."""
+    left_behind = shutil.ignore_patterns("store.*", "secret*", "erased", "*.lock", "__pycache__")
+    return shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=left_behind)
 
 
 def record(client: Client, mounted: str = "") -> tuple[int, int]:
@@ -46,19 +54,22 @@ def record(client: Client, mounted: str = "") -> tuple[int, int]:
     ).status_code
 
 
-def test_the_flask_shop_keeps_its_pages_and_captures() -> None:
-    client = Client(load("flask_shop")["app"])
+def test_the_flask_shop_keeps_its_pages_and_captures(copies: Path) -> None:
+    names = load("flask_shop", copies)
+    client = Client(names["app"])
 
-    assert b"/capture/app.js" in client.get("/").data
-    assert record(client, "/capture") == (200, 200)
+    with names["backends"]:
+        assert b"/capture/app.js" in client.get("/").data
+        assert record(client, "/capture") == (200, 200)
+    assert (copies / "flask_shop" / "data" / "store.sqlite3").exists()
 
 
 _DJANGO = """
 import json, runpy
 from werkzeug.test import Client
 from tests.test_examples import record
-names = runpy.run_path("examples/django_shop/app.py", run_name="__main__x")
 import sys, types
+names = runpy.run_path(sys.argv[1], run_name="__main__x")
 module = types.ModuleType("__main__x")
 module.__dict__.update(names)
 sys.modules["__main__x"] = module
@@ -68,9 +79,10 @@ assert record(client, "/capture") == (200, 200)
 """
 
 
-def test_the_django_shop_keeps_its_pages_and_captures() -> None:
+def test_the_django_shop_keeps_its_pages_and_captures(copies: Path) -> None:
     """In a process of its own: Django is configured once a process."""
-    subprocess.run([sys.executable, "-c", _DJANGO], check=True, cwd=ROOT, timeout=PATIENCE * 3)
+    command = [sys.executable, "-c", _DJANGO, str(copies / "django_shop" / "app.py")]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=PATIENCE * 3)
 
 
 def test_a_custom_backend_serves_its_activities(tmp_path: Path) -> None:

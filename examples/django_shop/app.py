@@ -1,6 +1,7 @@
 """Capture inside Django, in one file: ``python examples/django_shop/app.py runserver``."""
 
 import sys
+from pathlib import Path
 
 from django.conf import settings as django_settings
 from django.core.management import execute_from_command_line
@@ -8,7 +9,7 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from ortto_capture import Attribute, Capture, CaptureApp, Definition, Settings, mount, open_backends
+from ortto_capture import Capture, CaptureApp, mount, open_backends
 
 if not django_settings.configured:
     django_settings.configure(
@@ -19,12 +20,9 @@ if not django_settings.configured:
         WSGI_APPLICATION=f"{__name__}.application",
     )
 
-backends = open_backends("memory:")
-backends.definitions.put(
-    Definition("act:cm:login", "Logged in", client_side=True, attributes=[Attribute("str::email")])
-)
-settings = Settings(secret_keys=["change me: a secret of at least 32 bytes"])
-capture = CaptureApp(Capture(backends=backends, settings=settings))
+# What may happen is in data/activities.json; who did it is kept beside it.
+backends = open_backends(f"file:{Path(__file__).parent / 'data'}")
+capture = CaptureApp(Capture(backends=backends))
 
 
 def home(_request: HttpRequest) -> HttpResponse:

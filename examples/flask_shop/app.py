@@ -1,15 +1,14 @@
 """Capture inside a Flask app: ``flask --app examples/flask_shop/app.py run``."""
 
+from pathlib import Path
+
 from flask import Flask
 
-from ortto_capture import Attribute, Capture, CaptureApp, Definition, Settings, mount, open_backends
+from ortto_capture import Capture, CaptureApp, mount, open_backends
 
-backends = open_backends("memory:")
-backends.definitions.put(
-    Definition("act:cm:login", "Logged in", client_side=True, attributes=[Attribute("str::email")])
-)
-settings = Settings(secret_keys=["change me: a secret of at least 32 bytes"])
-capture = CaptureApp(Capture(backends=backends, settings=settings))
+# What may happen is in data/activities.json; who did it is kept beside it.
+backends = open_backends(f"file:{Path(__file__).parent / 'data'}")
+capture = CaptureApp(Capture(backends=backends))
 
 app = Flask(__name__)
 app.wsgi_app = mount(app.wsgi_app, capture, at="/capture")  # type: ignore[method-assign, assignment]
