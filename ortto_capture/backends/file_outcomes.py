@@ -20,7 +20,7 @@ from .store import Store
 __all__ = ["FileOutcomes"]
 
 #: Seconds for which outcomes are gathered before they are written.
-GATHERED = 0.2
+GATHERED = 1.0
 
 
 class FileOutcomes:
