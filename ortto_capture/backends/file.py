@@ -156,10 +156,6 @@ class FileBackends(Backends):
         """Check the whole store: its structure, and every row's checksum; empty when sound."""
         return self._store.problems() or self.people.problems() + self.journal.problems()
 
-    def ping(self) -> None:
-        """Raise BackendError unless the store can be read."""
-        self._store.meta("epoch")
-
     # -- in order
 
     def _atomically(self, decide: Callable[[], T]) -> T:

@@ -64,6 +64,10 @@ class FileJournal:
             return False
         return self._store.atomically(lambda: self._remove(old, (since, BATCH))) == BATCH
 
+    def ping(self) -> None:
+        """Raise BackendError unless the store can be read, and written as far as is known."""
+        self._store.ping()
+
     def problems(self) -> list[str]:
         """What is wrong with any row."""
         found = []

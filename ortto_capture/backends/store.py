@@ -147,6 +147,17 @@ class Store:
         """Whether this thread is inside ``atomically``."""
         return self._group.leading()
 
+    def ping(self) -> None:
+        """Return when it can be read, and nothing is known that would keep it from being written.
+
+        :raises BackendError: with what is known.
+        """
+        if self._latched:
+            raise BackendError(f"{self.path}: the disk did not confirm a write; check it, restart")
+        if not os.access(self._name, os.W_OK):
+            raise BackendError(f"{self.path}: cannot be written; put it back, or make it writable")
+        self.meta("epoch")
+
     def meta(self, name: str) -> Any:
         """One of the store's own notes.
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
 from ortto_capture import (
     Attribute,
     BackendError,
     Capture,
+    CaptureApp,
     ConfigurationError,
     Definition,
     DefinitionEditor,
@@ -554,15 +556,18 @@ def test_a_value_of_a_type_we_never_stored_is_damage(backends: FileBackends, val
 
 
 def test_the_store_can_be_asked_whether_it_is_there(backends: FileBackends) -> None:
-    backends.ping()
+    backends.journal.ping()
+    health = Client(CaptureApp(account(backends)))
+    assert health.get("/-/health").status_code == 200
     away = backends.directory.rename(backends.directory.with_name("away"))
     with pytest.raises(BackendError, match=r"store\.sqlite3.*put it back"):
         backends.journal.append(activity(1))
-    with pytest.raises(BackendError):
-        backends.ping()
+    with pytest.raises(BackendError, match="put it back"):
+        backends.journal.ping()
+    assert health.get("/-/health").status_code == 503
     away.rename(backends.directory)
 
-    backends.ping()
+    assert health.get("/-/health").status_code == 200
     assert backends.journal.append(activity(1)) == 1
 
 

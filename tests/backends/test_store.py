@@ -158,6 +158,8 @@ def test_after_a_write_the_disk_did_not_confirm_nothing_more_is_stored(opened: S
         with pytest.raises(BackendError, match="did not confirm"):
             note(opened, 2)
     assert opened.meta("scrub") == 1, "what was acknowledged can be read"
+    with pytest.raises(BackendError, match="did not confirm"):
+        opened.ping()
     with closing(Store(opened.path)) as again:
         note(again, 3)
         assert again.meta("scrub") == 3
