@@ -73,6 +73,8 @@ _STATUS = {
 _FORWARDING = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 #: An hour: long enough to save the requests, short enough for a new version to spread in.
 _CLIENT_CACHE = "public, max-age=3600"
+#: A year, the longest that caches honour, for an address that names its content.
+_VERSION_CACHE = "public, max-age=31536000, immutable"
 
 
 class CaptureApp:
@@ -397,7 +399,8 @@ def _serve_asset(
     if packed:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Vary"] = "Accept-Encoding"
-    response.headers["Cache-Control"] = _CLIENT_CACHE
+    current = request.args.get("v") == asset.etag
+    response.headers["Cache-Control"] = _VERSION_CACHE if current else _CLIENT_CACHE
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Access-Control-Allow-Origin"] = "*"
     # A strong tag names bytes, so the packed bytes need one of their own.

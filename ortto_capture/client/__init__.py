@@ -10,6 +10,7 @@ import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
@@ -18,7 +19,12 @@ from ..errors import ConfigurationError
 
 __all__ = ["Asset", "assets", "snippet"]
 
-_NAMES = ("app.js", "debug.js")
+_SCRIPT = "text/javascript; charset=utf-8"
+_TYPES = {
+    "app.js": _SCRIPT,
+    "debug.js": _SCRIPT,
+    "app.d.ts": "text/plain; charset=utf-8",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,12 @@ class Asset:
         object.__setattr__(self, "etag", sha256(self.body).hexdigest()[:16])
 
 
+@cache
 def assets() -> Mapping[str, Asset]:
     """The client's files by name, from a fixed table."""
     return {
-        name: Asset(files(__name__).joinpath(name).read_bytes(), "text/javascript; charset=utf-8")
-        for name in _NAMES
+        name: Asset(files(__name__).joinpath(name).read_bytes(), content_type)
+        for name, content_type in _TYPES.items()
     }
 
 
@@ -57,7 +64,10 @@ def snippet(key: str, endpoint: str = "/capture", nonce: str | None = None) -> s
         )
     attribute = f' nonce="{escape(nonce)}"' if nonce else ""
     return _SNIPPET.format(
-        nonce=attribute, arguments=f"{_inline(key)}, {_inline(endpoint)}", source=escape(endpoint)
+        nonce=attribute,
+        arguments=f"{_inline(key)}, {_inline(endpoint)}",
+        # The version makes the address new when the file is, so that browsers may keep it for good.
+        source=f"{escape(endpoint)}/app.js?v={assets()['app.js'].etag}",
     )
 
 
@@ -67,7 +77,7 @@ _SNIPPET = """\
   var a = w.ap3c = w.ap3c || {{}};
   if (a.loaded) return;
   a.cmd = a.cmd || [];
-  ["init", "track", "activity"].forEach(function (name) {{
+  ["init", "track", "activity", "clearSession", "consent"].forEach(function (name) {{
     a[name] = function () {{
       var given = arguments;
       return new Promise(function (done) {{
@@ -78,7 +88,7 @@ _SNIPPET = """\
   a.init({arguments});
 }})(window);
 </script>
-<script{nonce} src="{source}/app.js" async></script>
+<script{nonce} src="{source}" async></script>
 """
 
 

@@ -1,18 +1,14 @@
-/* ap3c: tells the server who visits and what they do.
-
-   The laws of this file. No exception leaves it, and success prints nothing. What a page reports is
-   written down before its call returns, and stays until the server has answered for it. Calls leave
-   in their order, over pages and tabs. Nothing goes out under a name that was not given for it. */
+/* ap3c: tells the server who visits and what they do. No exception leaves this file, success prints
+   nothing; a call is kept from before it returns until its answer; calls leave in their order. */
 (() => {
   "use strict";
 
-  const MAX_HELD = 100; // activities in the queue, the oldest go first
-  const MAX_CHARS = 65536; // of the queue: localStorage is the page's, too
-  const MAX_BYTES = 6e4; // of one call: what `keepalive` and the server take, less the envelope
+  const MAX_HELD = 100; // calls
+  const MAX_CHARS = 65536;
+  const MAX_BYTES = 6e4; // of one call: as `keepalive` has it
   const MAX_AGE = 1728e5; // 48 hours in ms
-  const MAX_WAIT = 300; // seconds; a server that asks for more is not waited for
-  const TIMEOUT = 15e3; // ms for an answer, its body included
-  const LEASE = TIMEOUT + 1e3; // ms that one tab may send alone, where there are no Web Locks
+  const MAX_WAIT = 3e5;
+  const TIMEOUT = 15e3; // ms
 
   const ap3c = Object(window.ap3c);
   if (ap3c.loaded) return; // in the page twice
@@ -21,49 +17,37 @@
     try {
       return action();
     } catch (error) {
-      return null; // the browser denies it, or it was handed something odd
+      return null; // denied, or odd
     }
   };
 
   const nonce = attempt(() => document.currentScript.nonce);
-  const random = () => Math.random().toString(36).slice(2);
-  const me = random();
-  const calls = new Map(); // by name in the queue: whom to tell, null when told
-  const waiting = []; // for consent, in memory only
+  const calls = new Map(); // whom to tell, by the entry's name
   const beaconed = new Set();
-  let key, endpoint, domain, explain, decided, timer, running, again, flying;
-  let allowed = true;
-  let last = 0, made = 0; // for names that sort in the order of the calls
-  let failures = 0, pause = 0; // until when this page sends nothing
+  let key, endpoint, domain, explain, decided, timer, flying;
+  let allowed = true, last = 0, made = 0, failures = 0;
+  let line = Promise.resolve();
 
-  /* Storage: localStorage, and for what it refuses this page's memory. One item for each call, so
-     that tabs never overwrite each other. */
+  /* The queue: an item of localStorage per call, as tabs share it; in memory what that refuses, and
+     all before consent. An entry's `token` comes from the track `of`; with neither it is held. */
 
-  const memory = new Map();
+  const memory = {};
 
-  const read = (name) => memory.get(name) || attempt(() => localStorage.getItem(name));
+  const read = (name) => memory[name] || allowed && attempt(() => localStorage.getItem(name));
 
   const write = (name, text) => {
-    memory.delete(name);
-    attempt(() => text ? localStorage.setItem(name, text) : localStorage.removeItem(name));
-    if (text && read(name) !== text) memory.set(name, text);
+    delete memory[name];
+    if (allowed) attempt(() =>
+      text ? localStorage.setItem(name, text) : localStorage.removeItem(name));
+    if (text && read(name) !== text) memory[name] = text;
   };
 
   const load = (name) => attempt(() => JSON.parse(read(name)));
 
   const save = (entry) => write(entry.name, JSON.stringify(entry));
 
-  const names = () => [
-    ...new Set([...memory.keys(), ...attempt(() => Object.keys(localStorage)) || []])
-  ].filter((name) => /^ap3c-/.test(name)).sort();
-
-  const isTrack = (name) => /t$/.test(name);
-
-  // An entry: {name, body, called, token?, of?, quiet?}. `of` names the track that will say whose
-  // it is; neither `of` nor `token`: held. A quiet track no longer signs anybody in.
-  const queue = () => names().map(load).filter((entry) => entry && entry.body);
-
-  /* The session: a cookie, else storage. */
+  const queue = () => Object.keys({ ...memory, ...(allowed && attempt(() => localStorage)) })
+    .filter((name) => /^ap3c-/.test(name)).sort().map(load).filter((entry) => entry && entry.body);
 
   // Ortto's own cookie has the same name.
   const ours = (token) => /^oc1\./.test(token) ? token : null;
@@ -75,11 +59,11 @@
   const remember = (token) => {
     if (!(token || session())) return; // a cookie to remove may be Ortto's
     const set = (value, age, where) => attempt(() => {
-      document.cookie = "ap3c=" + value + "; path=/; SameSite=Lax; max-age=" + age + where +
+      document.cookie = `ap3c=${value}; path=/; SameSite=Lax; max-age=${age}${where}` +
         (location.protocol === "https:" ? "; Secure" : "");
     });
     const shared = domain ? "; domain=" + domain : "";
-    // Both kinds, or one from before `cookieDomains` would be read first.
+    // Both kinds: one from before `cookieDomains` would be read first.
     set("", 0, "");
     set("", 0, shared);
     if (token) set(token, 31536000, shared);
@@ -87,269 +71,187 @@
     else if (ours(read("ap3c"))) write("ap3c");
   };
 
-  /* What becomes of a call: {ok, status, code, …}. */
-
-  const tell = (step, body, outcome) => attempt(() => explain(step, body, outcome));
+  const tell = (entry, outcome) => attempt(() => explain(entry.step, entry.body, outcome));
 
   const finish = (name, outcome) => {
-    const done = calls.get(name);
-    if (outcome.queued) calls.has(name) && calls.set(name, null);
-    else calls.delete(name);
-    if (done) done(outcome);
+    attempt(() => calls.get(name)(outcome));
+    if (!outcome.queued) calls.delete(name);
   };
 
   // Other tabs may have made the call.
   const channel = attempt(() => new BroadcastChannel("ap3c"));
-  attempt(() => { channel.onmessage = (event) => attempt(() => finish(...event.data)); });
+  attempt(() => { channel.onmessage = (event) => finish(...event.data); });
 
   const settle = (entry, outcome) => {
     if (!outcome.queued) write(entry.name);
-    tell(isTrack(entry.name) ? "track" : "activity", entry.body, outcome);
-    if (calls.has(entry.name)) finish(entry.name, outcome);
-    else attempt(() => channel.postMessage([entry.name, outcome]));
+    tell(entry, outcome);
+    attempt(() => channel.postMessage([entry.name, outcome]));
+    finish(entry.name, outcome);
   };
 
-  const count = (code, times) => {
+  // Given up, and reported with the next request.
+  const drop = (entry, code, outcome = { ok: false, code }) => {
     const dropped = load("ap3c.dropped") || {};
-    dropped[code] = (dropped[code] || 0) + times;
-    if (!(dropped[code] > 0)) delete dropped[code];
-    write("ap3c.dropped", Object.keys(dropped).length ? JSON.stringify(dropped) : null);
-  };
-
-  const drop = (entry, code) => {
-    if (!isTrack(entry.name)) count(code, 1);
-    settle(entry, { ok: false, code });
+    dropped[code] = (dropped[code] || 0) + 1;
+    write("ap3c.dropped", JSON.stringify(dropped));
+    settle(entry, outcome);
   };
 
   /* Sending. */
 
-  const named = (body) => body.email || body.ei || body.ac || body.identity;
+  const named = ({ body }) => body.email || body.ei || body.ac || body.identity;
 
-  const text = (entry, more) => JSON.stringify(Object.assign({}, entry.body, {
-    age: isTrack(entry.name) ? undefined :
+  const url = (entry) => endpoint + "/-/events/" + entry.step;
+
+  const text = (entry, more) => JSON.stringify({
+    ...entry.body,
+    age: entry.step === "track" ? undefined :
       Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE),
-    gpc: attempt(() => navigator.globalPrivacyControl) ? true : undefined
-  }, more));
+    gpc: navigator.globalPrivacyControl || undefined,
+    ...more
+  });
 
-  const url = (entry) => endpoint + "/-/events/" + (isTrack(entry.name) ? "track" : "activity");
-
-  // Promises [outcome, token, seconds to wait].
-  const post = async (entry, token) => {
-    const dropped = load("ap3c.dropped") || undefined;
-    const abort = attempt(() => new AbortController());
-    let late;
-    const answered = async () => {
-      const answer = await fetch(url(entry), {
-        method: "POST",
-        headers: { "Content-Type": "text/plain" }, // no preflight
-        credentials: "same-origin",
-        keepalive: true, // may outlive the page
-        signal: abort ? abort.signal : undefined,
-        body: text(entry, { session: token, dropped })
-      });
-      const data = await answer.json();
-      const outcome = { ok: answer.ok, status: answer.status };
-      if (data.duplicate) outcome.duplicate = true;
-      if (data.error) outcome.code = data.error.code;
-      const wait = +attempt(() => answer.headers.get("Retry-After")) || 0;
-      if (outcome.status === 429) outcome.wait = wait;
-      if (outcome.status < 500) for (const code in dropped) count(code, -dropped[code]);
-      return [outcome, ours(data.session), wait];
-    };
-    try {
-      return await Promise.race([answered(), new Promise((resolve, reject) => {
-        late = setTimeout(() => {
-          reject();
-          attempt(() => abort.abort());
-        }, TIMEOUT);
-      })]);
-    } catch (error) {
-      return [{ ok: false, status: 0, code: "unreachable" }, null, 0];
-    } finally {
-      clearTimeout(late);
-    }
-  };
-
-  // Promises whether to go on with the next.
   const send = async (entry) => {
     const { name } = entry;
-    const token = isTrack(name) ? session() : entry.token;
+    const track = entry.step === "track";
+    const token = track ? session() : entry.token;
+    const dropped = load("ap3c.dropped") || undefined;
+    let outcome = { ok: false, status: 0, code: "unreachable" };
+    let fresh = null, wait = 0;
     flying = name;
-    const [outcome, fresh, wait] = await post(entry, token);
+    try {
+      const answer = await fetch(url(entry), {
+        method: "POST",
+        keepalive: true, // may outlive the page
+        signal: attempt(() => AbortSignal.timeout(TIMEOUT)) || undefined,
+        body: text(entry, { session: token, dropped }) // as text/plain: no preflight
+      });
+      const data = await answer.json();
+      const { ok, status } = answer;
+      fresh = ours(data.session);
+      outcome = { ok, status };
+      if (data.duplicate) outcome.duplicate = true;
+      if (data.error) outcome.code = data.error.code;
+      wait = answer.headers.get("Retry-After") * 1e3 || 0;
+      if (wait) outcome.wait = wait / 1e3;
+    } catch (error) { /* none of ours */ }
     flying = null;
-    const { status, code } = outcome;
+    const { ok, status, code } = outcome;
     if (!status || status > 499 || status === 429 && wait <= MAX_WAIT) {
       outcome.queued = true;
-      settle(entry, outcome);
-      failures++;
-      // Not everybody at once.
-      const rest = (0.5 + Math.random() / 2) * Math.min(500 * 2 ** failures, 6e4);
-      pause = Date.now() + Math.max(rest, wait * 1e3);
-      if (wait) write("ap3c.wait", String(pause)); // for the other tabs and the next page
-      return false;
+      if (wait) beaconed.add(name);
+      // Not everybody at once; for other tabs and the next page, too.
+      wait = Math.max(wait, Math.random() * Math.min(1e3 * 2 ** failures++, 6e4));
+      write("ap3c.wait", "" + (Date.now() + wait));
+      return settle(entry, outcome);
     }
     failures = 0;
-    const present = load(name); // or signed out meanwhile, perhaps in another tab
-    if (isTrack(name)) identified(entry, present && !present.quiet, token, fresh, outcome);
-    else if (present && token && /^(bad-session|not-identified)$/.test(code)) {
-      // A lost session is not a lost activity; and another tab may have made a new one.
-      if (session() === token) remember(null);
-      delete present.token;
+    if (dropped) write("ap3c.dropped");
+    const present = load(name); // or signed out meanwhile
+    const same = session() === token; // or another tab made a new one
+    if (track) {
+      const current = present && !present.quiet;
+      if (ok) outcome.identified = !!fresh;
+      // Once somebody else was named, the old session is nobody's.
+      if (current && (fresh || same && (ok || named(entry)))) remember(fresh);
+      for (const each of queue()) {
+        const its = each.of === name;
+        if (each.step === "track" || each.token || !its && (each.of || !current || !fresh)) continue;
+        delete each.of;
+        each.token = fresh;
+        if (!fresh && current) tell(each);
+        if (current || fresh) save(each);
+        else settle(each, { ok: false, code: "cleared" });
+      }
+    } else if (present && /^(bad-session|not-identified)$/.test(code)) {
+      if (same) remember(null);
+      present.token = null; // a lost session is not a lost activity
       save(present);
-      tell("held", entry.body);
-    } else if (status === 429) drop(entry, code);
-    else settle(entry, outcome);
-    return true;
-  };
-
-  // `track` was answered: whose is what was called before and after it?
-  const identified = (track, current, sent, fresh, outcome) => {
-    if (outcome.ok) outcome.identified = !!fresh;
-    // Somebody else was named: the old session is nobody's any more, unless it is a newer one.
-    const over = (outcome.ok || named(track.body)) && session() === sent;
-    if (current && (fresh || over)) remember(fresh);
-    write(track.name);
-    for (const entry of queue()) {
-      const its = entry.of === track.name;
-      if (isTrack(entry.name) || entry.token || !(its || current && fresh && !entry.of)) continue;
-      delete entry.of;
-      if (fresh) entry.token = fresh;
-      if (current || fresh) save(entry);
-      else settle(entry, { ok: false, code: "cleared" });
+      return tell(entry);
     }
-    settle(track, outcome);
+    if (status === 429) drop(entry, code, outcome);
+    else settle(entry, outcome);
   };
 
   const next = () => queue().find((entry) => {
-    if (Date.now() - entry.called > MAX_AGE && !calls.has(entry.name)) drop(entry, "expired");
-    else return isTrack(entry.name) || entry.token;
+    if (Date.now() - entry.called < MAX_AGE || calls.has(entry.name)) {
+      return entry.step === "track" || entry.token;
+    }
+    drop(entry, "expired");
   });
 
-  // Milliseconds until the server may be asked again.
-  const asked = () => {
-    const wait = +read("ap3c.wait") - Date.now();
-    return wait > 0 && wait <= MAX_WAIT * 1e3 ? wait : 0; // clocks jump
-  };
-
-  const later = (wait) => {
-    clearTimeout(timer);
-    timer = setTimeout(pump, wait);
-  };
-
-  const run = async (mine) => {
-    for (let entry; allowed && (entry = next());) {
-      const wait = Math.max(asked(), pause - Date.now(), mine());
-      if (wait > 0) return later(wait);
-      if (!await send(entry)) again = true; // to set the timer
-    }
-  };
-
-  // Without Web Locks; two tabs that take it at once send twice, and the server stores once.
-  const lease = () => {
-    const [owner, until] = (read("ap3c.lease") || "").split(" ");
-    const wait = owner !== me && until - Date.now();
-    if (wait > 0 && wait <= LEASE) return wait;
-    write("ap3c.lease", me + " " + (Date.now() + LEASE));
-    return 0;
-  };
-
-  // One tab sends at a time.
-  const pump = async () => {
-    again = true;
-    if (running) return;
-    running = true;
-    while (again && endpoint != null && allowed && next()) {
-      again = false;
-      try {
-        await navigator.locks.request("ap3c", () => run(() => 0));
-      } catch (error) {
-        await run(lease);
-        if (/^\S+/.exec(read("ap3c.lease"))[0] === me) write("ap3c.lease");
+  const run = async () => {
+    for (let entry; allowed && endpoint != null && (entry = next());) {
+      const wait = read("ap3c.wait") - Date.now();
+      if (wait > 0 && wait <= MAX_WAIT) { // clocks jump
+        clearTimeout(timer);
+        timer = setTimeout(pump, wait);
+        return;
       }
+      await send(entry);
     }
-    running = false;
   };
 
-  // The page goes away: what it called is handed to the browser, and stays in the queue until an
-  // answer takes it out. Filter lists block every beacon to another origin.
+  // One tab sends at a time; without Web Locks several may, and the server stores once.
+  const pump = () => {
+    line = line.then(() => navigator.locks.request("ap3c", run)).catch(run).catch(() => {});
+  };
+
+  // The page goes away. What beacons carry stays queued; to other origins filter lists block them.
   const leave = () => attempt(() => {
-    if (!allowed || asked() || new URL(endpoint, location.href).origin !== location.origin) return;
+    if (!allowed || new URL(endpoint, location).origin !== location.origin) return;
     for (const entry of queue()) {
-      const { name, of } = entry;
+      const { name, step } = entry;
       if (!calls.has(name) || beaconed.has(name) || name === flying) continue;
-      const who = of && load(of);
-      const person = who && named(who.body) ? who.body : undefined;
-      const token = entry.token || (person ? null : (who || isTrack(name)) && session());
-      if (!(token || person || isTrack(name))) continue; // held
-      if (!navigator.sendBeacon(url(entry), text(entry, { session: token, person }))) return;
-      beaconed.add(name);
+      const track = entry.of && load(entry.of);
+      const person = track && named(track) ? track.body : undefined;
+      const token = entry.token || !person && (entry.of || step === "track") && session();
+      if (!token && !person && step !== "track") continue; // held
+      const body = text(entry, { session: token || null, person });
+      if (navigator.sendBeacon(url(entry), body)) beaconed.add(name);
     }
   });
-
-  const resume = () => {
-    pause = 0;
-    pump();
-  };
 
   attempt(() => {
     addEventListener("pagehide", leave);
-    addEventListener("pageshow", resume);
-    addEventListener("online", resume);
-    document.addEventListener("visibilitychange", () => document.hidden ? leave() : pump());
+    addEventListener("pageshow", pump);
+    addEventListener("online", pump);
+    document.addEventListener("visibilitychange", () => document.hidden && leave());
   });
 
-  /* Calls. */
-
-  const enqueue = (step, body, called, done) => {
-    last = Math.max(last, called);
-    const name = "ap3c-" + last.toString(36) + "-" + (1e6 + made++) + "-" + random() +
-      "-" + step[0];
-    const entry = { name, body, called };
-    body.key = key;
-    if (step !== "track") {
-      body.event_id = body.event_id || name.slice(5);
-      // Whoever was named last, or whose session it is; else it waits for the first named after.
-      const track = names().filter(isTrack).map(load).filter((each) => each && !each.quiet).pop();
-      if (track) entry.of = track.name;
-      else entry.token = session();
-    }
-    calls.set(name, done);
-    if (new Blob([JSON.stringify(entry)]).size > MAX_BYTES) return drop(entry, "too-large");
-    save(entry);
-    if (step !== "track" && !entry.of && !entry.token) tell("held", body);
-    for (;;) {
-      const all = names();
-      const activities = all.filter((each) => !isTrack(each));
-      const chars = all.reduce((sum, each) => sum + (read(each) || "").length, 0);
-      if (activities.length <= MAX_HELD && all.length <= 2 * MAX_HELD && chars <= MAX_CHARS) break;
-      const oldest = activities[0] || all[0];
-      drop(load(oldest) || { name: oldest }, "overflow");
-    }
-    pump();
-  };
-
-  // Promises an outcome, and never rejects.
+  // One call, in its turn; promises its outcome.
   const call = (step, given, callback) => new Promise((resolve) => {
     // A copy: the page may change its own.
     const body = attempt(() => JSON.parse(JSON.stringify(given)));
     const called = Date.now();
-    const done = (outcome) => {
+    last = Math.max(last, called);
+    // In the order of the calls, and never twice.
+    const name = ["ap3c", last, 1e6 + made++, Math.random().toString(36).slice(2)].join("-");
+    const entry = { name, step, body, called };
+    calls.set(name, (outcome) => {
+      calls.set(name);
       resolve(outcome);
-      attempt(() => callback(outcome));
-    };
-    const refuse = (code) => {
-      const outcome = { ok: false, code };
-      tell(step, body, outcome);
-      done(outcome);
-    };
-    if (Object(body) !== body || Array.isArray(body)) refuse("not-json");
-    else if (endpoint == null) refuse("no-init");
-    else if (allowed) enqueue(step, body, called, done);
-    else {
-      waiting.push({ go: () => enqueue(step, body, called, done), refuse });
-      if (waiting.length > MAX_HELD) waiting.shift().refuse("overflow");
-      tell("consent", body);
+      callback(outcome);
+    });
+    const code = Object(body) !== body ? "not-json" : endpoint == null && "no-init";
+    if (code) return settle(entry, { ok: false, code });
+    const all = queue();
+    body.key = key;
+    if (step === "activity") {
+      body.event_id = body.event_id || name.slice(5);
+      const track = all.filter((each) => each.step === "track" && !each.quiet).pop();
+      if (track) entry.of = track.name;
+      else entry.token = session();
+      if (!track && !entry.token) tell(entry);
     }
+    if (new Blob([JSON.stringify(entry)]).size > MAX_BYTES) return drop(entry, "too-large");
+    save(entry);
+    all.push(entry);
+    while (all.length > MAX_HELD || JSON.stringify(all).length > MAX_CHARS) {
+      const oldest = all.findIndex((each) => each.step === "activity");
+      drop(all.splice(Math.max(oldest, 0), 1)[0], "overflow");
+    }
+    pump();
   });
 
   /* What pages call. */
@@ -358,7 +260,7 @@
     attempt(() => {
       key = captureKey;
       endpoint = String(address).replace(/\/+$/, "");
-      if (Object(options).consent === false && !decided) allowed = false;
+      if (!decided && Object(options).consent === false) allowed = false;
       if (/^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname) &&
         /[?&]ap3c_debug\b/.test(location.search)) ap3c.debug(true);
     });
@@ -376,25 +278,31 @@
 
   ap3c.getCookie = session;
 
-  // What was called by somebody identified, or being identified, still goes out in their name.
+  // Calls of somebody identified, or being identified, still go out in their name.
   ap3c.clearSession = () => {
     remember(null);
-    for (const entry of allowed ? queue() : []) {
-      if (isTrack(entry.name)) save(Object.assign(entry, { quiet: true }));
+    for (const entry of queue()) {
+      if (entry.step === "track") save(Object.assign(entry, { quiet: true }));
       else if (!entry.token && !entry.of) settle(entry, { ok: false, code: "cleared" });
     }
   };
 
   ap3c.consent = (given) => {
     decided = true;
-    if (!given) {
+    const all = queue();
+    if (given) {
+      allowed = true;
+      for (const entry of all) {
+        if (entry.step === "activity" && !entry.of) entry.token = entry.token || session();
+        save(entry);
+      }
+      pump();
+    } else {
       remember(null);
-      for (const name of names()) settle({ name, body: {} }, { ok: false, code: "cleared" });
-      for (const name of ["dropped", "wait", "lease"]) write("ap3c." + name);
+      for (const entry of all) settle(entry, { ok: false, code: "cleared" });
+      ["dropped", "wait"].forEach((name) => write("ap3c." + name));
+      allowed = false;
     }
-    allowed = !!given;
-    for (const each of waiting.splice(0)) given ? each.go() : each.refuse("cleared");
-    pump();
   };
 
   // debug.js holds the texts, and calls back with the function that prints them.

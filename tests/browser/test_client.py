@@ -138,7 +138,7 @@ def test_a_request_holds_what_the_contract_names_and_needs_no_preflight(site: Si
     [activity] = site.bodies("activity")
     assert activity.keys() == {"activity_id", "attributes", "key", "session", "event_id", "age"}
     assert activity["session"] == token
-    assert {each.headers["content-type"] for each in site.posted} == {"text/plain"}
+    assert {each.headers["content-type"] for each in site.posted} == {"text/plain;charset=UTF-8"}
 
 
 def test_an_activity_has_one_id_whatever_it_takes_to_deliver_it(site: Site) -> None:
@@ -531,7 +531,7 @@ def test_a_browser_without_fetch_is_told_unreachable(site: Site, script: str) ->
 
     told = site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
 
-    assert told == {"ok": False, "status": 0, "code": "unreachable"}
+    assert told == {"ok": False, "status": 0, "code": "unreachable", "queued": True}
     assert site.errors == []
 
 
@@ -549,7 +549,7 @@ def test_a_server_that_answers_nonsense_is_told_unreachable(site: Site, answer: 
 
     told = site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
 
-    assert told == {"ok": False, "status": 0, "code": "unreachable"}
+    assert told == {"ok": False, "status": 0, "code": "unreachable", "queued": True}
     assert site.errors == []
 
 

@@ -1,0 +1,232 @@
+"""What is called is stored once, whatever the server, the page and the other tabs do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Request, Route
+
+from .conftest import KEY, Site
+
+ANNA = "{email: 'anna@emaildomain.com'}"
+BOB = "{email: 'bob@emaildomain.com'}"
+LOGGED_IN = "{activity_id: 'act:cm:login'}"
+#: What a server may do instead of storing.
+TROUBLE: dict[str, dict[str, Any]] = {
+    "down": {},
+    "failing": {"status": 500, "body": "<h1>Internal Server Error</h1>"},
+    "busy": {
+        "status": 429,
+        "headers": {"Retry-After": "2", "Access-Control-Expose-Headers": "Retry-After"},
+        "body": '{"error":{"code":"rate-limit"}}',
+    },
+    "elsewhere": {"status": 200, "body": "<h1>Log in to the hotel's network</h1>"},
+}
+EMPTY = "() => Object.keys(localStorage).filter(name => name.startsWith('ap3c-')).length === 0"
+
+
+def ready(site: Site, page: Page | None = None) -> Page:
+    """A page with our snippet, its script arrived."""
+    page = page or site.page
+    site.html = f"<!doctype html><title>Shop</title>{site.snippet()}"
+    page.goto(site.base)
+    page.wait_for_function("window.ap3c && ap3c.loaded")
+    return page
+
+
+def trouble(page: Page, kind: str, route: str = "activity") -> None:
+    def answer(asked: Route) -> None:
+        given = TROUBLE[kind]
+        if given:
+            asked.fulfill(**given)
+        else:
+            asked.abort()
+
+    page.context.route(f"**/-/events/{route}", answer)
+
+
+def over(page: Page) -> None:
+    """The server is well again, and the wait is over."""
+    page.context.unroute_all()
+    page.evaluate("() => { localStorage.removeItem('ap3c.wait'); }")
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_what_was_not_answered_is_sent_by_the_next_page(site: Site, kind: str) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    trouble(page, kind)
+
+    told = page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+    assert (told["ok"], told["queued"]) == (False, True)
+    over(page)
+    ready(site)
+    page.wait_for_function(EMPTY)
+
+    assert len(site.stored) == 1
+    assert len({body["event_id"] for body in site.bodies("activity")}) == 1
+
+
+def test_the_same_page_tries_again_by_itself(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    trouble(page, "failing")
+    page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+    page.context.unroute_all()
+
+    page.wait_for_function(EMPTY)
+    assert len(site.stored) == 1
+
+
+def test_a_wait_that_the_server_asks_for_is_kept_by_the_next_page(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    trouble(page, "busy")
+    page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+    sent = len(site.sent)
+    page.context.unroute_all()
+    page.evaluate("() => localStorage.setItem('ap3c.wait', Date.now() + 200000)")
+    ready(site)
+    page.evaluate("async () => { await navigator.locks.request('ap3c', () => 0); }")
+
+    assert len([each for each in site.sent[sent:] if each == "activity"]) <= 1, "but one beacon"
+
+
+def test_a_limit_that_lasts_is_final_and_reported(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    told = page.evaluate(f"""async () => {{
+      let last;
+      for (let n = 0; n < 11; n++) last = await ap3c.activity({LOGGED_IN});
+      return last;
+    }}""")
+
+    assert (told["status"], told["code"]) == (429, "rate-limit")
+    assert "queued" not in told
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    assert site.bodies("track")[-1]["dropped"] == {"rate-limit": 1}
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    assert "dropped" not in site.bodies("track")[-1]
+
+
+@pytest.mark.parametrize("kind", ["down", "failing", "busy"])
+def test_what_bob_does_is_never_annas(site: Site, kind: str) -> None:
+    """His track failed for the moment; her session is still in the cookie."""
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    trouble(page, kind, "track")
+    page.evaluate(f"() => ap3c.track({BOB})")
+    page.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    over(page)
+    ready(site)
+    page.wait_for_function(EMPTY)
+
+    assert site.emails == ["bob@emaildomain.com"]
+
+
+def test_somebody_refused_does_not_act_in_the_name_of_the_one_before(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate("() => ap3c.track({email: 'no address'})")
+    page.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    site.settle()
+
+    assert site.stored == []
+    page.evaluate(f"() => ap3c.track({BOB})")
+    page.wait_for_function(EMPTY)
+    assert site.emails == ["bob@emaildomain.com"]
+
+
+def test_what_is_held_is_held_over_pages(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.wait_for_function(EMPTY)
+
+    assert site.emails == ["anna@emaildomain.com"]
+
+
+def test_who_identifies_acts_and_leaves_at_once_is_not_lost(site: Site) -> None:
+    """The activity travels with its person, while the answer to the track is still out."""
+    page = ready(site)
+    site.late = "/-/events/track"
+    with page.expect_request("**/-/events/activity") as beacon:
+        page.evaluate(f"""() => {{
+          ap3c.track({ANNA});
+          ap3c.activity({LOGGED_IN});
+          dispatchEvent(new Event("pagehide"));
+        }}""")
+    assert beacon.value.resource_type == "ping"
+    assert beacon.value.post_data_json["person"]["email"] == "anna@emaildomain.com"
+    site.late = "none"
+    site.released.set()
+    ready(site)
+    page.wait_for_function(EMPTY)
+
+    assert site.emails == ["anna@emaildomain.com"]
+
+
+@pytest.mark.parametrize("tabs", [2, 5])
+def test_tabs_send_in_turn_and_nothing_twice(site: Site, tabs: int) -> None:
+    pages = [ready(site)] + [ready(site, site.page.context.new_page()) for _ in range(tabs - 1)]
+    seen: list[str] = []
+
+    def saw(request: Request) -> None:
+        if request.url.endswith("activity"):
+            seen.append(request.post_data_json["event_id"])
+
+    site.page.context.on("request", saw)
+    pages[0].evaluate(f"() => ap3c.track({ANNA})")
+    for page in pages:
+        page.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); ap3c.activity({LOGGED_IN}); }}")
+    pages[0].wait_for_function(EMPTY)
+
+    assert len(site.stored) == 2 * tabs
+    assert max(Counter(seen).values()) == 1
+
+
+def test_without_consent_nothing_is_stored_or_sent(site: Site) -> None:
+    site.open('<script src="/capture/app.js"></script>')
+    before = len(site.requests)
+    site.run(f"""() => {{
+      ap3c.init("{KEY}", "/capture", {{consent: false}});
+      ap3c.track({ANNA});
+      ap3c.activity({LOGGED_IN});
+    }}""")
+    nothing = "() => [document.cookie, localStorage.length, ap3c.getCookie()]"
+    assert site.run(nothing) == ["", 0, None]
+    assert len(site.requests) == before
+
+    site.run("() => ap3c.consent(true)")
+    site.page.wait_for_function(EMPTY)
+    assert site.emails == ["anna@emaildomain.com"]
+    site.run("() => ap3c.consent(false)")
+    assert site.run(nothing) == ["", 0, None]
+
+
+def test_the_privacy_signal_goes_along(site: Site) -> None:
+    site.page.add_init_script(
+        "Object.defineProperty(navigator, 'globalPrivacyControl', {value: true});"
+    )
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+
+    assert [body["gpc"] for body in site.bodies("track") + site.bodies("activity")] == [True, True]
+    assert site.stored[0].gpc
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_call_too_large_for_any_request_is_refused_at_once(site: Site, shared: bool) -> None:
+    page = ready(site)
+    if shared:
+        page.evaluate(f"() => ap3c.track({ANNA})")
+    told = page.evaluate(
+        "() => ap3c.activity({activity_id: 'act:cm:login', attributes: {x: 'x'.repeat(1e6)}})"
+    )
+
+    assert told == {"ok": False, "code": "too-large"}
+    assert page.evaluate(EMPTY)
