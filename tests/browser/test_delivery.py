@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -160,7 +161,7 @@ def test_who_identifies_acts_and_leaves_at_once_is_not_lost(site: Site) -> None:
           dispatchEvent(new Event("pagehide"));
         }}""")
     assert beacon.value.resource_type == "ping"
-    assert beacon.value.post_data_json["person"]["email"] == "anna@emaildomain.com"
+    assert '"person":{"email":"anna@emaildomain.com"' in (beacon.value.post_data or "")
     site.late = "none"
     site.released.set()
     ready(site)
@@ -176,7 +177,7 @@ def test_tabs_send_in_turn_and_nothing_twice(site: Site, tabs: int) -> None:
 
     def saw(request: Request) -> None:
         if request.url.endswith("activity"):
-            seen.append(request.post_data_json["event_id"])
+            seen.append(json.loads(request.post_data or "{}")["event_id"])
 
     site.page.context.on("request", saw)
     pages[0].evaluate(f"() => ap3c.track({ANNA})")
