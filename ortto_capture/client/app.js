@@ -1,272 +1,270 @@
-/* ap3c: tells the server who visits and what they do. No exception leaves this file, success prints
-   nothing; a call is kept from before it returns until its answer; calls leave in their order. */
+/* ap3c tells the server who visits and what they do. No exception leaves this file; a call is kept
+   from before it returns until an answer takes it out. */
 (() => {
   "use strict";
 
-  const MAX_HELD = 100; // calls
-  const MAX_CHARS = 65536;
-  const MAX_BYTES = 6e4; // of one call: as `keepalive` has it
-  const MAX_AGE = 1728e5; // 48 hours in ms
-  const MAX_WAIT = 3e5;
-  const TIMEOUT = 15e3; // ms
+  const MAX_CALLS = 100;
+  const MAX_CHARS = 65536; // of all calls
+  const MAX_CALL = 2e4; // chars: `keepalive` takes 64 KiB
+  const MAX_AGE = 1728e5; // 48 h in ms
+  const MAX_WAIT = 3e5; // ms; clocks jump
+  const TIMEOUT = 15e3;
 
   const ap3c = Object(window.ap3c);
-  if (ap3c.loaded) return; // in the page twice
+  if (ap3c.loaded) return;
 
   const attempt = (action) => {
     try {
       return action();
     } catch (error) {
-      return null; // denied, or odd
+      return null;
     }
   };
 
-  const nonce = attempt(() => document.currentScript.nonce);
-  const calls = new Map(); // whom to tell, by the entry's name
-  const beaconed = new Set();
-  let key, endpoint, domain, explain, decided, timer, flying;
-  let allowed = true, last = 0, made = 0, failures = 0;
+  const copy = (value) => JSON.parse(JSON.stringify(value));
+
+  const page = "-" + Math.random().toString(36).slice(2);
+  const calls = {};
+  const memory = {};
+  const beaconed = {};
+  let key, endpoint, explain, timer, flying;
+  let allowed = true, domain = "", last = 0, failures = 0;
   let line = Promise.resolve();
 
-  /* The queue: an item of localStorage per call, as tabs share it; in memory what that refuses, and
-     all before consent. An entry's `token` comes from the track `of`; with neither it is held. */
-
-  const memory = {};
+  /* The queue: an item of localStorage for each call, as tabs share it; memory before consent. An
+     activity waits for the track that it is `of`, else for a session. */
 
   const read = (name) => memory[name] || allowed && attempt(() => localStorage.getItem(name));
 
   const write = (name, text) => {
     delete memory[name];
-    if (allowed) attempt(() =>
-      text ? localStorage.setItem(name, text) : localStorage.removeItem(name));
+    if (allowed) attempt(() => localStorage[text ? "setItem" : "removeItem"](name, text));
     if (text && read(name) !== text) memory[name] = text;
   };
 
   const load = (name) => attempt(() => JSON.parse(read(name)));
 
-  const save = (entry) => write(entry.name, JSON.stringify(entry));
+  const save = (entry, change) => write(entry.name, JSON.stringify(Object.assign(entry, change)));
 
-  const queue = () => Object.keys({ ...memory, ...(allowed && attempt(() => localStorage)) })
+  const queue = () => Object.keys(memory)
+    .concat(allowed && attempt(() => Object.keys(localStorage)) || [])
     .filter((name) => /^ap3c-/.test(name)).sort().map(load).filter((entry) => entry && entry.body);
 
-  // Ortto's own cookie has the same name.
-  const ours = (token) => /^oc1\./.test(token) ? token : null;
+  const isTrack = (entry) => entry.step === "track";
+
+  const named = ({ body }) => body.email || body.ei || body.ac || body.identity;
+
+  // No tab sends for so long.
+  const pause = (wait) => write("ap3c.wait", wait && "" + (Date.now() + wait));
+
+  /* The session. Ortto's own cookie has the same name. */
 
   const cookie = () => attempt(() => /(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie)[1]);
 
-  const session = () => allowed && (cookie() || ours(read("ap3c"))) || null;
+  const session = () => allowed && (cookie() || read("ap3c.session")) || null;
 
   const remember = (token) => {
-    if (!(token || session())) return; // a cookie to remove may be Ortto's
-    const set = (value, age, where) => attempt(() => {
-      document.cookie = `ap3c=${value}; path=/; SameSite=Lax; max-age=${age}${where}` +
-        (location.protocol === "https:" ? "; Secure" : "");
+    if (!(token || session())) return;
+    attempt(() => {
+      const rest = (location.protocol === "https:" ? "; Secure" : "") +
+        "; path=/; SameSite=Lax; domain=";
+      // One from before `cookieDomains` would be read first.
+      document.cookie = "ap3c=; max-age=0" + rest;
+      document.cookie = "ap3c=; max-age=0" + rest + domain;
+      if (token) document.cookie = `ap3c=${token}; max-age=31536000` + rest + domain;
     });
-    const shared = domain ? "; domain=" + domain : "";
-    // Both kinds: one from before `cookieDomains` would be read first.
-    set("", 0, "");
-    set("", 0, shared);
-    if (token) set(token, 31536000, shared);
-    if (token && cookie() !== token) write("ap3c", token);
-    else if (ours(read("ap3c"))) write("ap3c");
+    write("ap3c.session", cookie() !== token && token);
   };
 
-  const tell = (entry, outcome) => attempt(() => explain(entry.step, entry.body, outcome));
+  const tell = ({ step, body }, outcome) => explain &&
+    explain.then((texts) => texts.default(step, body, outcome)).catch(() => {});
 
   const finish = (name, outcome) => {
-    attempt(() => calls.get(name)(outcome));
-    if (!outcome.queued) calls.delete(name);
+    attempt(() => calls[name](outcome));
+    delete calls[name];
   };
 
-  // Other tabs may have made the call.
-  const channel = attempt(() => new BroadcastChannel("ap3c"));
-  attempt(() => { channel.onmessage = (event) => finish(...event.data); });
+  // Another tab may have made the call.
+  const channel = attempt(() => Object.assign(new BroadcastChannel("ap3c"), {
+    onmessage: (event) => finish(...event.data)
+  }));
 
   const settle = (entry, outcome) => {
+    outcome = copy(outcome);
     if (!outcome.queued) write(entry.name);
     tell(entry, outcome);
     attempt(() => channel.postMessage([entry.name, outcome]));
     finish(entry.name, outcome);
   };
 
-  // Given up, and reported with the next request.
+  const release = (track, change) => {
+    for (const entry of queue()) if (entry.of === track.name) save(entry, { ...change, of: null });
+  };
+
+  // Given up; the next request says so.
   const drop = (entry, code, outcome = { ok: false, code }) => {
     const dropped = load("ap3c.dropped") || {};
     dropped[code] = (dropped[code] || 0) + 1;
     write("ap3c.dropped", JSON.stringify(dropped));
+    release(entry, { person: entry.body });
     settle(entry, outcome);
   };
 
+  const clear = (entry) => settle(entry, { ok: false, code: "cleared" });
+
   /* Sending. */
 
-  const named = ({ body }) => body.email || body.ei || body.ac || body.identity;
+  const waits = (entry) => entry.of && load(entry.of);
 
-  const url = (entry) => endpoint + "/-/events/" + entry.step;
+  const tokenOf = (entry) =>
+    isTrack(entry) || !(entry.token || entry.person || waits(entry)) ? session() : entry.token;
 
-  const text = (entry, more) => JSON.stringify({
+  // Whether it may be sent: else it is held.
+  const ready = (entry) => isTrack(entry) || entry.person || tokenOf(entry);
+
+  const request = (entry, more) => [endpoint + "/-/events/" + entry.step, JSON.stringify({
     ...entry.body,
-    age: entry.step === "track" ? undefined :
-      Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE),
+    session: tokenOf(entry),
+    person: entry.person,
+    age: isTrack(entry) ? undefined : Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE),
     gpc: navigator.globalPrivacyControl || undefined,
     ...more
-  });
+  })];
 
   const send = async (entry) => {
-    const { name } = entry;
-    const track = entry.step === "track";
-    const token = track ? session() : entry.token;
+    const token = tokenOf(entry);
     const dropped = load("ap3c.dropped") || undefined;
-    let outcome = { ok: false, status: 0, code: "unreachable" };
-    let fresh = null, wait = 0;
-    flying = name;
+    let status = 0, wait = 0, data = {};
     try {
-      const answer = await fetch(url(entry), {
+      const [url, body] = request(entry, { dropped });
+      const answer = await fetch(url, {
         method: "POST",
-        keepalive: true, // may outlive the page
+        keepalive: true,
         signal: attempt(() => AbortSignal.timeout(TIMEOUT)) || undefined,
-        body: text(entry, { session: token, dropped }) // as text/plain: no preflight
+        body // text/plain: no preflight
       });
-      const data = await answer.json();
-      const { ok, status } = answer;
-      fresh = ours(data.session);
-      outcome = { ok, status };
-      if (data.duplicate) outcome.duplicate = true;
-      if (data.error) outcome.code = data.error.code;
+      status = answer.status | 0;
       wait = answer.headers.get("Retry-After") * 1e3 || 0;
-      if (wait) outcome.wait = wait / 1e3;
-    } catch (error) { /* none of ours */ }
-    flying = null;
-    const { ok, status, code } = outcome;
-    if (!status || status > 499 || status === 429 && wait <= MAX_WAIT) {
+      data = Object(await answer.json());
+    } catch (error) {}
+    const { identified, duplicate, error, session: fresh } = data;
+    const ok = data.ok === true || identified != null;
+    const outcome = {
+      ok,
+      status,
+      code: ok ? undefined : Object(error).code || "unreachable",
+      duplicate,
+      identified,
+      wait: wait / 1e3 || undefined
+    };
+    const present = load(entry.name); // unless signed out
+    if (!ok && !/^4/.test(status) || status === 429 && wait <= MAX_WAIT) {
       outcome.queued = true;
-      if (wait) beaconed.add(name);
-      // Not everybody at once; for other tabs and the next page, too.
-      wait = Math.max(wait, Math.random() * Math.min(1e3 * 2 ** failures++, 6e4));
-      write("ap3c.wait", "" + (Date.now() + wait));
+      // Not everybody at once; and others go first.
+      pause(Math.min(Math.max(wait, Math.random() * 1e3 * 2 ** Math.min(failures++, 6)), MAX_WAIT));
+      if (present) save(present, { token, at: Date.now() });
       return settle(entry, outcome);
     }
     failures = 0;
+    pause();
     if (dropped) write("ap3c.dropped");
-    const present = load(name); // or signed out meanwhile
-    const same = session() === token; // or another tab made a new one
-    if (track) {
-      const current = present && !present.quiet;
-      if (ok) outcome.identified = !!fresh;
-      // Once somebody else was named, the old session is nobody's.
-      if (current && (fresh || same && (ok || named(entry)))) remember(fresh);
-      for (const each of queue()) {
-        const its = each.of === name;
-        if (each.step === "track" || each.token || !its && (each.of || !current || !fresh)) continue;
-        delete each.of;
-        each.token = fresh;
-        if (!fresh && current) tell(each);
-        if (current || fresh) save(each);
-        else settle(each, { ok: false, code: "cleared" });
-      }
-    } else if (present && /^(bad-session|not-identified)$/.test(code)) {
+    const same = session() === token; // unless another tab made one
+    if (isTrack(entry)) {
+      // Somebody else was named: the old session is nobody's.
+      if (present && !present.quiet && (fresh || same && (ok || named(entry)))) remember(fresh);
+      release(entry, { token: fresh });
+      settle(entry, outcome);
+    } else if (present && token && /^(bad-session|not-identified)$/.test(outcome.code)) {
       if (same) remember(null);
-      present.token = null; // a lost session is not a lost activity
-      save(present);
-      return tell(entry);
-    }
-    if (status === 429) drop(entry, code, outcome);
+      save(present, { token: null }); // a lost session is not a lost activity
+      tell(entry);
+    } else if (status === 429) drop(entry, outcome.code, outcome);
     else settle(entry, outcome);
   };
 
-  const next = () => queue().find((entry) => {
-    if (Date.now() - entry.called < MAX_AGE || calls.has(entry.name)) {
-      return entry.step === "track" || entry.token;
-    }
-    drop(entry, "expired");
-  });
+  const next = () => {
+    let track;
+    return queue().filter((entry) => {
+      const old = Date.now() - entry.called > MAX_AGE && !entry.name.endsWith(page);
+      if (old) drop(entry, "expired");
+      else return isTrack(entry) ? !track && (track = entry) : ready(entry);
+    }).sort((one, other) => (one.at || 0) - (other.at || 0))[0];
+  };
 
-  const run = async () => {
-    for (let entry; allowed && endpoint != null && (entry = next());) {
+  const run = async (lock) => {
+    for (let entry; allowed && endpoint && (entry = next());) {
       const wait = read("ap3c.wait") - Date.now();
-      if (wait > 0 && wait <= MAX_WAIT) { // clocks jump
+      if (wait > 0 && wait <= MAX_WAIT) {
         clearTimeout(timer);
         timer = setTimeout(pump, wait);
         return;
       }
+      if (!lock) pause(TIMEOUT);
+      flying = entry.name;
       await send(entry);
+      flying = null;
     }
   };
 
-  // One tab sends at a time; without Web Locks several may, and the server stores once.
+  // One tab at a time.
   const pump = () => {
-    line = line.then(() => navigator.locks.request("ap3c", run)).catch(run).catch(() => {});
+    line = line.then(() => navigator.locks.request("ap3c", run)).catch(() => run()).catch(() => {});
   };
 
-  // The page goes away. What beacons carry stays queued; to other origins filter lists block them.
+  // Beacons, which filter lists block to other origins; the calls stay queued.
   const leave = () => attempt(() => {
-    if (!allowed || new URL(endpoint, location).origin !== location.origin) return;
+    if (flying) pause();
+    if (!allowed || !endpoint.startsWith(location.origin + "/")) return;
     for (const entry of queue()) {
-      const { name, step } = entry;
-      if (!calls.has(name) || beaconed.has(name) || name === flying) continue;
-      const track = entry.of && load(entry.of);
-      const person = track && named(track) ? track.body : undefined;
-      const token = entry.token || !person && (entry.of || step === "track") && session();
-      if (!token && !person && step !== "track") continue; // held
-      const body = text(entry, { session: token || null, person });
-      if (navigator.sendBeacon(url(entry), body)) beaconed.add(name);
+      const { name } = entry;
+      if (!name.endsWith(page) || beaconed[name] || name === flying) continue;
+      const person = entry.person || Object(waits(entry)).body;
+      if (person || ready(entry)) {
+        beaconed[name] = navigator.sendBeacon(...request(entry, { person }));
+      }
     }
   });
 
-  attempt(() => {
-    addEventListener("pagehide", leave);
-    addEventListener("pageshow", pump);
-    addEventListener("online", pump);
-    document.addEventListener("visibilitychange", () => document.hidden && leave());
-  });
+  addEventListener("pagehide", leave);
+  document.addEventListener("visibilitychange", () => document.hidden && leave());
 
-  // One call, in its turn; promises its outcome.
   const call = (step, given, callback) => new Promise((resolve) => {
-    // A copy: the page may change its own.
-    const body = attempt(() => JSON.parse(JSON.stringify(given)));
-    const called = Date.now();
-    last = Math.max(last, called);
-    // In the order of the calls, and never twice.
-    const name = ["ap3c", last, 1e6 + made++, Math.random().toString(36).slice(2)].join("-");
-    const entry = { name, step, body, called };
-    calls.set(name, (outcome) => {
-      calls.set(name);
+    const body = attempt(() => copy(given));
+    last = Math.max(last + 1, Date.now()); // in order, and never twice
+    const name = "ap3c-" + last + page;
+    const entry = { name, step, body, called: last };
+    calls[name] = (outcome) => {
       resolve(outcome);
       callback(outcome);
-    });
-    const code = Object(body) !== body ? "not-json" : endpoint == null && "no-init";
+    };
+    const code = Object(body) !== body ? "not-json" : !endpoint && "no-init";
     if (code) return settle(entry, { ok: false, code });
-    const all = queue();
     body.key = key;
     if (step === "activity") {
       body.event_id = body.event_id || name.slice(5);
-      const track = all.filter((each) => each.step === "track" && !each.quiet).pop();
+      const track = queue().filter((each) => isTrack(each) && named(each) && !each.quiet).pop();
       if (track) entry.of = track.name;
-      else entry.token = session();
-      if (!track && !entry.token) tell(entry);
+      else if (!(entry.token = session())) tell(entry);
     }
-    if (new Blob([JSON.stringify(entry)]).size > MAX_BYTES) return drop(entry, "too-large");
+    if (JSON.stringify(entry).length > MAX_CALL) return drop(entry, "too-large");
     save(entry);
-    all.push(entry);
-    while (all.length > MAX_HELD || JSON.stringify(all).length > MAX_CHARS) {
-      const oldest = all.findIndex((each) => each.step === "activity");
-      drop(all.splice(Math.max(oldest, 0), 1)[0], "overflow");
+    for (let all; (all = queue()).length > MAX_CALLS || JSON.stringify(all).length > MAX_CHARS;) {
+      drop(all.find((each) => !named(each)) || all[0], "overflow");
     }
     pump();
   });
 
-  /* What pages call. */
-
   ap3c.init = (captureKey, address, options) => {
     attempt(() => {
       key = captureKey;
-      endpoint = String(address).replace(/\/+$/, "");
-      if (!decided && Object(options).consent === false) allowed = false;
-      if (/^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname) &&
-        /[?&]ap3c_debug\b/.test(location.search)) ap3c.debug(true);
+      if (!endpoint && Object(options).consent === false) allowed = false;
+      endpoint = new URL(address, document.baseURI).href.replace(/\/+$/, "");
+      if (/^\w+:\/\/(localhost|127\.[\d.]+|\[::1\])[:/].*[?&]ap3c_debug\b/.test(location)) {
+        ap3c.debug(true);
+      }
+      domain = options.cookieDomains.find((each) => ("." + location.hostname).endsWith(each)) || "";
     });
-    domain = attempt(() =>
-      options.cookieDomains.find((each) => ("." + location.hostname).endsWith(each)));
-    pump(); // what earlier pages left
+    pump();
   };
 
   ap3c.track = (fields, callback) => {
@@ -278,50 +276,41 @@
 
   ap3c.getCookie = session;
 
-  // Calls of somebody identified, or being identified, still go out in their name.
+  // What was called before still goes out in the old name.
   ap3c.clearSession = () => {
     remember(null);
-    for (const entry of queue()) {
-      if (entry.step === "track") save(Object.assign(entry, { quiet: true }));
-      else if (!entry.token && !entry.of) settle(entry, { ok: false, code: "cleared" });
+    for (const entry of queue().filter(isTrack)) {
+      save(entry, { quiet: true });
+      release(entry, { person: entry.body });
     }
+    queue().forEach((entry) => ready(entry) || clear(entry));
   };
 
   ap3c.consent = (given) => {
-    decided = true;
     const all = queue();
     if (given) {
       allowed = true;
-      for (const entry of all) {
-        if (entry.step === "activity" && !entry.of) entry.token = entry.token || session();
-        save(entry);
-      }
+      all.forEach((entry) => save(entry));
       pump();
     } else {
       remember(null);
-      for (const entry of all) settle(entry, { ok: false, code: "cleared" });
-      ["dropped", "wait"].forEach((name) => write("ap3c." + name));
+      all.forEach(clear);
+      write("ap3c.dropped");
+      pause();
       allowed = false;
     }
   };
 
-  // debug.js holds the texts, and calls back with the function that prints them.
+  // A file of its own holds the texts.
   ap3c.debug = (on) => {
-    explain = on;
-    if (on === true) attempt(() => {
-      const script = document.createElement("script");
-      script.src = endpoint + "/debug.js";
-      script.nonce = nonce;
-      document.head.append(script);
-    });
+    explain = on && import(endpoint + "/debug.js").catch(() => {});
   };
 
-  /* What was called before this file arrived: first `cmd`, then `act`. */
-
+  // What was called before this file came.
   const drain = (name, action) => attempt(() => {
     const list = ap3c[name] = Array.isArray(ap3c[name]) ? ap3c[name] : [];
     const push = (each) => attempt(() => action(each));
-    // Not a new array, the page may hold this one; not assigned, Array.prototype may be frozen.
+    // The page may hold this array, and Array.prototype may be frozen.
     Object.defineProperty(list, "push", { value: push, configurable: true });
     list.splice(0).forEach(push);
   });

@@ -1,38 +1,35 @@
 /* What ap3c.debug(true) prints: each step in one line that a person can act on. */
-(function () {
-  "use strict";
 
-  var texts = {
-    "bad-attribute": "an attribute does not fit the definition; the activity page names it",
-    "bad-json": "the server could not read it",
-    "bad-origin": "this website is not among the origins of its capture key",
-    "bad-session": "the session is lost; it waits for the next ap3c.track({email})",
-    "bad-request": "a member has the wrong shape; the response in the network inspector names it",
-    "cleared": "dropped, because clearSession() was called or consent was taken back",
-    "duplicate": "arrived before, and was stored once",
-    "expired": "given up, because it is older than 48 hours",
-    "no-init": "call ap3c.init(key, endpoint) first",
-    "not-found": "not found, or its client-side source is off",
-    "not-identified": "nobody identified yet; call ap3c.track({email}) first",
-    "not-json": "not sent: this is no object that JSON can hold",
-    "overflow": "dropped, because too many newer ones are waiting",
-    "rate-limit": "limit reached",
-    "storage-full": "the server has no room left on its disk",
-    "too-large": "not sent: larger than 60,000 bytes",
-    "unavailable": "the server cannot store at the moment",
-    "unknown-key": "the server does not know this capture key",
-    "unreachable": "no answer from the server; is the endpoint given to ap3c.init right?"
-  };
+const texts = {
+  "bad-attribute": "an attribute does not fit the definition; the activity page names it",
+  "bad-json": "the server could not read it",
+  "bad-origin": "this website is not among the origins of its capture key",
+  "bad-request": "a member has the wrong shape; the response in the network inspector names it",
+  "bad-session": "the session is lost; it waits for the next ap3c.track({email})",
+  "cleared": "dropped, because clearSession() was called or consent was taken back",
+  "duplicate": "arrived before, and was stored once",
+  "expired": "given up, because it is older than 48 hours",
+  "no-init": "call ap3c.init(key, endpoint) first",
+  "not-found": "not found, or its client-side source is off",
+  "not-identified": "nobody identified yet; call ap3c.track({email}) first",
+  "not-json": "not sent: this is no object that JSON can hold",
+  "overflow": "dropped, because too many newer ones are waiting",
+  "rate-limit": "limit reached",
+  "storage-full": "the server has no room left on its disk",
+  "too-large": "not sent: larger than 20,000 characters",
+  "unavailable": "the server cannot store at the moment",
+  "unknown-key": "the server does not know this capture key",
+  "unreachable": "no answer of a capture server; is the endpoint given to ap3c.init right?"
+};
 
-  window.ap3c.debug(function (step, body, outcome) {
-    var what = "ap3c: " + ((body && body.activity_id) || step) + ": ";
-    if (!outcome) return console.info(what + "held, nobody identified yet");
-    if (outcome.duplicate) return console.info(what + texts.duplicate);
-    if (outcome.ok) {
-      return console.info(what + (outcome.identified === false ? "anonymous" : "sent"));
-    }
-    console.warn(what + (texts[outcome.code] || outcome.code || "status " + outcome.status) +
-      (outcome.wait ? ", try again in " + outcome.wait + " s" : "") +
-      (outcome.queued ? "; kept, and sent again later" : ""));
-  });
-})();
+export default (step, body, outcome) => {
+  const what = `ap3c: ${(body && body.activity_id) || step}: `;
+  if (!outcome) console.info(`${what}held: nobody identified yet`);
+  else if (outcome.duplicate) console.info(what + texts.duplicate);
+  else if (outcome.ok) console.info(what + (outcome.identified === false ? "anonymous" : "sent"));
+  else {
+    const wait = outcome.wait ? `, try again in ${outcome.wait} s` : "";
+    const queued = outcome.queued ? "; kept, and sent again later" : "";
+    console.warn(what + (texts[outcome.code] || outcome.code) + wait + queued);
+  }
+};
