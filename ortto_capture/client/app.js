@@ -8,7 +8,6 @@
   const MAX_CALL = 2e4; // chars: `keepalive` takes 64 KiB
   const MAX_AGE = 1728e5; // 48 h in ms
   const MAX_WAIT = 3e5; // ms; clocks jump
-  const TIMEOUT = 15e3;
 
   const ap3c = Object(window.ap3c);
   if (ap3c.loaded) return;
@@ -17,7 +16,7 @@
     try {
       return action();
     } catch (error) {
-      return null;
+      // Denied, or odd.
     }
   };
 
@@ -31,7 +30,7 @@
   let allowed = true, domain = "", last = 0, failures = 0;
   let line = Promise.resolve();
 
-  /* The queue: an item of localStorage for each call, as tabs share it; memory before consent. An
+  /* The queue: an item of localStorage for entry call, as tabs share it; memory before consent. An
      activity waits for the track that it is `of`, else for a session. */
 
   const read = (name) => memory[name] || allowed && attempt(() => localStorage.getItem(name));
@@ -126,7 +125,7 @@
     ...entry.body,
     session: tokenOf(entry),
     person: entry.person,
-    age: isTrack(entry) ? undefined : Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE),
+    ...isTrack(entry) || { age: Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE) },
     gpc: navigator.globalPrivacyControl || undefined,
     ...more
   })];
@@ -140,7 +139,7 @@
       const answer = await fetch(url, {
         method: "POST",
         keepalive: true,
-        signal: attempt(() => AbortSignal.timeout(TIMEOUT)) || undefined,
+        signal: attempt(() => AbortSignal.timeout(15e3)),
         body // text/plain: no preflight
       });
       status = answer.status | 0;
@@ -199,7 +198,7 @@
         timer = setTimeout(pump, wait);
         return;
       }
-      if (!lock) pause(TIMEOUT);
+      if (!lock) pause(15e3);
       flying = entry.name;
       await send(entry);
       flying = null;
@@ -242,14 +241,14 @@
     body.key = key;
     if (step === "activity") {
       body.event_id = body.event_id || name.slice(5);
-      const track = queue().filter((each) => isTrack(each) && named(each) && !each.quiet).pop();
+      const track = queue().filter((entry) => isTrack(entry) && named(entry) && !entry.quiet).pop();
       if (track) entry.of = track.name;
       else if (!(entry.token = session())) tell(entry);
     }
     if (JSON.stringify(entry).length > MAX_CALL) return drop(entry, "too-large");
     save(entry);
     for (let all; (all = queue()).length > MAX_CALLS || JSON.stringify(all).length > MAX_CHARS;) {
-      drop(all.find((each) => !named(each)) || all[0], "overflow");
+      drop(all.find((entry) => !named(entry)) || all[0], "overflow");
     }
     pump();
   });
@@ -259,10 +258,10 @@
       key = captureKey;
       if (!endpoint && Object(options).consent === false) allowed = false;
       endpoint = new URL(address, document.baseURI).href.replace(/\/+$/, "");
-      if (/^\w+:\/\/(localhost|127\.[\d.]+|\[::1\])[:/].*[?&]ap3c_debug\b/.test(location)) {
+      if (/^https?:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location)) {
         ap3c.debug(true);
       }
-      domain = options.cookieDomains.find((each) => ("." + location.hostname).endsWith(each)) || "";
+      domain = options.cookieDomains.find((entry) => ("." + location.hostname).endsWith(entry)) || "";
     });
     pump();
   };
@@ -309,7 +308,7 @@
   // What was called before this file came.
   const drain = (name, action) => attempt(() => {
     const list = ap3c[name] = Array.isArray(ap3c[name]) ? ap3c[name] : [];
-    const push = (each) => attempt(() => action(each));
+    const push = (entry) => attempt(() => action(entry));
     // The page may hold this array, and Array.prototype may be frozen.
     Object.defineProperty(list, "push", { value: push, configurable: true });
     list.splice(0).forEach(push);

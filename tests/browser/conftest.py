@@ -63,6 +63,8 @@ class Site:
         self.capture = Capture(backends=self.backends, settings=settings)
         self.app = CaptureApp(self.capture, console_guard=lambda environ: True)
         self.mounted = mount(self.host, self.app, at="/capture")
+        #: Requests that are being answered.
+        self.answering = 0
         #: The end of a path that is not answered before ``released`` is set.
         self.late = "none"
         self.released = Event()
@@ -82,9 +84,13 @@ class Site:
 
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The website with the capture app, as slow as the test wants it."""
-        if environ["PATH_INFO"].endswith(self.late):
-            self.released.wait(PATIENCE)
-        return self.mounted(environ, start_response)
+        self.answering += 1
+        try:
+            if environ["PATH_INFO"].endswith(self.late):
+                self.released.wait(PATIENCE)
+            return self.mounted(environ, start_response)
+        finally:
+            self.answering -= 1
 
     def host(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The website: one page, whatever the path."""
