@@ -1,321 +1,320 @@
 /* ap3c tells the server who visits and what they do. No exception leaves this file; a call is kept
-   from before it returns until an answer takes it out. */
+ from before it returns until an answer takes it out. */
 (() => {
-  "use strict";
+"use strict";
 
-  const MAX_CALLS = 100;
-  const MAX_CHARS = 65536; // of all calls
-  const MAX_CALL = 2e4; // chars: `keepalive` takes 64 KiB
-  const MAX_AGE = 1728e5; // 48 h in ms
-  const MAX_WAIT = 3e5; // ms; clocks jump
+const MAX_CALLS = 100;
+const MAX_CHARS = 65536; // of all calls
+const MAX_CALL = 2e4; // chars: `keepalive` takes 64 KiB
+const MAX_AGE = 1728e5; // 48 h in ms
+const MAX_WAIT = 3e5; // ms; clocks jump
 
-  const ap3c = Object(window.ap3c);
-  if (ap3c.loaded) return;
+const ap3c = Object(window.ap3c);
+if (ap3c.loaded) return;
 
-  const attempt = (action) => {
-    try {
-      return action();
-    } catch (error) {
-      // Denied, or odd.
-    }
-  };
+const attempt = (action) => {
+  try {
+    return action();
+  } catch (error) {
+    // Denied, or odd.
+  }
+};
 
-  const copy = (value) => JSON.parse(JSON.stringify(value));
+const copy = (value) => JSON.parse(JSON.stringify(value));
 
-  const page = "-" + Math.random().toString(36).slice(2);
-  const calls = {};
-  const memory = {};
-  const beaconed = {};
-  let key, endpoint, explain, timer, flying;
-  let allowed = true, domain = "", last = 0, failures = 0;
-  let line = Promise.resolve();
+const page = "-" + Math.random().toString(36).slice(2);
+const calls = {};
+const memory = {};
+const beaconed = {};
+let key, endpoint, explain, timer, flying;
+let allowed = true, domain = "", last = 0, failures = 0;
+let line = Promise.resolve();
 
-  /* The queue: an item of localStorage for entry call, as tabs share it; memory before consent. An
-     activity waits for the track that it is `of`, else for a session. */
+/* The queue: an item of localStorage for entry call, as tabs share it; memory before consent. An
+   activity waits for the track that it is `of`, else for a session. */
 
-  const read = (name) => memory[name] || allowed && attempt(() => localStorage.getItem(name));
+const read = (name) => memory[name] || allowed && attempt(() => localStorage.getItem(name));
 
-  const write = (name, text) => {
-    delete memory[name];
-    if (allowed) attempt(() => localStorage[text ? "setItem" : "removeItem"](name, text));
-    if (text && read(name) !== text) memory[name] = text;
-  };
+const write = (name, text) => {
+  delete memory[name];
+  if (allowed) attempt(() => localStorage[text ? "setItem" : "removeItem"](name, text));
+  if (text && read(name) !== text) memory[name] = text;
+};
 
-  const load = (name) => attempt(() => JSON.parse(read(name)));
+const load = (name) => attempt(() => JSON.parse(read(name)));
 
-  const save = (entry, change) => write(entry.name, JSON.stringify(Object.assign(entry, change)));
+const save = (entry, change) => write(entry.name, JSON.stringify(Object.assign(entry, change)));
 
-  const queue = () => Object.keys(memory)
-    .concat(allowed && attempt(() => Object.keys(localStorage)) || [])
-    .filter((name) => /^ap3c-/.test(name)).sort().map(load).filter((entry) => entry && entry.body);
+const queue = () => Object.keys(memory)
+  .concat(allowed && attempt(() => Object.keys(localStorage)) || [])
+  .filter((name) => /^ap3c-/.test(name)).sort().map(load).filter((entry) => entry && entry.body);
 
-  const isTrack = (entry) => entry.step === "track";
+const isTrack = (entry) => entry.step === "track";
 
-  const named = ({ body }) => body.email || body.ei || body.ac || body.identity;
+const named = ({ body }) => body.email || body.ei || body.ac || body.identity;
 
-  // No tab sends for so long.
-  const pause = (wait) => write("ap3c.wait", wait && "" + (Date.now() + wait));
+// No tab sends for so long.
+const pause = (wait) => write("ap3c.wait", wait && "" + (Date.now() + wait));
 
-  /* The session. Ortto's own cookie has the same name. */
+/* The session. Ortto's own cookie has the same name. */
 
-  const cookie = () => attempt(() => /(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie)[1]);
+const cookie = () => attempt(() => /(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie)[1]);
 
-  const session = () => allowed && (cookie() || read("ap3c.session")) || null;
+const session = () => allowed && (cookie() || read("ap3c.session")) || null;
 
-  const remember = (token) => {
-    if (!(token || session())) return;
-    attempt(() => {
-      const rest = (location.protocol === "https:" ? "; Secure" : "") +
-        "; path=/; SameSite=Lax; domain=";
-      // One from before `cookieDomains` would be read first.
-      document.cookie = "ap3c=; max-age=0" + rest;
-      document.cookie = "ap3c=; max-age=0" + rest + domain;
-      if (token) document.cookie = `ap3c=${token}; max-age=31536000` + rest + domain;
+const remember = (token) => {
+  if (!(token || session())) return;
+  attempt(() => {
+    const rest = (location.protocol === "https:" ? "; Secure" : "") +
+      "; path=/; SameSite=Lax; domain=";
+    // One from before `cookieDomains` would be read first.
+    document.cookie = "ap3c=; max-age=0" + rest;
+    document.cookie = "ap3c=; max-age=0" + rest + domain;
+    if (token) document.cookie = `ap3c=${token}; max-age=31536000` + rest + domain;
+  });
+  write("ap3c.session", cookie() !== token && token);
+};
+
+const tell = ({ step, body }, outcome) => explain &&
+  explain.then((texts) => texts.default(step, body, outcome)).catch(() => {});
+
+const finish = (name, outcome) => {
+  attempt(() => calls[name](outcome));
+  delete calls[name];
+};
+
+// Another tab may have made the call.
+const channel = attempt(() => Object.assign(new BroadcastChannel("ap3c"), {
+  onmessage: (event) => finish(...event.data)
+}));
+
+const settle = (entry, outcome) => {
+  outcome = copy(outcome);
+  if (!outcome.queued) write(entry.name);
+  tell(entry, outcome);
+  attempt(() => channel.postMessage([entry.name, outcome]));
+  finish(entry.name, outcome);
+};
+
+const release = (track, change) => {
+  for (const entry of queue()) if (entry.of === track.name) save(entry, { ...change, of: null });
+};
+
+// Given up; the next request says so.
+const drop = (entry, code, outcome = { ok: false, code }) => {
+  const dropped = load("ap3c.dropped") || {};
+  dropped[code] = (dropped[code] || 0) + 1;
+  write("ap3c.dropped", JSON.stringify(dropped));
+  release(entry, { person: entry.body });
+  settle(entry, outcome);
+};
+
+const clear = (entry) => settle(entry, { ok: false, code: "cleared" });
+
+/* Sending. */
+
+const waits = (entry) => entry.of && load(entry.of);
+
+const tokenOf = (entry) =>
+  isTrack(entry) || !(entry.token || entry.person || waits(entry)) ? session() : entry.token;
+
+// Whether it may be sent: else it is held.
+const ready = (entry) => isTrack(entry) || entry.person || tokenOf(entry);
+
+const request = (entry, more) => [endpoint + "/-/events/" + entry.step, JSON.stringify({
+  ...entry.body,
+  session: tokenOf(entry),
+  person: entry.person,
+  ...isTrack(entry) || { age: Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE) },
+  gpc: navigator.globalPrivacyControl || undefined,
+  ...more
+})];
+
+const send = async (entry) => {
+  const token = tokenOf(entry);
+  const dropped = load("ap3c.dropped") || undefined;
+  let status = 0, wait = 0, data = {};
+  try {
+    const [url, body] = request(entry, { dropped });
+    const answer = await fetch(url, {
+      method: "POST",
+      keepalive: true,
+      signal: attempt(() => AbortSignal.timeout(15e3)),
+      body // text/plain: no preflight
     });
-    write("ap3c.session", cookie() !== token && token);
+    status = answer.status | 0;
+    wait = answer.headers.get("Retry-After") * 1e3 || 0;
+    data = Object(await answer.json());
+  } catch (error) {}
+  const { identified, duplicate, error, session: fresh } = data;
+  const ok = data.ok === true || identified != null;
+  const outcome = {
+    ok,
+    status,
+    code: ok ? undefined : Object(error).code || "unreachable",
+    duplicate,
+    identified,
+    wait: wait / 1e3 || undefined
   };
-
-  const tell = ({ step, body }, outcome) => explain &&
-    explain.then((texts) => texts.default(step, body, outcome)).catch(() => {});
-
-  const finish = (name, outcome) => {
-    attempt(() => calls[name](outcome));
-    delete calls[name];
-  };
-
-  // Another tab may have made the call.
-  const channel = attempt(() => Object.assign(new BroadcastChannel("ap3c"), {
-    onmessage: (event) => finish(...event.data)
-  }));
-
-  const settle = (entry, outcome) => {
-    outcome = copy(outcome);
-    if (!outcome.queued) write(entry.name);
-    tell(entry, outcome);
-    attempt(() => channel.postMessage([entry.name, outcome]));
-    finish(entry.name, outcome);
-  };
-
-  const release = (track, change) => {
-    for (const entry of queue()) if (entry.of === track.name) save(entry, { ...change, of: null });
-  };
-
-  // Given up; the next request says so.
-  const drop = (entry, code, outcome = { ok: false, code }) => {
-    const dropped = load("ap3c.dropped") || {};
-    dropped[code] = (dropped[code] || 0) + 1;
-    write("ap3c.dropped", JSON.stringify(dropped));
-    release(entry, { person: entry.body });
+  const present = load(entry.name); // unless signed out
+  if (!ok && !/^4/.test(status) || status === 429 && wait <= MAX_WAIT) {
+    outcome.queued = true;
+    // Not everybody at once; and others go first.
+    pause(Math.min(Math.max(wait, Math.random() * 1e3 * 2 ** failures++), MAX_WAIT));
+    if (present) save(present, { token, at: Date.now() });
+    return settle(entry, outcome);
+  }
+  failures = 0;
+  pause();
+  if (dropped) write("ap3c.dropped");
+  const same = session() === token; // unless another tab made one
+  if (isTrack(entry)) {
+    // Somebody else was named: the old session is nobody's.
+    if (present && !present.quiet && (fresh || same && (ok || named(entry)))) remember(fresh);
+    release(entry, { token: fresh });
     settle(entry, outcome);
-  };
+  } else if (present && token && /^(bad-session|not-identified)$/.test(outcome.code)) {
+    if (same) remember(null);
+    save(present, { token: null }); // a lost session is not a lost activity
+    tell(entry);
+  } else if (status === 429) drop(entry, outcome.code, outcome);
+  else settle(entry, outcome);
+};
 
-  const clear = (entry) => settle(entry, { ok: false, code: "cleared" });
+const next = () => {
+  let track;
+  return queue().filter((entry) => {
+    if (Date.now() - entry.called > MAX_AGE && !entry.name.endsWith(page)) drop(entry, "expired");
+    else return isTrack(entry) ? !track && (track = entry) : ready(entry);
+  }).sort((one, other) => (one.at || 0) - (other.at || 0))[0];
+};
 
-  /* Sending. */
-
-  const waits = (entry) => entry.of && load(entry.of);
-
-  const tokenOf = (entry) =>
-    isTrack(entry) || !(entry.token || entry.person || waits(entry)) ? session() : entry.token;
-
-  // Whether it may be sent: else it is held.
-  const ready = (entry) => isTrack(entry) || entry.person || tokenOf(entry);
-
-  const request = (entry, more) => [endpoint + "/-/events/" + entry.step, JSON.stringify({
-    ...entry.body,
-    session: tokenOf(entry),
-    person: entry.person,
-    ...isTrack(entry) || { age: Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE) },
-    gpc: navigator.globalPrivacyControl || undefined,
-    ...more
-  })];
-
-  const send = async (entry) => {
-    const token = tokenOf(entry);
-    const dropped = load("ap3c.dropped") || undefined;
-    let status = 0, wait = 0, data = {};
-    try {
-      const [url, body] = request(entry, { dropped });
-      const answer = await fetch(url, {
-        method: "POST",
-        keepalive: true,
-        signal: attempt(() => AbortSignal.timeout(15e3)),
-        body // text/plain: no preflight
-      });
-      status = answer.status | 0;
-      wait = answer.headers.get("Retry-After") * 1e3 || 0;
-      data = Object(await answer.json());
-    } catch (error) {}
-    const { identified, duplicate, error, session: fresh } = data;
-    const ok = data.ok === true || identified != null;
-    const outcome = {
-      ok,
-      status,
-      code: ok ? undefined : Object(error).code || "unreachable",
-      duplicate,
-      identified,
-      wait: wait / 1e3 || undefined
-    };
-    const present = load(entry.name); // unless signed out
-    if (!ok && !/^4/.test(status) || status === 429 && wait <= MAX_WAIT) {
-      outcome.queued = true;
-      // Not everybody at once; and others go first.
-      pause(Math.min(Math.max(wait, Math.random() * 1e3 * 2 ** Math.min(failures++, 6)), MAX_WAIT));
-      if (present) save(present, { token, at: Date.now() });
-      return settle(entry, outcome);
+const run = async (lock) => {
+  for (let entry; allowed && endpoint && (entry = next());) {
+    const wait = read("ap3c.wait") - Date.now();
+    if (wait > 0 && wait <= MAX_WAIT) {
+      clearTimeout(timer);
+      timer = setTimeout(pump, wait);
+      return;
     }
-    failures = 0;
-    pause();
-    if (dropped) write("ap3c.dropped");
-    const same = session() === token; // unless another tab made one
-    if (isTrack(entry)) {
-      // Somebody else was named: the old session is nobody's.
-      if (present && !present.quiet && (fresh || same && (ok || named(entry)))) remember(fresh);
-      release(entry, { token: fresh });
-      settle(entry, outcome);
-    } else if (present && token && /^(bad-session|not-identified)$/.test(outcome.code)) {
-      if (same) remember(null);
-      save(present, { token: null }); // a lost session is not a lost activity
-      tell(entry);
-    } else if (status === 429) drop(entry, outcome.code, outcome);
-    else settle(entry, outcome);
-  };
+    if (!lock) pause(15e3);
+    flying = entry.name;
+    await send(entry);
+    flying = null;
+  }
+};
 
-  const next = () => {
-    let track;
-    return queue().filter((entry) => {
-      const old = Date.now() - entry.called > MAX_AGE && !entry.name.endsWith(page);
-      if (old) drop(entry, "expired");
-      else return isTrack(entry) ? !track && (track = entry) : ready(entry);
-    }).sort((one, other) => (one.at || 0) - (other.at || 0))[0];
-  };
+// One tab at a time.
+const pump = () => {
+  line = line.then(() => navigator.locks.request("ap3c", run)).catch(() => run()).catch(() => {});
+};
 
-  const run = async (lock) => {
-    for (let entry; allowed && endpoint && (entry = next());) {
-      const wait = read("ap3c.wait") - Date.now();
-      if (wait > 0 && wait <= MAX_WAIT) {
-        clearTimeout(timer);
-        timer = setTimeout(pump, wait);
-        return;
-      }
-      if (!lock) pause(15e3);
-      flying = entry.name;
-      await send(entry);
-      flying = null;
+// Beacons, which filter lists block to other origins; the calls stay queued.
+const leave = () => attempt(() => {
+  if (flying) pause();
+  if (!allowed || !endpoint.startsWith(location.origin + "/")) return;
+  for (const entry of queue()) {
+    const { name } = entry;
+    if (!name.endsWith(page) || beaconed[name] || name === flying) continue;
+    const person = entry.person || Object(waits(entry)).body;
+    if (person || ready(entry)) {
+      beaconed[name] = navigator.sendBeacon(...request(entry, { person }));
     }
-  };
+  }
+});
 
-  // One tab at a time.
-  const pump = () => {
-    line = line.then(() => navigator.locks.request("ap3c", run)).catch(() => run()).catch(() => {});
-  };
+addEventListener("pagehide", leave);
+document.addEventListener("visibilitychange", () => document.hidden && leave());
 
-  // Beacons, which filter lists block to other origins; the calls stay queued.
-  const leave = () => attempt(() => {
-    if (flying) pause();
-    if (!allowed || !endpoint.startsWith(location.origin + "/")) return;
-    for (const entry of queue()) {
-      const { name } = entry;
-      if (!name.endsWith(page) || beaconed[name] || name === flying) continue;
-      const person = entry.person || Object(waits(entry)).body;
-      if (person || ready(entry)) {
-        beaconed[name] = navigator.sendBeacon(...request(entry, { person }));
-      }
+const call = (step, given, callback) => new Promise((resolve) => {
+  const body = attempt(() => copy(given));
+  last = Math.max(last + 1, Date.now()); // in order, and never twice
+  const name = "ap3c-" + last + page;
+  const entry = { name, step, body, called: last };
+  calls[name] = (outcome) => {
+    resolve(outcome);
+    callback(outcome);
+  };
+  const code = Object(body) !== body ? "not-json" : !endpoint && "no-init";
+  if (code) return settle(entry, { ok: false, code });
+  body.key = key;
+  if (!isTrack(entry)) {
+    body.event_id = body.event_id || name.slice(5);
+    const track = queue().filter((entry) => isTrack(entry) && named(entry) && !entry.quiet).pop();
+    if (track) entry.of = track.name;
+    else if (!(entry.token = session())) tell(entry);
+  }
+  if (JSON.stringify(entry).length > MAX_CALL) return drop(entry, "too-large");
+  save(entry);
+  for (let all; (all = queue()).length > MAX_CALLS || JSON.stringify(all).length > MAX_CHARS;) {
+    drop(all.find((entry) => !named(entry)) || all[0], "overflow");
+  }
+  pump();
+});
+
+ap3c.init = (captureKey, address, options) => {
+  attempt(() => {
+    key = captureKey;
+    if (!endpoint && Object(options).consent === false) allowed = false;
+    endpoint = new URL(address, document.baseURI).href.replace(/\/+$/, "");
+    if (/^https?:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location)) {
+      ap3c.debug(true);
     }
+    domain = options.cookieDomains.find((entry) => ("." + location.hostname).endsWith(entry)) || "";
   });
+  pump();
+};
 
-  addEventListener("pagehide", leave);
-  document.addEventListener("visibilitychange", () => document.hidden && leave());
+ap3c.track = (fields, callback) => {
+  ap3c.lastVar = fields;
+  return call("track", fields, callback);
+};
 
-  const call = (step, given, callback) => new Promise((resolve) => {
-    const body = attempt(() => copy(given));
-    last = Math.max(last + 1, Date.now()); // in order, and never twice
-    const name = "ap3c-" + last + page;
-    const entry = { name, step, body, called: last };
-    calls[name] = (outcome) => {
-      resolve(outcome);
-      callback(outcome);
-    };
-    const code = Object(body) !== body ? "not-json" : !endpoint && "no-init";
-    if (code) return settle(entry, { ok: false, code });
-    body.key = key;
-    if (step === "activity") {
-      body.event_id = body.event_id || name.slice(5);
-      const track = queue().filter((entry) => isTrack(entry) && named(entry) && !entry.quiet).pop();
-      if (track) entry.of = track.name;
-      else if (!(entry.token = session())) tell(entry);
-    }
-    if (JSON.stringify(entry).length > MAX_CALL) return drop(entry, "too-large");
-    save(entry);
-    for (let all; (all = queue()).length > MAX_CALLS || JSON.stringify(all).length > MAX_CHARS;) {
-      drop(all.find((entry) => !named(entry)) || all[0], "overflow");
-    }
+ap3c.activity = (activity, callback) => call("activity", activity, callback);
+
+ap3c.getCookie = session;
+
+// What was called before still goes out in the old name.
+ap3c.clearSession = () => {
+  remember(null);
+  for (const entry of queue().filter(isTrack)) {
+    save(entry, { quiet: true });
+    release(entry, { person: entry.body });
+  }
+  queue().forEach((entry) => ready(entry) || clear(entry));
+};
+
+ap3c.consent = (given) => {
+  const all = queue();
+  if (given) {
+    allowed = true;
+    all.forEach((entry) => save(entry));
     pump();
-  });
-
-  ap3c.init = (captureKey, address, options) => {
-    attempt(() => {
-      key = captureKey;
-      if (!endpoint && Object(options).consent === false) allowed = false;
-      endpoint = new URL(address, document.baseURI).href.replace(/\/+$/, "");
-      if (/^https?:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location)) {
-        ap3c.debug(true);
-      }
-      domain = options.cookieDomains.find((entry) => ("." + location.hostname).endsWith(entry)) || "";
-    });
-    pump();
-  };
-
-  ap3c.track = (fields, callback) => {
-    ap3c.lastVar = fields;
-    return call("track", fields, callback);
-  };
-
-  ap3c.activity = (activity, callback) => call("activity", activity, callback);
-
-  ap3c.getCookie = session;
-
-  // What was called before still goes out in the old name.
-  ap3c.clearSession = () => {
+  } else {
     remember(null);
-    for (const entry of queue().filter(isTrack)) {
-      save(entry, { quiet: true });
-      release(entry, { person: entry.body });
-    }
-    queue().forEach((entry) => ready(entry) || clear(entry));
-  };
+    all.forEach(clear);
+    write("ap3c.dropped");
+    pause();
+    allowed = false;
+  }
+};
 
-  ap3c.consent = (given) => {
-    const all = queue();
-    if (given) {
-      allowed = true;
-      all.forEach((entry) => save(entry));
-      pump();
-    } else {
-      remember(null);
-      all.forEach(clear);
-      write("ap3c.dropped");
-      pause();
-      allowed = false;
-    }
-  };
+// A file of its own holds the texts.
+ap3c.debug = (on) => {
+  explain = on && import(endpoint + "/debug.js").catch(() => {});
+};
 
-  // A file of its own holds the texts.
-  ap3c.debug = (on) => {
-    explain = on && import(endpoint + "/debug.js").catch(() => {});
-  };
+// What was called before this file came.
+const drain = (name, action) => attempt(() => {
+  const list = ap3c[name] = Array.isArray(ap3c[name]) ? ap3c[name] : [];
+  const push = (entry) => attempt(() => action(entry));
+  // The page may hold this array, and Array.prototype may be frozen.
+  Object.defineProperty(list, "push", { value: push, configurable: true });
+  list.splice(0).forEach(push);
+});
 
-  // What was called before this file came.
-  const drain = (name, action) => attempt(() => {
-    const list = ap3c[name] = Array.isArray(ap3c[name]) ? ap3c[name] : [];
-    const push = (entry) => attempt(() => action(entry));
-    // The page may hold this array, and Array.prototype may be frozen.
-    Object.defineProperty(list, "push", { value: push, configurable: true });
-    list.splice(0).forEach(push);
-  });
-
-  window.ap3c = ap3c;
-  ap3c.loaded = true;
-  drain("cmd", (command) => command());
-  drain("act", (activity) => ap3c.activity(activity));
+window.ap3c = ap3c;
+ap3c.loaded = true;
+drain("cmd", (command) => command());
+drain("act", (activity) => ap3c.activity(activity));
 })();

@@ -206,7 +206,7 @@ def test_without_locks_the_next_tab_waits_for_the_one_that_sends(site: Site) -> 
         one.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
     other.wait_for_function("() => localStorage.getItem('ap3c.wait') > Date.now()")
     sent: list[Request] = []
-    other.on("request", sent.append)
+    other.on("request", lambda request: sent.append(request))
     other.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
     other.evaluate("() => new Promise(setTimeout)")
 
