@@ -258,3 +258,113 @@ def test_a_call_too_large_for_any_request_is_refused_at_once(site: Site, shared:
 
     assert told == {"ok": False, "code": "too-large"}
     assert page.evaluate(EMPTY)
+
+
+def test_an_activity_that_never_gets_through_keeps_no_other_waiting(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.route(
+        "**/activity",
+        lambda asked: (
+            asked.fulfill(status=500)
+            if "poison" in (asked.request.post_data or "")
+            else asked.continue_()
+        ),
+    )
+    page.evaluate("() => ap3c.activity({activity_id: 'act:cm:login', event_id: 'poison'})")
+    page.evaluate("() => localStorage.removeItem('ap3c.wait')")
+    told = page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+
+    assert told["ok"]
+    assert len(site.stored) == 1
+
+
+def test_a_track_that_is_refused_does_not_hold_up_the_next_one(site: Site) -> None:
+    page = ready(site)
+    page.evaluate("() => { ap3c.track({email: 'no address'}); }")
+    page.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    page.evaluate(f"() => ap3c.track({BOB})")
+    page.wait_for_function(EMPTY)
+
+    assert site.emails == ["bob@emaildomain.com"]
+
+
+def test_of_too_many_that_wait_who_it_was_is_kept(site: Site) -> None:
+    page = ready(site)
+    trouble(page, "down", "*")
+    told = page.evaluate(f"""async () => {{
+      ap3c.track({ANNA});
+      const told = [];
+      for (let n = 0; n < 100; n++) {{
+        ap3c.activity({{activity_id: "act:cm:login", event_id: "e" + n}}, each => told.push(each));
+      }}
+      while (!told.length) await new Promise(setTimeout);
+      return told;
+    }}""")
+    assert told == [{"ok": False, "code": "overflow"}]
+    over(page)
+    ready(site)
+    page.wait_for_function(EMPTY)
+
+    dropped = [body["dropped"] for body in site.bodies("track") if "dropped" in body]
+    assert dropped[-1] == {"overflow": 1}
+    assert {body["event_id"] for body in site.bodies("activity")} == {
+        f"e{n}" for n in range(1, 100)
+    }
+    assert site.emails == ["anna@emaildomain.com"] * 10, "the limit"
+
+
+def test_what_is_older_than_two_days_is_given_up_and_reported(site: Site) -> None:
+    page = ready(site)
+    trouble(page, "down", "*")
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate(f"() => {{ navigator.sendBeacon = null; ap3c.activity({LOGGED_IN}); }}")
+    over(page)
+    page.add_init_script("const now = Date.now; Date.now = () => now() + 49 * 3600e3;")
+    ready(site)
+    page.evaluate(f"() => ap3c.track({BOB})")
+
+    assert site.stored == []
+    assert site.bodies("track")[-1]["dropped"] == {"expired": 2}
+
+
+def test_a_session_that_another_tab_made_meanwhile_is_kept(site: Site) -> None:
+    """The refusal speaks of the one that was sent."""
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    other = page.evaluate("() => ap3c.getCookie()")
+    page.evaluate("() => ap3c.clearSession()")
+    page.evaluate("() => { document.cookie = 'ap3c=oc1.bad; path=/'; }")
+    site.late = "/activity"
+    with page.expect_request("**/activity"):
+        page.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    page.evaluate("token => { document.cookie = `ap3c=${token}; path=/`; }", other)
+    site.released.set()
+    page.wait_for_function(EMPTY)
+
+    assert site.emails == ["anna@emaildomain.com"]
+    assert page.evaluate("() => ap3c.getCookie()") == other
+
+
+def test_a_session_from_before_the_domain_was_shared_is_replaced(site: Site) -> None:
+    site.base = site.base.replace("127.0.0.1", "shop.localhost")
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate(f"() => ap3c.init('{KEY}', '/capture', {{cookieDomains: ['.shop.localhost']}})")
+    page.evaluate(f"() => ap3c.track({BOB})")
+
+    assert len(page.context.cookies()) == 1
+    page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+    assert site.emails == ["bob@emaildomain.com"]
+
+
+def test_an_answer_that_never_comes_is_not_waited_for(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate("() => { AbortSignal.timeout = () => AbortSignal.abort('at once'); }")
+
+    told = page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+    assert told == {"ok": False, "status": 0, "code": "unreachable", "queued": True}
+    ready(site)
+    page.wait_for_function(EMPTY)
+    assert len(site.stored) == 1
