@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, Route
+from playwright.sync_api import Page, Route
 
 from .conftest import KEY, Site
 
@@ -205,8 +205,8 @@ def test_without_locks_the_next_tab_waits_for_the_one_that_sends(site: Site) -> 
     with one.expect_request("**/activity"):
         one.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
     other.wait_for_function("() => localStorage.getItem('ap3c.wait') > Date.now()")
-    sent: list[Request] = []
-    other.on("request", lambda request: sent.append(request))
+    sent: list[str] = []
+    other.on("request", lambda request: sent.append(request.url))
     other.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
     other.evaluate("() => new Promise(setTimeout)")
 
