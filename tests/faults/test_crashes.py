@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ..conftest import Campaigns
 from ..services import campaign
-from .conftest import Campaigns
 from .points import STEPS
 from .stage import seed
 from .tracing import require_strace

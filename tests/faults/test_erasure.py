@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..conftest import Campaigns
 from ..services import campaign
-from .conftest import Campaigns
 from .stage import seed
 
 PEOPLE = min(500, campaign(100))

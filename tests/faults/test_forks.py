@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..conftest import Campaigns
 from ..services import campaign
-from .conftest import Campaigns
 
 
 def test_a_child_forked_while_other_threads_write_never_hangs_and_can_write(

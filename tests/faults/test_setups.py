@@ -11,7 +11,7 @@ import pytest
 
 from ortto_capture import ConfigurationError
 
-from .conftest import Campaigns
+from ..conftest import Campaigns
 from .space import Visitor
 from .stage import account, define, everything, files, opened
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Campaigns
+from ..conftest import Campaigns
 from .tracing import require_strace
 from .trouble import WHAT
 
