@@ -187,7 +187,8 @@ def places(default: bool) -> list[click.Option]:
     def option(name: str, metavar: str, text: str) -> click.Option:
         return click.Option(
             [name],
-            type=click.Path(path_type=Path),
+            # Whether it can be read is for the commands to find out, and to say what to do.
+            type=click.Path(readable=False, path_type=Path),
             metavar=metavar,
             envvar=f"ORTTO_CAPTURE_{name[2:].upper()}" if default else None,
             callback=_place,
