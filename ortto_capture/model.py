@@ -313,3 +313,8 @@ class Outcome(NamedTuple):
     expected: str | None = None
     notes: tuple[str, ...] = ()
     number: int = 0
+
+    @property
+    def counted(self) -> list[str]:
+        """What it is counted as: its code, and each note behind ``note:``."""
+        return [self.code, *[f"note:{note}" for note in self.notes]]

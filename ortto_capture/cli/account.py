@@ -19,14 +19,7 @@ from typing import IO, Any
 import click
 from click.core import ParameterSource
 
-from .. import (
-    BackendError,
-    Capture,
-    ConfigurationError,
-    Definition,
-    DefinitionEditor,
-    Settings,
-)
+from .. import BackendError, Capture, ConfigurationError, Definition, DefinitionEditor, Settings
 from ..backends.file import FileBackends
 from .show import safe
 

@@ -15,18 +15,7 @@ from .. import Capture, Captured, Person, Refused
 from ..backends.file import FileBackends
 from .account import Account, Failed, Group, destination, output_option, with_account
 from .journal import PAGE, Rows, captured_table, sensitive_option
-from .show import (
-    Column,
-    Table,
-    apart,
-    counted,
-    document,
-    json_option,
-    moment,
-    record,
-    safe,
-    say,
-)
+from .show import Column, Table, apart, counted, document, json_option, moment, record, safe, say
 
 __all__ = ["people"]
 
