@@ -53,15 +53,16 @@ navigator.locks.request("a", () => {});
 
 #: The mean milliseconds until ``activity()`` lets its caller go on, and what was given up. Each
 #: call is in a task of its own. A mean, since Chromium slows a processor down by a pause every
-#: 0.2 ms, which a short call meets or does not.
+#: 0.2 ms, which a short call meets or does not. Without an activity, what every client pays that
+#: keeps a report before it lets go: one item of about the same size.
 _CALL = """async ([activity, calls, answered]) => {
-  const lost = [];
+  const lost = [], kept = "x".repeat(600);
   let spent = 0;
   for (let made = 0; made < calls; made++) {
     const start = performance.now();
-    const promise = ap3c.activity(activity);
+    const promise = activity ? ap3c.activity(activity) : localStorage.setItem("a", kept + made);
     spent += performance.now() - start;
-    promise.then((outcome) => outcome.ok || (outcome.queued && !answered) || lost.push(outcome));
+    promise?.then((outcome) => outcome.ok || (outcome.queued && !answered) || lost.push(outcome));
     if (answered) await promise;
     await new Promise((done) => setTimeout(done));
   }
@@ -165,11 +166,11 @@ def is_of(script: str, data: Mapping[str, Any]) -> bool:
     return unquote(urlsplit(data.get("url", "")).path) == script
 
 
-def calls(browser: Browser, base: str, site: Website) -> tuple[float, float, float]:
-    """The milliseconds of ``activity()``: with nothing waiting; that and what follows; with many.
+def calls(browser: Browser, base: str, site: Website) -> tuple[float, float, float, float]:
+    """The milliseconds of ``activity()``: alone, with what follows, among many; and of one item.
 
-    What follows, such as sending and taking in the answer, is all that the page's main thread does,
-    the test's own turns included.
+    What follows is all that the page's main thread does up to the answer, this test's own turns
+    included.
     """
     activity = {"activity_id": PURCHASE.id, "attributes": ATTRIBUTES}
     site.down = False
@@ -178,6 +179,7 @@ def calls(browser: Browser, base: str, site: Website) -> tuple[float, float, flo
         page.evaluate("ap3c.track({email: 'user@emaildomain.com'})")
         inspector = page.context.new_cdp_session(page)
         inspector.send("Performance.enable")
+        bare, _ = page.evaluate(_CALL, [None, CALLS, True])
         before = busy(inspector)
         alone, lost = page.evaluate(_CALL, [activity, CALLS, True])
         altogether = (busy(inspector) - before) / CALLS
@@ -186,7 +188,7 @@ def calls(browser: Browser, base: str, site: Website) -> tuple[float, float, flo
         among, most = page.evaluate(_CALL, [activity, 100 - WAITING, False])
         assert not [*lost, *more, *most]
         page.evaluate("ap3c.consent(false)")  # or it would all be reported at the end
-    return alone, altogether, among
+    return alone, altogether, among, bare
 
 
 def busy(inspector: CDPSession) -> float:
@@ -238,9 +240,10 @@ def measured(browser: Browser, scale: float) -> Iterator[Figure]:
             yield Figure(f"evaluating {name}", evaluated, limit, unit="ms")
             yield Figure("  with what it does by itself later", altogether, unit="ms")
         called = [calls(browser, base, site) for _page in range(pages)]
-        alone, altogether, among = (median(each) for each in zip(*called, strict=True))
+        alone, altogether, among, bare = (median(each) for each in zip(*called, strict=True))
         yield Figure("activity(), nothing waiting", alone, 0.3, unit="ms")
         yield Figure("  with what follows, up to its answer", altogether, unit="ms")
         yield Figure("activity(), 80 to 100 calls waiting", among, unit="ms")
+        yield Figure("localStorage.setItem() of as much", bare, unit="ms")
     slow, fast = (work(browser, throttling) for throttling in (THROTTLING, 1))
     yield Figure("work on the slowed down processor / at full speed", slow / fast, 2, at_least=True)
