@@ -218,6 +218,14 @@ class Person(NamedTuple):
         """The e-mail address, or None when another identifier is all there is."""
         return next((value for kind, value in self.identifiers if kind == "email"), None)
 
+    def plain(self) -> dict[str, Any]:
+        """The same in plain JSON types, as it is exported; the time is ISO 8601, UTC."""
+        return {
+            **self._asdict(),
+            "identifiers": [each._asdict() for each in self.identifiers],
+            "created_at": datetime.fromtimestamp(self.created_at, UTC).isoformat(),
+        }
+
 
 class Activity(NamedTuple):
     """What happened, ready to be stored; times are epoch seconds, UTC."""
@@ -305,3 +313,8 @@ class Outcome(NamedTuple):
     expected: str | None = None
     notes: tuple[str, ...] = ()
     number: int = 0
+
+    @property
+    def counted(self) -> list[str]:
+        """What it is counted as: its code, and each note behind ``note:``."""
+        return [self.code, *[f"note:{note}" for note in self.notes]]

@@ -7,7 +7,6 @@ medium; where removed bytes may still be read, the medium itself overwrites them
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from .errors import ConfigurationError
@@ -26,14 +25,7 @@ def export(backends: Backends, person: Person) -> dict[str, Any]:
     :raises ConfigurationError: when the journal cannot be read by person.
     """
     return {
-        "person": {
-            "id": person.id,
-            "identifiers": [{"kind": kind, "value": value} for kind, value in person.identifiers],
-            "first": person.first,
-            "last": person.last,
-            "assurance": person.assurance,
-            "created_at": datetime.fromtimestamp(person.created_at, UTC).isoformat(),
-        },
+        "person": person.plain(),
         "activities": [
             {
                 "position": each.position,

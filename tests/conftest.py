@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import hypothesis
 import pytest
@@ -50,16 +51,23 @@ def valkey_url() -> Iterator[str]:
         yield server.connection_url
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A real headless Chromium, shared by the session."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A real headless Chromium."""
+    path = shutil.which("chromium")
+    if path is None:
         missing("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The Chromium that a session shares."""
+    with chromium() as shared:
+        yield shared
 
 
 @pytest.fixture

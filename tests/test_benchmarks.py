@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import pytest
+from playwright.sync_api import Browser
 
 from ortto_capture.backends.memory import MemoryJournal
 
+from .benchmarks import browser as client
 from .benchmarks import http, imports, inprocess, memory
 from .benchmarks.measure import Figure
 from .benchmarks.programs import body, call, environ, flask_peer, ours, session_of
@@ -58,3 +61,18 @@ def test_every_part_runs(part: str) -> None:
 
 def test_the_servers_answer_200_throughout() -> None:
     assert len(list(http.figures(TINY))) == 3
+
+
+def test_the_browser_client_is_measured_beside_the_peers_at_hand(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That calls are stored or wait, and none is given up, is asserted while they are measured."""
+    tmp_path.joinpath("peer 1.js").write_text("window.peer = 1;")
+    monkeypatch.setenv("ORTTO_CAPTURE_PEERS", str(tmp_path))
+
+    figures = {figure.name: figure for figure in client.measured(browser, TINY)}
+
+    assert figures["peer 1.js gzipped"].limit is None
+    assert figures["evaluating peer 1.js alone"].value > 0
+    asked = [figure.limit for figure in figures.values() if figure.limit]
+    assert asked == [4_096, 5, 0.3, 2]

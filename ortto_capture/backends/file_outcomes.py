@@ -38,9 +38,8 @@ class FileOutcomes:
     def note(self, outcome: Outcome) -> None:
         """Count ``outcome`` and its notes; keep it when it has a reason."""
         with self._lock:
-            self._counts[outcome.code] += 1
-            for note in outcome.notes:
-                self._counts[f"note:{note}"] += 1
+            for name in outcome.counted:
+                self._counts[name] += 1
             if outcome.reason:
                 self._refusals.append(outcome)
             if self._timer is None:

@@ -262,9 +262,8 @@ class MemoryOutcomes:
     def note(self, outcome: Outcome) -> None:
         """Count ``outcome`` and its notes; keep it when it has a reason."""
         with self._lock:
-            self._counts[outcome.code] += 1
-            for note in outcome.notes:
-                self._counts[f"note:{note}"] += 1
+            for name in outcome.counted:
+                self._counts[name] += 1
             if outcome.reason:
                 self._last += 1
                 self._refusals.append(outcome._replace(number=self._last))

@@ -19,14 +19,7 @@ from typing import IO, Any
 import click
 from click.core import ParameterSource
 
-from .. import (
-    BackendError,
-    Capture,
-    ConfigurationError,
-    Definition,
-    DefinitionEditor,
-    Settings,
-)
+from .. import BackendError, Capture, ConfigurationError, Definition, DefinitionEditor, Settings
 from ..backends.file import FileBackends
 from .show import safe
 
@@ -187,7 +180,8 @@ def places(default: bool) -> list[click.Option]:
     def option(name: str, metavar: str, text: str) -> click.Option:
         return click.Option(
             [name],
-            type=click.Path(path_type=Path),
+            # Whether it can be read is for the commands to find out, and to say what to do.
+            type=click.Path(readable=False, path_type=Path),
             metavar=metavar,
             envvar=f"ORTTO_CAPTURE_{name[2:].upper()}" if default else None,
             callback=_place,

@@ -14,18 +14,7 @@ from .. import Attribute, ConfigurationError, Definition
 from ..backends.definition_file import read_definitions
 from ..schema import example, json_schema
 from .account import Account, Command, Failed, Group, definition, editor, with_account
-from .show import (
-    Column,
-    Table,
-    apart,
-    counted,
-    document,
-    hint,
-    json_option,
-    record,
-    safe,
-    say,
-)
+from .show import Column, Table, apart, counted, document, hint, json_option, record, safe, say
 
 __all__ = ["activities", "schema"]
 

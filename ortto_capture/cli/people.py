@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,18 +15,7 @@ from .. import Capture, Captured, Person, Refused
 from ..backends.file import FileBackends
 from .account import Account, Failed, Group, destination, output_option, with_account
 from .journal import PAGE, Rows, captured_table, sensitive_option
-from .show import (
-    Column,
-    Table,
-    apart,
-    counted,
-    document,
-    json_option,
-    moment,
-    record,
-    safe,
-    say,
-)
+from .show import Column, Table, apart, counted, document, json_option, moment, record, safe, say
 
 __all__ = ["people"]
 
@@ -38,17 +26,6 @@ LATEST = 10
 @click.group(cls=Group)
 def people() -> None:
     """Who was identified; what is kept about them."""
-
-
-def _row(person: Person) -> dict[str, Any]:
-    return {
-        "id": person.id,
-        "identifiers": [{"kind": kind, "value": value} for kind, value in person.identifiers],
-        "first": person.first,
-        "last": person.last,
-        "assurance": person.assurance,
-        "created_at": datetime.fromtimestamp(person.created_at, UTC).isoformat(),
-    }
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -90,7 +67,7 @@ def find(account: Account, who: tuple[str, ...], as_json: bool) -> None:
     capture = account.capture(account.open())
     found = {text: _anybody(capture, text) for text in who}
     people = dict.fromkeys(person for person in found.values() if person)
-    Table(_COLUMNS, as_json=as_json).show(map(_row, people))
+    Table(_COLUMNS, as_json=as_json).show(map(Person.plain, people))
     if unknown := [repr(text) for text, person in found.items() if person is None]:
         raise Failed(f"nobody is known as {' or '.join(unknown)}")
 
@@ -147,7 +124,7 @@ def show(account: Account, who: Who, show_sensitive: bool, as_json: bool) -> Non
         raise who.unknown()
     rows = Rows(backends, show_sensitive=show_sensitive)
     latest = [rows.captured(row) for row in deque(_timeline(backends, person.id), LATEST)]
-    row = _row(person)
+    row = person.plain()
     lines = {
         "id": person.id,
         **{identifier.kind: identifier.value for identifier in person.identifiers},

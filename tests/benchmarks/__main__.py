@@ -1,11 +1,11 @@
-"""Print the table: ``scripts/bench [inprocess|worst|memory|http|import|file …] [--scale 0.1]``."""
+"""Print the table: ``scripts/bench [part …] [--scale 0.1]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from . import files, http, imports, inprocess, memory
+from . import browser, files, http, imports, inprocess, memory
 
 PARTS = {
     "inprocess": inprocess.figures,
@@ -14,6 +14,7 @@ PARTS = {
     "import": imports.figures,
     "http": http.figures,
     "file": files.figures,
+    "browser": browser.figures,
 }
 
 

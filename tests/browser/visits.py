@@ -10,11 +10,13 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
 from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Error as PlaywrightError
 
 from ..faults.stage import Result
 from ..services import PATIENCE, run_server
@@ -120,7 +122,6 @@ class Visits:
     def page(self, visitor: Visitor) -> Page:
         """A page whose script has come, in a tab of its own."""
         while visitor.left:
-            # Not while the network is in trouble: a tab that waits for it does not close.
             visitor.left.pop().close()
         page = visitor.context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -154,19 +155,20 @@ class Visits:
             self.counted.update(serials)
 
     def leave(self, visitor: Visitor, pages: list[Page]) -> None:
-        """The tabs are closed, navigate away, are loaded again, or lose the network first."""
+        """The tabs are closed, go on to another page, are loaded again, or lose the network first."""
         for page in pages:
             way = self.random.choice(["close", "navigate", "reload", "offline"])
             if way == "offline":
                 visitor.context.set_offline(offline=True)
-            elif way == "navigate":
-                page.evaluate("() => { location.href = '/next'; }")
-            elif way == "reload":
-                page.evaluate("() => { location.reload(); }")
-            if way in ("navigate", "reload"):
-                visitor.left.append(page)
-            else:
+            if way in ("close", "offline"):
                 page.close()
+                continue
+            visitor.left.append(page)
+            with suppress(PlaywrightError):  # for trouble
+                if way == "reload":
+                    page.reload()
+                else:
+                    page.goto(f"{self.base}next")
 
     def come_back(self) -> None:
         """Every visitor opens one more page, and stays until nothing waits."""

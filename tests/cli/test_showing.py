@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -137,7 +138,9 @@ def test_programs_get_plain_lines_whatever_the_environment_asks_for(
 
     assert ran.stderr == ""
     assert all(line.replace("\t", "").isprintable() for line in ran.stdout.splitlines())
-    assert ran.stdout == shell.ok(*asking)
+    # The doctor tells the time and the room on the disk, and both go on.
+    now, then = (re.sub(r"\d+", "0", written) for written in (ran.stdout, shell.ok(*asking)))
+    assert now == then
 
 
 @pytest.mark.parametrize("asking", ASKING, ids=" ".join)

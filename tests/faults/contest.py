@@ -24,18 +24,7 @@ from typing import NamedTuple
 
 from ortto_capture import Capture, RateLimited
 
-from .stage import (
-    LOGIN,
-    account,
-    define,
-    ended,
-    everything,
-    files,
-    finish,
-    opened,
-    program,
-    spawn,
-)
+from .stage import LOGIN, account, define, ended, everything, files, finish, opened, program, spawn
 
 PROCESSES, THREADS, HITS = 4, 8, 100
 PERSON, ADDRESS = 10, 100

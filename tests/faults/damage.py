@@ -17,16 +17,7 @@ from typing import Any, NamedTuple
 
 from ortto_capture import BackendError, ConfigurationError, Identifier, Person
 
-from .stage import (
-    LOGIN,
-    account,
-    define,
-    everything,
-    files,
-    finish,
-    opened,
-    program,
-)
+from .stage import LOGIN, account, define, everything, files, finish, opened, program
 
 PEOPLE, EACH = 200, 2
 

@@ -16,17 +16,7 @@ from pathlib import Path
 
 from ortto_capture import Capture
 
-from .stage import (
-    LOGIN,
-    account,
-    define,
-    ended,
-    everything,
-    files,
-    finish,
-    program,
-    spawn,
-)
+from .stage import LOGIN, account, define, ended, everything, files, finish, program, spawn
 
 THREADS = 4
 

@@ -19,17 +19,7 @@ from urllib.parse import urlsplit
 from ortto_capture import CaptureApp
 
 from ..services import PATIENCE, serve
-from .stage import (
-    LOGIN,
-    ROOMY,
-    account,
-    child,
-    files,
-    finish,
-    login,
-    program,
-    redefine,
-)
+from .stage import LOGIN, ROOMY, account, child, files, finish, login, program, redefine
 from .tracing import SENDS, SYNCS, Call, attached, calls, careless_renames, trace_set, undurable
 
 #: Requests one after the other, then threads with as many each at the same time.

@@ -16,16 +16,7 @@ from pathlib import Path
 
 from ortto_capture import CaptureError
 
-from .stage import (
-    LOGIN,
-    account,
-    child,
-    define,
-    everything,
-    files,
-    finish,
-    program,
-)
+from .stage import LOGIN, account, child, define, everything, files, finish, program
 
 #: Debian's and everybody else's ``nobody``.
 NOBODY = 65_534

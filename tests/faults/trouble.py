@@ -20,15 +20,7 @@ from ortto_capture import CaptureApp
 from ..services import serve
 from .order import ask
 from .space import Visitor, elsewhere
-from .stage import (
-    account,
-    child,
-    define,
-    everything,
-    files,
-    finish,
-    program,
-)
+from .stage import account, child, define, everything, files, finish, program
 from .tracing import SYNCS, attached, injected
 
 #: What somebody who may not write waits at most, and a busy machine's share on top (contract §4).
