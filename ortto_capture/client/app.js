@@ -1,11 +1,10 @@
 /* ap3c tells the server who visits and what they do. No exception leaves this file; a call is kept
- from before it returns until an answer takes it out. */
+   from before its page can go away until an answer takes it out. */
 (() => {
 "use strict";
 
 const MAX_CALLS = 100;
 const MAX_CHARS = 65536; // of all calls
-const MAX_CALL = 2e4; // chars: `keepalive` takes 64 KiB
 const MAX_AGE = 1728e5; // 48 h in ms
 const MAX_WAIT = 3e5; // ms; clocks jump
 
@@ -20,7 +19,8 @@ const attempt = (action) => {
   }
 };
 
-const copy = (value) => JSON.parse(JSON.stringify(value));
+// After the page's own code, in order.
+const later = (work) => queueMicrotask(() => attempt(work));
 
 const page = "-" + Math.random().toString(36).slice(2);
 const calls = {};
@@ -30,7 +30,7 @@ let key, endpoint, explain, timer, flying;
 let allowed = true, domain = "", last = 0, failures = 0;
 let line = Promise.resolve();
 
-/* The queue: an item of localStorage for entry call, as tabs share it; memory before consent. An
+/* The queue: an item of localStorage for each call, as tabs share it; memory before consent. An
    activity waits for the track that it is `of`, else for a session. */
 
 const read = (name) => memory[name] || allowed && attempt(() => localStorage.getItem(name));
@@ -65,7 +65,7 @@ const session = () => allowed && (cookie() || read("ap3c.session")) || null;
 const remember = (token) => {
   if (!(token || session())) return;
   attempt(() => {
-    const rest = (location.protocol === "https:" ? "; Secure" : "") +
+    const rest = (/^https/.test(location) ? "; Secure" : "") +
       "; path=/; SameSite=Lax; domain=";
     // One from before `cookieDomains` would be read first.
     document.cookie = "ap3c=; max-age=0" + rest;
@@ -89,7 +89,7 @@ const channel = attempt(() => Object.assign(new BroadcastChannel("ap3c"), {
 }));
 
 const settle = (entry, outcome) => {
-  outcome = copy(outcome);
+  outcome = JSON.parse(JSON.stringify(outcome));
   if (!outcome.queued) write(entry.name);
   tell(entry, outcome);
   attempt(() => channel.postMessage([entry.name, outcome]));
@@ -101,17 +101,15 @@ const release = (track, change) => {
 };
 
 // Given up; the next request says so.
-const drop = (entry, code, outcome = { ok: false, code }) => {
+const drop = (entry, outcome) => {
   const dropped = load("ap3c.dropped") || {};
-  dropped[code] = (dropped[code] || 0) + 1;
+  dropped[outcome.code] = (dropped[outcome.code] || 0) + 1;
   write("ap3c.dropped", JSON.stringify(dropped));
   release(entry, { person: entry.body });
   settle(entry, outcome);
 };
 
 const clear = (entry) => settle(entry, { ok: false, code: "cleared" });
-
-/* Sending. */
 
 const waits = (entry) => entry.of && load(entry.of);
 
@@ -177,14 +175,14 @@ const send = async (entry) => {
     if (same) remember(null);
     save(present, { token: null }); // a lost session is not a lost activity
     tell(entry);
-  } else if (status === 429) drop(entry, outcome.code, outcome);
+  } else if (status === 429) drop(entry, outcome);
   else settle(entry, outcome);
 };
 
 const next = () => {
   let track;
   return queue().filter((entry) => {
-    if (Date.now() - entry.called > MAX_AGE && !entry.name.endsWith(page)) drop(entry, "expired");
+    if (Date.now() - entry.called > MAX_AGE && !entry.name.endsWith(page)) drop(entry, { ok: false, code: "expired" });
     else return isTrack(entry) ? !track && (track = entry) : ready(entry);
   }).sort((one, other) => (one.at || 0) - (other.at || 0))[0];
 };
@@ -194,8 +192,7 @@ const run = async (lock) => {
     const wait = read("ap3c.wait") - Date.now();
     if (wait > 0 && wait <= MAX_WAIT) {
       clearTimeout(timer);
-      timer = setTimeout(pump, wait);
-      return;
+      return timer = setTimeout(pump, wait);
     }
     if (!lock) pause(15e3);
     flying = entry.name;
@@ -227,7 +224,7 @@ addEventListener("pagehide", leave);
 document.addEventListener("visibilitychange", () => document.hidden && leave());
 
 const call = (step, given, callback) => new Promise((resolve) => {
-  const body = attempt(() => copy(given));
+  const body = attempt(() => JSON.parse(JSON.stringify(given)));
   last = Math.max(last + 1, Date.now()); // in order, and never twice
   const name = "ap3c-" + last + page;
   const entry = { name, step, body, called: last };
@@ -238,18 +235,21 @@ const call = (step, given, callback) => new Promise((resolve) => {
   const code = Object(body) !== body ? "not-json" : !endpoint && "no-init";
   if (code) return settle(entry, { ok: false, code });
   body.key = key;
-  if (!isTrack(entry)) {
-    body.event_id = body.event_id || name.slice(5);
-    const track = queue().filter((entry) => isTrack(entry) && named(entry) && !entry.quiet).pop();
-    if (track) entry.of = track.name;
-    else if (!(entry.token = session())) tell(entry);
-  }
-  if (JSON.stringify(entry).length > MAX_CALL) return drop(entry, "too-large");
-  save(entry);
-  for (let all; (all = queue()).length > MAX_CALLS || JSON.stringify(all).length > MAX_CHARS;) {
-    drop(all.find((entry) => !named(entry)) || all[0], "overflow");
-  }
-  pump();
+  later(() => {
+    if (!isTrack(entry)) {
+      body.event_id = body.event_id || name.slice(5);
+      const track = queue().filter((entry) => isTrack(entry) && named(entry) && !entry.quiet).pop();
+      if (track) entry.of = track.name;
+      else if (!(entry.token = session())) tell(entry);
+    }
+    // `keepalive` takes 64 KiB.
+    if (JSON.stringify(entry).length > 2e4) return drop(entry, { ok: false, code: "too-large" });
+    save(entry);
+    for (let all; (all = queue()).length > MAX_CALLS || JSON.stringify(all).length > MAX_CHARS;) {
+      drop(all.find((entry) => !named(entry)) || all[0], { ok: false, code: "overflow" });
+    }
+    pump();
+  });
 });
 
 ap3c.init = (captureKey, address, options) => {
@@ -262,7 +262,7 @@ ap3c.init = (captureKey, address, options) => {
     }
     domain = options.cookieDomains.find((entry) => ("." + location.hostname).endsWith(entry)) || "";
   });
-  pump();
+  setTimeout(pump);
 };
 
 ap3c.track = (fields, callback) => {
@@ -275,16 +275,16 @@ ap3c.activity = (activity, callback) => call("activity", activity, callback);
 ap3c.getCookie = session;
 
 // What was called before still goes out in the old name.
-ap3c.clearSession = () => {
+ap3c.clearSession = () => later(() => {
   remember(null);
   for (const entry of queue().filter(isTrack)) {
     save(entry, { quiet: true });
     release(entry, { person: entry.body });
   }
   queue().forEach((entry) => ready(entry) || clear(entry));
-};
+});
 
-ap3c.consent = (given) => {
+ap3c.consent = (given) => later(() => {
   const all = queue();
   if (given) {
     allowed = true;
@@ -297,7 +297,7 @@ ap3c.consent = (given) => {
     pause();
     allowed = false;
   }
-};
+});
 
 // A file of its own holds the texts.
 ap3c.debug = (on) => {

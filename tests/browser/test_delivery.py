@@ -156,7 +156,7 @@ def test_who_identifies_acts_and_leaves_at_once_is_not_lost(site: Site) -> None:
         page.evaluate(f"""() => {{
           ap3c.track({ANNA});
           ap3c.activity({LOGGED_IN});
-          dispatchEvent(new Event("pagehide"));
+          queueMicrotask(() => dispatchEvent(new Event("pagehide")));
         }}""")
     assert beacon.value.resource_type == "ping"
     assert '"person":{"email":"anna@emaildomain.com"' in (beacon.value.post_data or "")

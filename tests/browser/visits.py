@@ -19,14 +19,14 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from playwright.sync_api import Error as PlaywrightError
 
 from ..faults.stage import Result
-from ..services import PATIENCE, run_server
+from ..services import PATIENCE, campaign, run_server
 from .front import Front, front
 from .visited import DIRECTORY, capture, trouble
 
 #: Seconds that a page must have lived after a call for the call to count.
 LIVED = 0.05
 #: Seconds of trouble, at most.
-LONGEST = 3.0
+LONGEST = 3.0 if campaign(1) > 1 else 1.0
 #: Visitors, each with cookies and storage of their own.
 VISITORS = 5
 #: How many visits out of ten are of several tabs at once.
@@ -155,7 +155,7 @@ class Visits:
             self.counted.update(serials)
 
     def leave(self, visitor: Visitor, pages: list[Page]) -> None:
-        """The tabs are closed, go on to another page, are loaded again, or lose the network first."""
+        """The tabs are closed, go on, are loaded again, or lose the network first."""
         for page in pages:
             way = self.random.choice(["close", "navigate", "reload", "offline"])
             if way == "offline":
