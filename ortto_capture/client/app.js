@@ -1,10 +1,6 @@
 /* ap3c tells the server who visits and what they do. No exception leaves this file; a call is kept
    from before its page can go away until an answer takes it out. */
 (() => {
-"use strict";
-
-const MAX_CALLS = 100;
-const MAX_CHARS = 65536; // of all calls
 const MAX_AGE = 1728e5; // 48 h in ms
 const MAX_WAIT = 3e5; // ms; clocks jump
 
@@ -58,7 +54,7 @@ const pause = (wait) => write("ap3c.wait", wait && "" + (Date.now() + wait));
 
 /* The session. Ortto's own cookie has the same name. */
 
-const cookie = () => attempt(() => /(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie)[1]);
+const cookie = () => attempt(() => Object(/(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie))[1]);
 
 const session = () => allowed && (cookie() || read("ap3c.session")) || null;
 
@@ -230,7 +226,7 @@ const call = (step, given, callback) => new Promise((resolve) => {
   const entry = { name, step, body, called: last };
   calls[name] = (outcome) => {
     resolve(outcome);
-    callback(outcome);
+    if (callback) callback(outcome);
   };
   const code = Object(body) !== body ? "not-json" : !endpoint && "no-init";
   if (code) return settle(entry, { ok: false, code });
@@ -245,7 +241,7 @@ const call = (step, given, callback) => new Promise((resolve) => {
     // `keepalive` takes 64 KiB.
     if (JSON.stringify(entry).length > 2e4) return drop(entry, { ok: false, code: "too-large" });
     save(entry);
-    for (let all; (all = queue()).length > MAX_CALLS || JSON.stringify(all).length > MAX_CHARS;) {
+    for (let all; (all = queue()).length > 100 || JSON.stringify(all).length > 65536;) {
       drop(all.find((entry) => !named(entry)) || all[0], { ok: false, code: "overflow" });
     }
     pump();
@@ -254,13 +250,15 @@ const call = (step, given, callback) => new Promise((resolve) => {
 
 ap3c.init = (captureKey, address, options) => {
   attempt(() => {
-    key = captureKey;
-    if (!endpoint && Object(options).consent === false) allowed = false;
+    options = Object(options);
+    key = captureKey && String(captureKey);
+    if (!endpoint && options.consent === false) allowed = false;
     endpoint = new URL(address, document.baseURI).href.replace(/\/+$/, "");
     if (/^https?:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location)) {
       ap3c.debug(true);
     }
-    domain = options.cookieDomains.find((entry) => ("." + location.hostname).endsWith(entry)) || "";
+    domain = [].concat(options.cookieDomains)
+      .find((entry) => ("." + location.hostname).endsWith(entry)) || "";
   });
   setTimeout(pump);
 };
