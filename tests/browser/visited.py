@@ -18,8 +18,9 @@ from ortto_capture import (
     Definition,
     Settings,
     mount,
-    open_backends,
 )
+
+from ..faults.stage import opened
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,16 +44,15 @@ def trouble(directory: Path) -> Path:
 
 
 def capture(directory: Path) -> Capture:
-    """The website's account."""
-    settings = Settings(new_people_limit=RAISED)
-    return Capture(backends=open_backends(f"file:{directory / 'data'}"), settings=settings)
+    """The website's account, with its definition."""
+    backends = opened(directory / "data")
+    backends.definitions.put(SEEN)
+    return Capture(backends=backends, settings=Settings(new_people_limit=RAISED))
 
 
 def website(directory: Path) -> WSGIApplication:
     """One page, whatever the path, and the capture app below it, in trouble or not."""
-    account = capture(directory)
-    account.backends.definitions.put(SEEN)
-    app = CaptureApp(account)
+    app = CaptureApp(capture(directory))
     page = f"<!doctype html><title>Shop</title>{app.snippet('key')}".encode()
 
     def host(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

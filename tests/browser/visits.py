@@ -80,7 +80,7 @@ class Visits:
             lambda: self.network.be("cut"),
             lambda: self.network.be("mute"),
             *(
-                lambda wrong=wrong: trouble(self.directory).write_text(wrong)  # type: ignore[misc]
+                lambda wrong=wrong: trouble(self.directory).write_text(wrong)
                 for wrong in ("500", "429", "after", "killed")
             ),
         ]
@@ -183,7 +183,7 @@ class Visits:
 
     def result(self, figures: dict[str, int]) -> Result:
         """What the journal holds against what was called."""
-        with capture(self.directory).backends as backends:  # type: ignore[attr-defined]
+        with capture(self.directory).backends as backends:
             stored: Counter[str] = Counter()
             wrong = []
             for row in backends.journal.recent(after=-1, limit=1_000_000):
