@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from ..definition_format import format_definitions, parse_definitions
@@ -114,13 +114,18 @@ class _Watched:
                 return
             # Read until it looks alike twice: two changes may share a time stamp.
             self._look, self._settled = look, same
-            self._read()
+            if same or not self._being_written():
+                self._read()
             self._problem = self._said = ""
         except OSError as error:
             self._look = None
             self._report(explain(self.path, error))
         except ConfigurationError as error:
             self._report(str(error))
+
+    def _being_written(self) -> bool:
+        """Whether this may be half a file, which of TOML may be whole to its parser."""
+        return self.path.suffix == ".toml" and time() - self.path.stat().st_mtime < EVERY
 
     def _appearance(self) -> object:
         """What tells one state of the files from another, without reading them."""

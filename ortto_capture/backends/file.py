@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from ..errors import BackendError, ConfigurationError
+from ..model import Outcome
 from ..ports import Backends
 from ..settings import MIN_SECRET
 from .definition_file import FileDefinitions, TomlDefinitions, open_definitions
@@ -67,16 +68,16 @@ class FileBackends(Backends):
         self.directory = directory
         self._make_directory()
         self._store = Store(directory / "store.sqlite3", durable=durable)
+        self._tombstones = Tombstones(directory / "erased")
         super().__init__(
             definitions=open_definitions(directory),
             people=FilePeople(self._store),
             limiter=FileRateLimiter(self._store),
             journal=FileJournal(self._store),
-            outcomes=FileOutcomes(self._store),
+            outcomes=FileOutcomes(self._store, living=self._living),
             atomically=self._atomically,
             close=self._close_files,
         )
-        self._tombstones = Tombstones(directory / "erased")
         self._scrub_at = 0.0
         try:
             self._bury_again()
@@ -84,6 +85,17 @@ class FileBackends(Backends):
         except BackendError as error:
             self._store.close()
             raise ConfigurationError("backends", str(error)) from error
+
+    def _living(self, refusals: Sequence[Outcome]) -> Sequence[Outcome]:
+        if not refusals or not self._tombstones.size():
+            return refusals
+        erased = self._tombstones.read()
+        return [
+            each._replace(person_id=None)
+            if each.person_id and self._tombstones.hash(each.person_id) in erased
+            else each
+            for each in refusals
+        ]
 
     # -- abilities of these backends
 

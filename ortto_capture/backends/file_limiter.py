@@ -100,8 +100,18 @@ class FileRateLimiter:
             self._store.write("UPDATE counts SET count = count - 1" + where, place)  # noqa: S608
 
     def _forget(self, keys: Collection[bytes]) -> None:
-        for key in keys:
-            self._store.write("DELETE FROM counts WHERE key = ?", (key,))
+        # Window by window, of which there are a few: looking for a key in all would take seconds.
+        window: Sequence[int] = (-1, -1)
+        while rows := self._store.read(
+            "SELECT seconds, slot FROM counts WHERE (seconds, slot) > (?, ?) "
+            "ORDER BY seconds, slot LIMIT 1",
+            window,
+        ):
+            window = rows[0]
+            for key in keys:
+                self._store.write(
+                    "DELETE FROM counts WHERE seconds = ? AND slot = ? AND key = ?", (*window, key)
+                )
 
     def _tidy(self, seconds: int, slot: int) -> None:
         """Drop a few counts of windows before the last one."""

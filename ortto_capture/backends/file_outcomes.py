@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Timer
 
 from ..errors import BackendError
@@ -24,10 +24,20 @@ GATHERED = 1.0
 
 
 class FileOutcomes:
-    """Counts and the last ``capacity`` refusals as rows; gathered, and written a moment later."""
+    """Counts and the last ``capacity`` refusals as rows; gathered, and written a moment later.
 
-    def __init__(self, store: Store, capacity: int = 500) -> None:
+    :param living: takes the names of those who were erased off refusals.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        capacity: int = 500,
+        *,
+        living: Callable[[Sequence[Outcome]], Sequence[Outcome]] = lambda refusals: refusals,
+    ) -> None:
         self._store = store
+        self._living = living
         self._capacity = capacity
         self._lock = fork_safe_lock()
         self._counts: Counter[str] = Counter()
@@ -93,7 +103,8 @@ class FileOutcomes:
                 "ON CONFLICT DO UPDATE SET count = count + excluded.count",
                 (code, count),
             )
-        for outcome in refusals:
+        # Whoever was erased since it was noted is not named again.
+        for outcome in self._living(refusals):
             self._store.write(
                 "INSERT INTO refusals (person_id, outcome) VALUES (?, ?)",
                 (outcome.person_id, encode(outcome._replace(person_id=None))),

@@ -27,16 +27,15 @@ class Job(Generic[T]):
     __slots__ = ("decide", "done", "error", "leads", "ready", "value")
     value: T
 
-    def __init__(self, decide: Callable[[], T], *, leads: bool) -> None:
+    def __init__(self, decide: Callable[[], T]) -> None:
         self.decide = decide
         self.error: BaseException | None = None
         self.done = False
         #: Whether whoever asked is to work, for this and for all that wait.
-        self.leads = leads
+        self.leads = False
         #: Released when there is something to do for whoever asked; nobody else waits for it.
         self.ready = Lock()
-        if not leads:
-            self.ready.acquire()
+        self.ready.acquire()
 
     def run(self) -> bool:
         """Decide; tell whether that went well."""
@@ -74,17 +73,25 @@ class Group:
 
     def ask(self, decide: Callable[[], T]) -> T:
         """Return what ``decide`` returns, or raise what it raises, once it is carried out."""
-        with self._arriving:
-            leads = not self._led
-            self._led = True
-            job = Job(decide, leads=leads)
-            self._waiting.append(job)
-        if leads or self._wait(job):
-            try:
+        job = Job(decide)
+        # A signal's handler may raise anywhere in here.
+        try:
+            with self._arriving:
+                self._waiting.append(job)
+                job.leads = not self._led
+                self._led = True
+            if not job.leads:
+                job.ready.acquire()
+            if job.leads:
                 with self._turn:
                     self._lead()
-            finally:
-                self._hand_over()
+        finally:
+            if job.leads or not job.done:
+                try:
+                    self._leave(job)
+                except BaseException:
+                    self._leave(job)
+                    raise
         if job.error is not None:
             try:
                 raise job.error
@@ -110,25 +117,18 @@ class Group:
         self._waiting.clear()
         self._led = False
 
-    def _wait(self, job: Job[Any]) -> bool:
-        """Wait until the job is done, or for this thread to work; say which."""
-        try:
-            job.ready.acquire()
-        except BaseException:
-            with self._arriving, suppress(ValueError):
+    def _leave(self, job: Job[Any]) -> None:
+        """Take the job out, and have the next who waits work, if anybody does."""
+        with self._arriving:
+            with suppress(ValueError):
                 self._waiting.remove(job)
             if job.leads:
-                self._hand_over()
-            raise
-        return job.leads
-
-    def _hand_over(self) -> None:
-        """Have the next who waits work, if anybody does."""
-        with self._arriving:
-            self._led = bool(self._waiting)
-            if self._led:
-                self._waiting[0].leads = True
-                self._waiting[0].ready.release()
+                self._led = bool(self._waiting)
+                if self._led:
+                    first = self._waiting[0]
+                    first.leads = True
+                    if first.ready.locked():
+                        first.ready.release()
 
     def _lead(self) -> None:
         jobs: list[Job[Any]] = []

@@ -41,6 +41,9 @@ BRIEFLY = 0.1
 #: Seconds between two looks whether the file of that name is still the same one, which takes twice
 #: as long as whether there is one.
 LOOK_CLOSER = 0.1
+#: Rows changed, by one process, before the log is moved into the file: of an activity three, and
+#: then it is 8 MB or so long. What changed often is moved once.
+CHANGES = 3_000
 #: How much of a commit's time is spent on waiting for company.
 LINGER = 0.1
 
@@ -64,6 +67,8 @@ class Store:
         #: Held by the thread that writes; the others' decisions wait in the group meanwhile.
         self._turn = fork_safe_lock(outer=True)
         self._reading = fork_safe_lock()
+        #: Held while a connection is open of which ``before_fork`` does not know.
+        self._beside = fork_safe_lock()
         self._group = Group(self._turn, self._work)
         #: How many decisions the last transaction had, and the seconds that its commit took.
         self._company, self._took = 1, 0.0
@@ -71,6 +76,8 @@ class Store:
         self._failure: BackendError | None = None
         self._latched = False
         self._writer: sqlite3.Connection | None = None
+        #: How many rows the writer had changed when the log was moved into the file.
+        self._moved = 0
         self._reader: sqlite3.Connection | None = None
         self._lock_file = -1
         self._opened: tuple[int, int] | None = None
@@ -80,7 +87,8 @@ class Store:
         #: Called when a transaction was lost, by the thread that leads.
         self.after_undo: Callable[[], None] = lambda: None
         watch_forks(self)
-        prepare(path, self._lock_path)
+        with self._beside:
+            prepare(path, self._lock_path)
 
     # -- what the ports use
 
@@ -195,6 +203,8 @@ class Store:
                 connection.execute("UPDATE meta SET value = 0 WHERE name = 'scrub'")
                 connection.execute("COMMIT")
         except (*ERRORS, BackendError, OSError) as error:
+            if disk_failed(error):
+                error = self._fault(error)
             _log.warning("%s: erased bytes could not be overwritten yet: %s", self.path, error)
             return False
         return True
@@ -218,6 +228,7 @@ class Store:
         """
         try:
             with (
+                self._beside,
                 closing(self._connect(PATIENCE)) as source,
                 closing(sqlite3.connect(target, isolation_level=None)) as copy,
             ):
@@ -233,7 +244,7 @@ class Store:
     def problems(self) -> list[str]:
         """What SQLite's own check of the whole file finds; empty when it is sound."""
         try:
-            with closing(self._connect(PATIENCE)) as connection:
+            with self._beside, closing(self._connect(PATIENCE)) as connection:
                 rows = connection.execute("PRAGMA integrity_check(20)").fetchall()
         except BackendError as error:
             return [str(error)]
@@ -338,6 +349,20 @@ class Store:
                 self._begun = False
                 self._release_lock()
                 self._company, self._took = jobs, monotonic() - start
+                self._check_point()
+
+    def _check_point(self) -> None:
+        """Move what was written into the file proper, once it is worth it.
+
+        SQLite would do it by itself, and tell nobody when the disk does not confirm it.
+        """
+        connection = self._writing()
+        if connection.total_changes - self._moved >= CHANGES:
+            self._moved = connection.total_changes
+            try:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            except ERRORS as error:
+                _log.warning("%s: the log could not be moved: %s", self.path, self._fault(error))
 
     def _undo(self) -> None:
         """Leave nothing of the transaction; what follows opens the file anew."""
@@ -365,6 +390,7 @@ class Store:
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:
             self._writer = self._connect(PATIENCE)
+            self._moved = 0
             self._opened = self._identity()
         return self._writer
 
@@ -393,7 +419,8 @@ class Store:
             fault = self._fault(error)
             if self.leading() and not of_one_row(error):
                 self._failure = fault
-            raise fault from error
+            # The driver's own errors may say what somebody's row says.
+            raise fault from error if getattr(error, "sqlite_errorname", "") else None
 
     def _take_lock(self) -> None:
         deadline = monotonic() + PATIENCE

@@ -12,6 +12,7 @@ import resource
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from errno import EIO
 from pathlib import Path
 
 from ..errors import BackendError, ConfigurationError, StorageFull
@@ -107,8 +108,8 @@ def connect(path: Path, timeout: float, *, durable: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA cell_size_check = ON")
             # FULL waits for the disk at every commit, NORMAL at checkpoints only.
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            # 8 MB of log before it is moved into the file: what changed often is then moved once.
-            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            # The store moves the log itself, and hears whether the disk has confirmed it.
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
             # 16 MB: the inner pages of the indexes of 10⁶ people and activities.
             connection.execute("PRAGMA cache_size = -16000")
         except ERRORS:
@@ -129,14 +130,15 @@ def fault(error: Exception, path: Path) -> BackendError:
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
         remedy = "make it and its directory writable for" if path.exists() else "put it back, as"
         return BackendError(f"{path}: cannot be written; {remedy} user {os.geteuid()}")
-    damaged = isinstance(error, UnicodeDecodeError)
+    # The driver's own errors have no name, and their text may be what somebody's row says.
+    damaged = isinstance(error, UnicodeDecodeError) or "decode" in str(error)
     if damaged or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return BackendError(f"{path}: is damaged, or no store; stop, and restore a backup")
     if disk_failed(error):
         return BackendError(f"{path}: the disk did not confirm a write; check it, then restart")
     if name.startswith("SQLITE_IOERR"):
         return BackendError(f"{path}: reading or writing failed ({name}); check the disk")
-    return BackendError(f"{path}: {type(error).__name__} ({name or error})")
+    return BackendError(f"{path}: {type(error).__name__} ({name or 'the driver'})")
 
 
 def disk_failed(error: Exception) -> bool:
@@ -145,7 +147,8 @@ def disk_failed(error: Exception) -> bool:
     The kernel may then drop what it could not write and say afterwards that all is well: whoever
     sees this must not retry and hope.
     """
-    return _name(error) in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
+    fsync = _name(error) in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
+    return fsync or (isinstance(error, OSError) and error.errno == EIO)
 
 
 def of_one_row(error: Exception) -> bool:

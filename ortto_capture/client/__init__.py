@@ -74,9 +74,9 @@ def snippet(key: str, endpoint: str = "/capture", nonce: str | None = None) -> s
 _SNIPPET = """\
 <script{nonce}>
 (function (w) {{
-  var a = w.ap3c = w.ap3c || {{}};
+  var a = w.ap3c = Object(w.ap3c);
   if (a.loaded) return;
-  a.cmd = a.cmd || [];
+  a.cmd = Array.isArray(a.cmd) ? a.cmd : [];
   ["init", "track", "activity", "clearSession", "consent"].forEach(function (name) {{
     a[name] = function () {{
       var given = arguments;

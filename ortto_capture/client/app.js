@@ -1,8 +1,8 @@
 /* ap3c tells the server who visits and what they do. No exception leaves this file; a call is kept
    from before its page can go away until an answer takes it out. */
-(() => {
+((Promise) => {
 const MAX_AGE = 1728e5; // 48 h in ms
-const MAX_WAIT = 3e5; // ms; clocks jump
+const MAX_WAIT = 3e5; // ms
 
 const ap3c = Object(window.ap3c);
 if (ap3c.loaded) return;
@@ -11,7 +11,6 @@ const attempt = (action) => {
   try {
     return action();
   } catch (error) {
-    // Denied, or odd.
   }
 };
 
@@ -20,9 +19,10 @@ const later = (work) => queueMicrotask(() => attempt(work));
 
 const page = "-" + Math.random().toString(36).slice(2);
 const calls = {};
+const done = {};
 const memory = {};
 const beaconed = {};
-let key, endpoint, explain, timer, flying;
+let key, endpoint, explain, timer, flying, refused;
 let allowed = true, domain = "", last = 0, failures = 0;
 let line = Promise.resolve();
 
@@ -43,7 +43,8 @@ const save = (entry, change) => write(entry.name, JSON.stringify(Object.assign(e
 
 const queue = () => Object.keys(memory)
   .concat(allowed && attempt(() => Object.keys(localStorage)) || [])
-  .filter((name) => /^ap3c-/.test(name)).sort().map(load).filter((entry) => entry && entry.body);
+  .filter((name) => /^ap3c-/.test(name) && !done[name]).sort()
+  .map((name) => ({ ...load(name), name })).filter((entry) => entry.body && entry.step);
 
 const isTrack = (entry) => entry.step === "track";
 
@@ -56,7 +57,10 @@ const pause = (wait) => write("ap3c.wait", wait && "" + (Date.now() + wait));
 
 const cookie = () => attempt(() => Object(/(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie))[1]);
 
-const session = () => allowed && (cookie() || read("ap3c.session")) || null;
+const session = () => {
+  const token = allowed && (cookie() || read("ap3c.session"));
+  return /^oc1\./.test(token) && token !== refused ? token : null;
+};
 
 const remember = (token) => {
   if (!(token || session())) return;
@@ -77,11 +81,11 @@ const tell = ({ step, body }, outcome) => explain &&
 const finish = (name, outcome) => {
   attempt(() => calls[name](outcome));
   delete calls[name];
+  done[name] = !outcome.queued;
 };
 
-// Another tab may have made the call.
 const channel = attempt(() => Object.assign(new BroadcastChannel("ap3c"), {
-  onmessage: (event) => finish(...event.data)
+  onmessage: (event) => attempt(() => finish(...event.data))
 }));
 
 const settle = (entry, outcome) => {
@@ -169,6 +173,7 @@ const send = async (entry) => {
     settle(entry, outcome);
   } else if (present && token && /^(bad-session|not-identified)$/.test(outcome.code)) {
     if (same) remember(null);
+    refused = token;
     save(present, { token: null }); // a lost session is not a lost activity
     tell(entry);
   } else if (status === 429) drop(entry, outcome);
@@ -202,7 +207,7 @@ const pump = () => {
   line = line.then(() => navigator.locks.request("ap3c", run)).catch(() => run()).catch(() => {});
 };
 
-// Beacons, which filter lists block to other origins; the calls stay queued.
+// Filter lists block beacons to other origins.
 const leave = () => attempt(() => {
   if (flying) pause();
   if (!allowed || !endpoint.startsWith(location.origin + "/")) return;
@@ -239,7 +244,7 @@ const call = (step, given, callback) => new Promise((resolve) => {
       else if (!(entry.token = session())) tell(entry);
     }
     // `keepalive` takes 64 KiB.
-    if (JSON.stringify(entry).length > 2e4) return drop(entry, { ok: false, code: "too-large" });
+    if (!(attempt(() => JSON.stringify(entry).length) < 2e4)) return drop(entry, { ok: false, code: "too-large" });
     save(entry);
     for (let all; (all = queue()).length > 100 || JSON.stringify(all).length > 65536;) {
       drop(all.find((entry) => !named(entry)) || all[0], { ok: false, code: "overflow" });
@@ -272,7 +277,7 @@ ap3c.activity = (activity, callback) => call("activity", activity, callback);
 
 ap3c.getCookie = session;
 
-// What was called before still goes out in the old name.
+// What was called before goes out in the old name.
 ap3c.clearSession = () => later(() => {
   remember(null);
   for (const entry of queue().filter(isTrack)) {
@@ -297,7 +302,6 @@ ap3c.consent = (given) => later(() => {
   }
 });
 
-// A file of its own holds the texts.
 ap3c.debug = (on) => {
   explain = on && import(endpoint + "/debug.js").catch(() => {});
 };
@@ -306,7 +310,7 @@ ap3c.debug = (on) => {
 const drain = (name, action) => attempt(() => {
   const list = ap3c[name] = Array.isArray(ap3c[name]) ? ap3c[name] : [];
   const push = (entry) => attempt(() => action(entry));
-  // The page may hold this array, and Array.prototype may be frozen.
+  // Array.prototype may be frozen.
   Object.defineProperty(list, "push", { value: push, configurable: true });
   list.splice(0).forEach(push);
 });
@@ -315,4 +319,4 @@ window.ap3c = ap3c;
 ap3c.loaded = true;
 drain("cmd", (command) => command());
 drain("act", (activity) => ap3c.activity(activity));
-})();
+})(Promise);

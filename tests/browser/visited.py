@@ -19,6 +19,7 @@ from ortto_capture import (
     Settings,
     mount,
 )
+from ortto_capture.backends.definition_file import FileDefinitions
 
 from ..faults.stage import opened
 
@@ -46,6 +47,7 @@ def trouble(directory: Path) -> Path:
 def capture(directory: Path) -> Capture:
     """The website's account, with its definition."""
     backends = opened(directory / "data")
+    assert isinstance(backends.definitions, FileDefinitions)
     backends.definitions.put(SEEN)
     return Capture(backends=backends, settings=Settings(new_people_limit=RAISED))
 
