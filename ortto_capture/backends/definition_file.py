@@ -203,7 +203,8 @@ class FileDefinitions(_Watched):
         :raises ConfigurationError: when the file is broken, and so cannot be added to.
         :raises BackendError: when it cannot be read or written.
         """
-        with self._lock, exclusive_lock(self.path.with_suffix(".lock")):
+        # Two directories may link the same file.
+        with self._lock, exclusive_lock(self.path.resolve().with_suffix(".lock")):
             # What somebody else has written meanwhile is kept.
             with faults(self.path):
                 self._read()

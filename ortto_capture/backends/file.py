@@ -131,7 +131,7 @@ class FileBackends(Backends):
         # Under the lock of the transaction, so that the file grows by one line at a time.
         self._store.begin()
         self._store.set_meta("erased", self._tombstones.add(person_id, keys, time.time()))
-        self._store.set_meta("scrub", 1)
+        self._store.count_meta("scrub")
 
     def scrub(self) -> bool:
         """Overwrite what was removed; False while somebody is reading."""
@@ -215,7 +215,7 @@ class FileBackends(Backends):
             for port in (self.people, self.journal, self.outcomes):
                 port.erase(person_id)
         self._store.set_meta("erased", self._tombstones.size())
-        self._store.set_meta("scrub", 1)
+        self._store.count_meta("scrub")
 
     def _close_files(self) -> None:
         self.outcomes.flush()

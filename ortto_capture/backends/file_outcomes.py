@@ -53,9 +53,11 @@ class FileOutcomes:
             if outcome.reason:
                 self._refusals.append(outcome)
             if self._timer is None:
-                self._timer = Timer(GATHERED, self.flush)
-                self._timer.daemon = True
-                self._timer.start()
+                timer = Timer(GATHERED, self.flush)
+                timer.daemon = True
+                # Kept once it runs: without a thread for it, the next one tries again.
+                timer.start()
+                self._timer = timer
 
     def counts(self) -> Mapping[str, int]:
         """Return how often each code and each note was seen."""

@@ -82,12 +82,16 @@ class FilePeople:
             found += complaint(partial(self.get, person_id))
         for kind, value in self._store.read("SELECT kind, value FROM identifiers"):
             found += complaint(partial(self._holder, Identifier(kind, value)))
+        orphans = "SELECT 1 FROM identifiers WHERE person_id NOT IN (SELECT id FROM people)"
+        found += [str(damaged(self._store, "an identifier")) for _ in self._store.read(orphans)]
         return found
 
     def _save(self, person: Person) -> Person:
         for identifier in person.identifiers:
             holder = self._holder(identifier)
-            if holder not in (None, person.id) and (other := self.get(holder or "")) is not None:
+            if holder is not None and holder != person.id:
+                if (other := self.get(holder)) is None:
+                    raise damaged(self._store, "an identifier")
                 return other
         before = self.get(person.id)
         if before is not None:

@@ -18,7 +18,15 @@ from pathlib import Path
 
 from ..errors import BackendError, StorageFull
 
-__all__ = ["exclusive_lock", "explain", "faults", "replace_file", "sync_directory", "write_all"]
+__all__ = [
+    "exclusive_lock",
+    "explain",
+    "faults",
+    "hand_over",
+    "replace_file",
+    "sync_directory",
+    "write_all",
+]
 
 #: Seconds between two looks at a lock: ``flock`` itself either waits for ever or not at all.
 POLL = 0.005
@@ -73,7 +81,7 @@ def exclusive_lock(path: Path, patience: float = 2.0) -> Iterator[None]:
         descriptor = os.open(path, flags, 0o600)
     try:
         with faults(path):
-            _hand_over(descriptor, path.parent)
+            hand_over(descriptor, path.parent)
             _lock(descriptor, path, patience)
         yield
     finally:
@@ -149,7 +157,7 @@ def _take_after(descriptor: int, path: Path, mode: int) -> None:
         old = path.stat()
     except FileNotFoundError:
         os.fchmod(descriptor, mode)
-        _hand_over(descriptor, path.parent)
+        hand_over(descriptor, path.parent)
         return
     # The owner first: changing it takes set-id bits away.
     with suppress(PermissionError):
@@ -157,7 +165,7 @@ def _take_after(descriptor: int, path: Path, mode: int) -> None:
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
-def _hand_over(descriptor: int, directory: Path) -> None:
+def hand_over(descriptor: int, directory: Path) -> None:
     """What root makes by hand belongs to whom the directory belongs to: the server must read it."""
     # Another name of the file may be one that nobody must be given.
     if os.geteuid() == 0 and os.fstat(descriptor).st_nlink == 1:

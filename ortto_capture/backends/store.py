@@ -47,6 +47,10 @@ CHANGES = 3_000
 #: How much of a commit's time is spent on waiting for company.
 LINGER = 0.1
 
+#: How many erasures wait for their bytes to be overwritten, and that there are none any more.
+_SCRUB = "SELECT value FROM meta WHERE name = 'scrub'"
+_SCRUBBED = "UPDATE meta SET value = 0 WHERE name = 'scrub' AND value = ?"
+
 _log = logging.getLogger("ortto_capture")
 
 
@@ -180,8 +184,12 @@ class Store:
         """Change one of the store's own notes, inside ``atomically``."""
         self.write("UPDATE meta SET value = ? WHERE name = ?", (value, name))
 
+    def count_meta(self, name: str) -> None:
+        """Count one of the store's own notes up, inside ``atomically``."""
+        self.write("UPDATE meta SET value = value + 1 WHERE name = ?", (name,))
+
     def scrub(self) -> bool:
-        """Overwrite what was deleted, and note in ``meta`` that it is.
+        """Overwrite what was deleted; note in ``meta`` that it is, unless there is more by then.
 
         Says whether it could: a reader in the middle of something may need what was.
         """
@@ -189,6 +197,7 @@ class Store:
             with self._alone() as connection:
                 if not _log_emptied(connection):
                     return False
+                pending = connection.execute(_SCRUB).fetchone()
             pages = Pages(self.path)
             # The long part, during which others go on.
             leftovers = pages.leftovers()
@@ -200,22 +209,22 @@ class Store:
                     return False
                 pages.clean(leftovers)
                 # A commit has everybody read the pages anew, instead of writing back old ones.
-                connection.execute("UPDATE meta SET value = 0 WHERE name = 'scrub'")
+                done = connection.execute(_SCRUBBED, pending).rowcount == 1
                 connection.execute("COMMIT")
         except (*ERRORS, BackendError, OSError) as error:
             if disk_failed(error):
                 error = self._fault(error)
             _log.warning("%s: erased bytes could not be overwritten yet: %s", self.path, error)
             return False
-        return True
+        return done
 
     @contextmanager
     def _alone(self) -> Iterator[sqlite3.Connection]:
         """A connection for one purpose, while nobody else in any process writes."""
         with self._turn, self._reading:
             self._close()
-            self._take_lock()
             try:
+                self._take_lock()
                 with closing(self._connect(BRIEFLY)) as connection:
                     yield connection
             finally:
@@ -233,6 +242,10 @@ class Store:
                 closing(sqlite3.connect(target, isolation_level=None)) as copy,
             ):
                 source.backup(copy)
+                if copy.execute(_SCRUB).fetchone() != (0,):
+                    # What was deleted and not yet overwritten is not taken along.
+                    copy.execute("VACUUM")
+                    copy.execute("UPDATE meta SET value = 0 WHERE name = 'scrub'")
                 # Positions may start over from here, which readers of the journal must notice.
                 copy.execute(
                     "UPDATE meta SET value = lower(hex(randomblob(6))) WHERE name = 'epoch'"
@@ -372,7 +385,7 @@ class Store:
                 self._writer.execute("ROLLBACK")
         self._release_lock()
         if self._failure is not None and not isinstance(self._failure, StorageFull):
-            self._close_writer()
+            self._close()
         self.after_undo()
 
     # -- connections

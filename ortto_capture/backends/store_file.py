@@ -16,7 +16,7 @@ from errno import EIO
 from pathlib import Path
 
 from ..errors import BackendError, ConfigurationError, StorageFull
-from .files import exclusive_lock, sync_directory
+from .files import exclusive_lock, hand_over, sync_directory
 
 __all__ = ["ERRORS", "connect", "disk_failed", "fault", "of_one_row", "prepare"]
 
@@ -164,7 +164,11 @@ def _name(error: Exception) -> str:
 def _create(path: Path) -> None:
     """Under another name first: a store that is there is whole."""
     new = path.with_name(f"{path.name}.new{os.getpid()}")
-    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        hand_over(descriptor, path.parent)
+    finally:
+        os.close(descriptor)
     with closing(sqlite3.connect(new, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA page_size = {PAGE}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
