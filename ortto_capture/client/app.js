@@ -22,7 +22,7 @@ const calls = {};
 const done = {};
 const memory = {};
 const beaconed = {};
-let key, endpoint, explain, timer, flying, refused;
+let key, endpoint, explain, timer, flying, refused, agreed;
 let allowed = true, domain = "", last = 0, failures = 0;
 let line = Promise.resolve();
 
@@ -58,7 +58,7 @@ const pause = (wait) => write("ap3c.wait", wait && "" + (Date.now() + wait));
 const cookie = () => attempt(() => Object(/(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie))[1]);
 
 const session = () => {
-  const token = allowed && (cookie() || read("ap3c.session"));
+  const token = allowed && (read("ap3c.session") || cookie());
   return /^oc1\./.test(token) && token !== refused ? token : null;
 };
 
@@ -109,7 +109,7 @@ const drop = (entry, outcome) => {
   settle(entry, outcome);
 };
 
-const clear = (entry) => settle(entry, { ok: false, code: "cleared" });
+const clear = (entry, code) => settle(entry, { ok: false, code });
 
 const waits = (entry) => entry.of && load(entry.of);
 
@@ -121,7 +121,7 @@ const ready = (entry) => isTrack(entry) || entry.person || tokenOf(entry);
 
 const request = (entry, more) => [endpoint + "/-/events/" + entry.step, JSON.stringify({
   ...entry.body,
-  session: tokenOf(entry),
+  session: named(entry) ? null : tokenOf(entry),
   person: entry.person,
   ...isTrack(entry) || { age: Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE) },
   gpc: navigator.globalPrivacyControl || undefined,
@@ -154,7 +154,7 @@ const send = async (entry) => {
     identified,
     wait: wait / 1e3 || undefined
   };
-  const present = load(entry.name); // unless signed out
+  const present = load(entry.name);
   if (!ok && !/^4/.test(status) || status === 429 && wait <= MAX_WAIT) {
     outcome.queued = true;
     // Not everybody at once; and others go first.
@@ -171,7 +171,7 @@ const send = async (entry) => {
     if (present && !present.quiet && (fresh || same && (ok || named(entry)))) remember(fresh);
     release(entry, { token: fresh });
     settle(entry, outcome);
-  } else if (present && token && /^(bad-session|not-identified)$/.test(outcome.code)) {
+  } else if (present && token && !present.quiet && /^(bad-session|not-identified)$/.test(outcome.code)) {
     if (same) remember(null);
     refused = token;
     save(present, { token: null }); // a lost session is not a lost activity
@@ -192,6 +192,7 @@ const run = async (lock) => {
   for (let entry; allowed && endpoint && (entry = next());) {
     const wait = read("ap3c.wait") - Date.now();
     if (wait > 0 && wait <= MAX_WAIT) {
+      for (const name in calls) finish(name, { ok: false, queued: true });
       clearTimeout(timer);
       return timer = setTimeout(pump, wait);
     }
@@ -226,15 +227,15 @@ document.addEventListener("visibilitychange", () => document.hidden && leave());
 
 const call = (step, given, callback) => new Promise((resolve) => {
   const body = attempt(() => JSON.parse(JSON.stringify(given)));
-  last = Math.max(last + 1, Date.now()); // in order, and never twice
+  last = Math.max(last + 1, Date.now());
   const name = "ap3c-" + last + page;
   const entry = { name, step, body, called: last };
   calls[name] = (outcome) => {
     resolve(outcome);
     if (callback) callback(outcome);
   };
-  const code = Object(body) !== body ? "not-json" : !endpoint && "no-init";
-  if (code) return settle(entry, { ok: false, code });
+  if (Object(body) !== body) return clear(entry, "not-json");
+  if (!endpoint) return clear(entry, "no-init");
   body.key = key;
   later(() => {
     if (!isTrack(entry)) {
@@ -243,11 +244,11 @@ const call = (step, given, callback) => new Promise((resolve) => {
       if (track) entry.of = track.name;
       else if (!(entry.token = session())) tell(entry);
     }
-    // `keepalive` takes 64 KiB.
     if (!(attempt(() => JSON.stringify(entry).length) < 2e4)) return drop(entry, { ok: false, code: "too-large" });
     save(entry);
     for (let all; (all = queue()).length > 100 || JSON.stringify(all).length > 65536;) {
-      drop(all.find((entry) => !named(entry)) || all[0], { ok: false, code: "overflow" });
+      const who = all.filter(named).pop();
+      drop(all.find((entry) => entry !== who), { ok: false, code: "overflow" });
     }
     pump();
   });
@@ -257,7 +258,7 @@ ap3c.init = (captureKey, address, options) => {
   attempt(() => {
     options = Object(options);
     key = captureKey && String(captureKey);
-    if (!endpoint && options.consent === false) allowed = false;
+    if (!agreed && options.consent === false) allowed = false;
     endpoint = new URL(address, document.baseURI).href.replace(/\/+$/, "");
     if (/^https?:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location)) {
       ap3c.debug(true);
@@ -279,23 +280,22 @@ ap3c.getCookie = session;
 
 // What was called before goes out in the old name.
 ap3c.clearSession = () => later(() => {
+  for (const entry of queue()) save(entry, { token: tokenOf(entry), quiet: true });
+  for (const entry of queue().filter(isTrack)) release(entry, { person: entry.body });
   remember(null);
-  for (const entry of queue().filter(isTrack)) {
-    save(entry, { quiet: true });
-    release(entry, { person: entry.body });
-  }
-  queue().forEach((entry) => ready(entry) || clear(entry));
+  queue().forEach((entry) => ready(entry) || clear(entry, "cleared"));
 });
 
 ap3c.consent = (given) => later(() => {
+  allowed = true;
+  agreed = given;
   const all = queue();
   if (given) {
-    allowed = true;
     all.forEach((entry) => save(entry));
     pump();
   } else {
     remember(null);
-    all.forEach(clear);
+    all.forEach((entry) => clear(entry, "cleared"));
     write("ap3c.dropped");
     pause();
     allowed = false;

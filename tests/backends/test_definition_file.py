@@ -724,3 +724,20 @@ def fork_while_putting(directory: Path) -> None:
 
 def test_children_forked_in_the_middle_of_everything_work_on(tmp_path: Path) -> None:
     ends(another_process(fork_while_putting, tmp_path))
+
+
+def test_half_a_file_is_not_put_in_force(tmp_path: Path) -> None:
+    """What an editor has written so far may be whole to the parser."""
+    clock = FakeClock()
+    path = tmp_path / "activities.toml"
+    path.touch()
+    editor = ByHand(path, clock)
+    definitions = TomlDefinitions(tmp_path, clock)
+    editor.put(LOGIN)
+    assert definitions.get(LOGIN.id) == LOGIN
+    path.write_text("")
+    clock.advance(1)
+    assert definitions.get(LOGIN.id) == LOGIN
+
+    clock.advance(1)
+    assert definitions.get(LOGIN.id) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sqlite3
@@ -381,6 +382,101 @@ def test_whoever_gives_up_waiting_is_not_waited_for() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_a_leader_that_is_interrupted_hands_over() -> None:
+    """Whoever leads next is not kept waiting for a thread that is not there."""
+    interrupted = [True]
+
+    class Turn:
+        def __enter__(self) -> None:
+            if interrupted.pop() if interrupted else False:
+                raise Impatient
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing is held."""
+
+    def work(jobs: list[Job[Any]]) -> bool:
+        jobs += group.arrivals()
+        for job in jobs:
+            job.run()
+            job.finish()
+        return True
+
+    turn: Any = Turn()
+    group = Group(turn, work)
+    with pytest.raises(Impatient):
+        group.ask(lambda: "never run")
+
+    assert group.ask(lambda: "answered") == "answered"
+
+
+def test_a_fork_waits_for_a_copy_that_is_being_made(opened: Store, tmp_path: Path) -> None:
+    """Its connection would cross the fork, and what the child writes would be lost."""
+    text = "x" * 1_500
+    opened.atomically(
+        lambda: [
+            opened.write("INSERT INTO outcomes VALUES (?, 1)", (f"{number}{text}",))
+            for number in range(20_000)
+        ]
+    )
+    copying = threading.Event()
+
+    def copy() -> None:
+        copying.set()
+        opened.back_up(tmp_path / "copy")
+
+    with ThreadPoolExecutor(1) as pool:
+        copied = pool.submit(copy)
+        copying.wait()
+        child = os.fork()
+        if child == 0:
+            note(opened, 7)
+            os._exit(0)
+        copied.result()
+    opened.close()
+    assert os.waitpid(child, 0)[1] == 0
+
+    assert opened.meta("scrub") == 7
+
+
+def test_what_the_driver_says_of_a_row_is_not_repeated(opened: Store) -> None:
+    add = "INSERT INTO outcomes VALUES (CAST(x'4a6f616eff' AS TEXT), 1)"
+    opened.atomically(lambda: opened.write(add))
+
+    with pytest.raises(BackendError, match="is damaged") as raised:
+        opened.read("SELECT code FROM outcomes")
+    assert "Joan" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_a_log_that_the_disk_did_not_take_over_stops_everything(
+    opened: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "CHANGES", 1)
+    let_fail(opened, "PRAGMA wal_checkpoint(PASSIVE)", "SQLITE_IOERR_FSYNC")
+    note(opened, 1)
+
+    with pytest.raises(BackendError, match="did not confirm"):
+        note(opened, 2)
+
+
+def test_what_is_erased_during_scrubbing_is_scrubbed_again(
+    opened: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(opened, 1)
+    leftovers = store_scrub.Pages.leftovers
+
+    def meanwhile(pages: store_scrub.Pages) -> Any:
+        opened.atomically(lambda: opened.count_meta("scrub"))
+        return leftovers(pages)
+
+    monkeypatch.setattr(store_scrub.Pages, "leftovers", meanwhile)
+    assert not opened.scrub()
+    assert opened.meta("scrub") == 2
+    monkeypatch.undo()
+    assert opened.scrub()
+    assert opened.meta("scrub") == 0
 
 
 # -- the directory around it

@@ -68,8 +68,6 @@ class Site:
         )
         self.app = CaptureApp(self.capture, console_guard=lambda environ: True)
         self.mounted = mount(self.host, self.app, at="/capture")
-        #: Requests that are being answered.
-        self.answering = 0
         #: The end of a path that is not answered before ``released`` is set.
         self.late = "none"
         self.released = Event()
@@ -89,13 +87,9 @@ class Site:
 
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The website with the capture app, as slow as the test wants it."""
-        self.answering += 1
-        try:
-            if environ["PATH_INFO"].endswith(self.late):
-                self.released.wait(PATIENCE)
-            return self.mounted(environ, start_response)
-        finally:
-            self.answering -= 1
+        if environ["PATH_INFO"].endswith(self.late):
+            self.released.wait(PATIENCE)
+        return self.mounted(environ, start_response)
 
     def host(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The website: one page, whatever the path."""

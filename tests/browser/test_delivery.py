@@ -186,10 +186,12 @@ def test_one_tab_sends_at_a_time(site: Site) -> None:
     site.late = "/activity"
     with one.expect_request("**/activity"):
         one.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    sent: list[str] = []
+    other.on("request", lambda request: sent.append(request.url))
     other.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
     other.wait_for_function("async () => (await navigator.locks.query()).pending.length > 0")
 
-    assert site.answering == 1
+    assert sent == []
     site.released.set()
     other.wait_for_function(EMPTY)
     assert len(site.stored) == 2
@@ -272,10 +274,11 @@ def test_an_activity_that_never_gets_through_keeps_no_other_waiting(site: Site) 
         ),
     )
     page.evaluate("() => ap3c.activity({activity_id: 'act:cm:login', event_id: 'poison'})")
-    page.evaluate("() => localStorage.removeItem('ap3c.wait')")
-    told = page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+    page.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    page.wait_for_function(
+        "() => Object.keys(localStorage).filter(name => name.startsWith('ap3c-')).length === 1"
+    )
 
-    assert told["ok"]
     assert len(site.stored) == 1
 
 
@@ -368,3 +371,129 @@ def test_an_answer_that_never_comes_is_not_waited_for(site: Site) -> None:
     ready(site)
     page.wait_for_function(EMPTY)
     assert len(site.stored) == 1
+
+
+def test_what_anna_did_before_she_signed_out_is_never_bobs(site: Site) -> None:
+    """Not even when her session is refused by then."""
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    trouble(page, "failing")
+    page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+    page.evaluate("() => ap3c.clearSession()")
+    site.capture.erase("anna@emaildomain.com")
+    over(page)
+    page.evaluate(f"() => {{ ap3c.track({BOB}); }}")
+    page.wait_for_function(EMPTY)
+
+    assert site.stored == []
+
+
+def test_what_was_held_for_anna_is_hers_when_she_signs_out(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => {{ for (let n = 0; n < 5; n++) ap3c.activity({LOGGED_IN}); }}")
+    trouble(page, "failing")
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate("() => ap3c.clearSession()")
+    over(page)
+    ready(site)
+    page.wait_for_function(EMPTY)
+
+    assert site.emails == ["anna@emaildomain.com"] * 5
+
+
+def test_a_page_may_ask_for_consent_after_our_snippet(site: Site) -> None:
+    site.open(
+        f"{site.snippet()}<script>ap3c.init('{KEY}', '/capture', {{consent: false}});"
+        f"ap3c.track({ANNA}); ap3c.activity({LOGGED_IN});</script>"
+    )
+    site.arrived()
+    site.run("() => new Promise(setTimeout)")
+
+    assert site.sent == []
+    assert site.run("() => [document.cookie, localStorage.length]") == ["", 0]
+
+
+def test_who_declines_leaves_nothing_of_earlier_visits(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    trouble(page, "failing")
+    page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+    site.html = (
+        f"{site.snippet()}<script>ap3c.init('{KEY}', '/capture', {{consent: false}});</script>"
+    )
+    page.goto(site.base)
+    page.wait_for_function("window.ap3c && ap3c.loaded")
+    page.evaluate("() => ap3c.consent(false)")
+
+    assert page.evaluate("() => [document.cookie, localStorage.length]") == ["", 0]
+
+
+def test_no_page_waits_for_a_pause_to_end(site: Site) -> None:
+    page = ready(site)
+    page.context.route(
+        "**/track", lambda asked: asked.fulfill(status=503, headers={"Retry-After": "300"})
+    )
+    page.evaluate(f"() => ap3c.track({ANNA})")
+
+    told = page.evaluate(f"() => ap3c.track({ANNA})")
+    assert told == {"ok": False, "queued": True}
+
+
+def test_a_session_that_cannot_be_removed_is_refused_once(site: Site) -> None:
+    """Its cookie is another domain's, which this page may not know of."""
+    site.base = site.base.replace("127.0.0.1", "www.shop.localhost")
+    page = ready(site)
+    page.evaluate("() => { document.cookie = 'ap3c=oc1.x.c.0.y; path=/; domain=shop.localhost'; }")
+    page.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.wait_for_function(EMPTY)
+
+    assert site.sent[:2] == ["activity", "track"]
+
+
+@pytest.mark.parametrize(
+    "item", ['{"body":{}}', '{"body":{},"step":"activity","name":"other"}', "5", "null", "{"]
+)
+def test_what_others_keep_under_our_names_breaks_nothing(site: Site, item: str) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate("item => localStorage.setItem('ap3c-1', item)", item)
+
+    assert page.evaluate(f"() => ap3c.activity({LOGGED_IN})")["ok"]
+    assert len(site.stored) == 1
+    assert len(site.bodies("activity")) <= 2
+
+
+def test_what_cannot_be_removed_is_not_sent_again(site: Site) -> None:
+    page = ready(site)
+    page.evaluate("() => { Storage.prototype.removeItem = () => { throw new Error('no'); }; }")
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+    page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+
+    assert len(site.bodies("activity")) == 2
+
+
+def test_saying_who_it_is_on_every_page_crowds_out_nothing(site: Site) -> None:
+    page = ready(site)
+    trouble(page, "down", "*")
+    page.evaluate(f"""async () => {{
+      for (let n = 0; n < 101; n++) ap3c.track({ANNA});
+      for (let n = 0; n < 3; n++) ap3c.activity({LOGGED_IN});
+      await new Promise(setTimeout);
+    }}""")
+    over(page)
+    ready(site)
+    page.wait_for_function(EMPTY)
+
+    assert site.emails == ["anna@emaildomain.com"] * 3
+
+
+def test_somebody_unknown_is_not_the_one_before(site: Site) -> None:
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate("() => ap3c.track({email: 'bob@emaildomain.com', skipNonExisting: true})")
+    page.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    site.settle()
+
+    assert site.stored == []
