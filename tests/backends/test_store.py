@@ -18,10 +18,12 @@ import pytest
 from ortto_capture import (
     Activity,
     BackendError,
+    Capture,
     Charge,
     ConfigurationError,
     Outcome,
     Quota,
+    Settings,
     StorageFull,
 )
 from ortto_capture.backends import file_limiter, store, store_scrub
@@ -566,3 +568,19 @@ def test_a_note_of_the_stores_own_that_is_gone_is_damage(tmp_path: Path) -> None
             kept.meta("erased")
         with pytest.raises(BackendError, match="damaged"):
             backends.journal.append(what)
+
+
+def test_an_erased_name_that_another_process_had_noted_is_not_written(tmp_path: Path) -> None:
+    settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
+    with open_file(str(tmp_path)) as backends, open_file(str(tmp_path)) as elsewhere:
+        capture = Capture(backends=backends, settings=settings)
+        capture.identify(email="anna@emaildomain.com")
+        person = capture.person("anna@emaildomain.com")
+        assert person is not None
+        refusal = Outcome("rate-limit", 0.0, "activity", "person-limit", "act:cm:login", person.id)
+        elsewhere.outcomes.note(refusal)
+        capture.erase("anna@emaildomain.com")
+        elsewhere.outcomes.note(refusal)
+        elsewhere.outcomes.flush()
+
+        assert [each.person_id for each in backends.outcomes.refusals()] == [None]

@@ -22,7 +22,7 @@ IDENTIFIED = "() => ap3c.track({email: 'anna@emaildomain.com'})"
 def test_what_visitors_did_is_stored_once_whatever_the_server_and_the_network_do(
     browser: Browser, tmp_path: Path, campaigns: Campaigns
 ) -> None:
-    result = campaign_of_visits(browser, tmp_path, campaign(25), seed())
+    result = campaign_of_visits(browser, tmp_path, campaign(10), seed())
     campaigns.report("visits", result)
 
     assert result.findings == []
