@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from threading import Event
 from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 from ortto_capture import (
     Attribute,
@@ -47,6 +48,7 @@ ROBERTS = Definition(
 OFF = Definition("act:cm:off", "Off")
 #: A member that the server ignores, by which a test tells its own calls from the page's.
 OURS = "settling"
+NAMES = count()
 
 
 class Site:
@@ -54,6 +56,13 @@ class Site:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.begin()
+        page.on("console", self.heard)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self.saw)
+
+    def begin(self) -> None:
+        """Be a website that nobody has seen."""
         self.backends = open_backends("memory:")
         for definition in (LOGIN, ROBERTS, OFF):
             self.backends.definitions.put(definition)
@@ -68,18 +77,26 @@ class Site:
         )
         self.app = CaptureApp(self.capture, console_guard=lambda environ: True)
         self.mounted = mount(self.host, self.app, at="/capture")
+        #: What was asked of the server: not what the browser had kept.
+        self.fetched: list[str] = []
         #: The end of a path that is not answered before ``released`` is set.
         self.late = "none"
         self.released = Event()
         self.html = ""
         self.headers: list[tuple[str, str]] = []
         self.console: list[str] = []
+        #: What scripts printed; the browser's own complaints are left out.
+        self.said: list[str] = []
+        #: Exceptions and rejections that nobody handled.
         self.errors: list[str] = []
         self.requests: list[Request] = []
-        page.on("console", lambda message: self.console.append(message.text))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", self.saw)
         self.base = ""
+
+    def heard(self, message: ConsoleMessage) -> None:
+        """Remember what was printed."""
+        self.console.append(message.text)
+        if message.args:
+            self.said.append(message.text)
 
     def saw(self, request: Request) -> None:
         """Remember what the browser asked for."""
@@ -87,6 +104,7 @@ class Site:
 
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The website with the capture app, as slow as the test wants it."""
+        self.fetched.append(environ["PATH_INFO"])
         if environ["PATH_INFO"].endswith(self.late):
             self.released.wait(PATIENCE)
         return self.mounted(environ, start_response)
@@ -102,8 +120,9 @@ class Site:
 
     def open(self, head: str, *, until: Literal["load", "domcontentloaded"] = "load") -> None:
         """Serve a page with this in its head, and go there."""
+        icon = '<link rel="icon" href="data:,">'  # else the browser asks for one
         self.html = (
-            f"<!doctype html><html><head><title>Shop</title>{head}</head><body></body></html>"
+            f"<!doctype html><html><head><title>Shop</title>{icon}{head}</head><body></body></html>"
         )
         self.page.goto(self.base, wait_until=until)
 
@@ -125,8 +144,8 @@ class Site:
         self.run(f"() => ap3c.track({{{OURS}: true}})")
 
     def arrived(self) -> None:
-        """Wait until the script is there."""
-        self.page.wait_for_function("window.ap3c && ap3c.loaded")
+        """Wait until the script is there: then it takes up what was pushed."""
+        self.run("() => new Promise(done => ap3c.cmd.push(() => done()))")
 
     @property
     def posted(self) -> list[Request]:
@@ -174,6 +193,27 @@ def site(page: Page) -> Iterator[Site]:
     with serve(made.serve) as base:
         made.base = base
         yield made
+
+
+@pytest.fixture(scope="module")
+def _shop(browser: Browser) -> Iterator[Site]:
+    with browser.new_context() as context:
+        yield Site(context.new_page())
+
+
+@pytest.fixture
+def shop(_shop: Site) -> Iterator[Site]:
+    """As ``site``, in a page that tests take over from each other: to open one takes most time.
+
+    A new name is a new origin, with cookies, a storage and a cache of its own.
+    """
+    _shop.begin()
+    with serve(_shop.serve) as base:
+        _shop.base = base.replace("127.0.0.1", f"shop{next(NAMES)}.localhost")
+        yield _shop
+        # It may have something to say when it is left.
+        _shop.page.goto("about:blank")
+    _shop.page.unroute_all()
 
 
 @pytest.fixture
