@@ -131,8 +131,14 @@ class Site:
         return self.app.snippet(KEY)
 
     def run(self, script: str, argument: object = None) -> Any:
-        """Evaluate in the page; promises are awaited."""
-        return self.page.evaluate(script, argument)
+        """Call a function in the page; a promise is awaited, but not for ever."""
+        return self.page.evaluate(
+            f"""argument => Promise.race([
+              ({script})(argument),
+              new Promise((done, fail) => setTimeout(fail, {PATIENCE * 500}, "no answer")),
+            ])""",
+            argument,
+        )
 
     def settle(self) -> None:
         """Wait until every call made so far has been answered or is held.

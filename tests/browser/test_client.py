@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import Route
@@ -145,15 +144,6 @@ def test_an_activity_has_one_id_whatever_it_takes_to_deliver_it(site: Site) -> N
     refused, again, other = (body["event_id"] for body in site.bodies("activity"))
     assert refused == again != other
     assert [row.event_id for row in site.stored] == [again, other]
-
-
-def test_without_randomness_the_server_makes_the_id(site: Site) -> None:
-    site.page.add_init_script("Object.defineProperty(window, 'crypto', {value: undefined});")
-    ready(site)
-    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
-
-    assert site.run(f"() => ap3c.activity({LOGGED_IN})")["ok"]
-    assert site.errors == []
 
 
 def test_who_acts_and_signs_out_at_once_acted_in_their_own_name(site: Site) -> None:
@@ -368,13 +358,6 @@ def test_a_script_loaded_twice_sends_once(site: Site) -> None:
     assert site.sent == ["track", "activity"]
 
 
-def test_a_snippet_inserted_twice_changes_nothing(site: Site) -> None:
-    site.open(site.snippet() * 2 + "<script>ap3c.track({email: 'user@emaildomain.com'})</script>")
-    site.settle()
-
-    assert site.sent == ["track"]
-
-
 def test_a_page_that_resets_ap3c_and_inserts_the_snippet_again_goes_on(site: Site) -> None:
     """As single-page apps do when a route is left."""
     ready(site)
@@ -441,46 +424,6 @@ def test_an_ap3c_that_is_no_object_is_replaced(site: Site, value: str) -> None:
     assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"]
 
 
-ODD = {
-    "cyclic": "(() => { const a = {}; a.a = a; return a; })()",
-    "getter": "({get activity_id() { throw new Error('mine'); }})",
-    "bigint": "({activity_id: 10n})",
-    "nothing": "undefined",
-    "text": "'act:cm:login'",
-    "function": "(() => 1)",
-    "symbol": "Symbol('x')",
-}
-
-
-@pytest.mark.parametrize("odd", ODD)
-def test_odd_arguments_are_an_outcome_and_no_exception(site: Site, odd: str) -> None:
-    ready(site)
-
-    for member in ("track", "activity"):
-        told = site.run(f"() => ap3c.{member}({ODD[odd]}, 'no function')")
-        assert told == {"ok": False, "code": "not-json"}
-    assert site.errors == []
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        "ap3c.init()",
-        "ap3c.init('key', Object.create(null))",
-        "ap3c.init('key', '/capture', {cookieDomains: 5})",
-        "ap3c.debug({})",
-        "document.head.remove(), ap3c.debug(true)",
-    ],
-)
-def test_odd_arguments_of_the_other_members_break_nothing(site: Site, call: str) -> None:
-    ready(site)
-
-    site.run(f"() => {{ {call}; }}")
-    site.run(f"() => ap3c.init('{KEY}', '/capture')")
-
-    assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"]
-
-
 def test_callbacks_that_throw_break_nothing(site: Site) -> None:
     ready(site)
     site.run("""async () => {
@@ -493,87 +436,11 @@ def test_callbacks_that_throw_break_nothing(site: Site) -> None:
     assert site.errors == []
 
 
-THROWS = "{get() { throw new Error('no'); }, set() { throw new Error('no'); }}"
-DENIED: dict[str, str] = {
-    "localStorage": f"Object.defineProperty(window, 'localStorage', {THROWS});",
-    "cookies": f"Object.defineProperty(document, 'cookie', {THROWS});",
-    "cookies in silence": "Object.defineProperty(document, 'cookie', {get: () => '', set() {}});",
-}
-
-
-@pytest.mark.parametrize("denied", [*DENIED, "both"])
-def test_a_browser_that_denies_storage_still_reports(site: Site, denied: str) -> None:
-    scripts = [DENIED["localStorage"], DENIED["cookies"]] if denied == "both" else [DENIED[denied]]
-    for script in scripts:
-        site.page.add_init_script(script)
-    ready(site)
-    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
-
-    assert site.run("() => ap3c.activity({activity_id: 'act:cm:login'})")["ok"]
-    if denied.startswith("cookies"):
-        assert site.run("() => localStorage.getItem('ap3c.session')").startswith("oc1.")
-    site.run("() => ap3c.clearSession()")
-    assert site.run("() => ap3c.getCookie()") is None
-    assert site.errors == []
-
-
-@pytest.mark.parametrize("script", ["delete window.fetch; fetch = undefined;", "fetch = () => 5;"])
-def test_a_browser_without_fetch_is_told_unreachable(site: Site, script: str) -> None:
-    site.page.add_init_script(script)
-    ready(site)
-
-    told = site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
-
-    assert told == {"ok": False, "status": 0, "code": "unreachable", "queued": True}
-    assert site.errors == []
-
-
-ANSWERS: dict[str, dict[str, Any]] = {
-    "HTML": {"status": 200, "body": "<h1>Maintenance</h1>"},
-    "nothing": {"status": 500, "body": ""},
-    "null": {"status": 200, "body": "null"},
-}
-
-
-@pytest.mark.parametrize("answer", ANSWERS)
-def test_a_server_that_answers_nonsense_is_told_unreachable(site: Site, answer: str) -> None:
-    ready(site)
-    site.page.route("**/-/events/track", lambda route: route.fulfill(**ANSWERS[answer]))
-
-    told = site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
-
-    status = ANSWERS[answer]["status"]
-    assert told == {"ok": False, "status": status, "code": "unreachable", "queued": True}
-    assert site.errors == []
-
-
 def test_a_call_without_init_says_so(site: Site) -> None:
     site.open('<script src="/capture/app.js"></script>')
     site.settle()
 
     assert site.run("() => ap3c.track({v: 0})") == {"ok": False, "code": "no-init"}
-
-
-def test_it_works_under_a_strict_policy_with_a_nonce(site: Site) -> None:
-    policy = "default-src 'none'; script-src 'nonce-r4nd0m'; connect-src 'self'"
-    site.headers = [("Content-Security-Policy", policy)]
-    site.open(site.app.snippet(KEY, nonce="r4nd0m"))
-    site.settle()
-    with site.page.expect_console_message():
-        site.run("() => { ap3c.debug(true); ap3c.track({email: 'user@emaildomain.com'}); }")
-
-    assert site.console == ["ap3c: track: sent"], "no violation, and the texts arrived"
-
-
-def test_no_global_but_ap3c_and_nobody_elses_prototype(site: Site) -> None:
-    names = "() => Object.getOwnPropertyNames(window)"
-    site.open("")
-    before = set(site.run(names))
-    site.page.add_init_script("Object.freeze(Object.prototype); Object.freeze(Array.prototype);")
-    ready(site)
-
-    assert set(site.run(names)) - before == {"ap3c"}
-    assert site.run("() => ap3c.track({email: 'user@emaildomain.com'})")["ok"]
 
 
 def test_a_slash_at_the_end_of_the_endpoint_makes_no_difference(site: Site) -> None:

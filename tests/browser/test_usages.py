@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Timer
 from typing import Any, NamedTuple
 
 import pytest
@@ -227,3 +228,26 @@ def test_a_page_whose_script_is_blocked_goes_on(shop: Site, snippet: Snippet, nu
     own = number == BROKEN or (number in OUTSIDE and snippet != Site.snippet)
     assert len(shop.errors) == own
     assert (shop.sent, shop.said) == ([], [])
+
+
+def test_the_stubs_of_a_blocked_script_answer_as_always(shop: Site) -> None:
+    """With promises, which nobody keeps."""
+    shop.page.route("**/app.js*", lambda route: route.abort("blockedbyclient"))
+    shop.open(shop.snippet())
+
+    assert (
+        shop.run("""() => Promise.race([
+      ap3c.init("key", "/capture"), ap3c.track({}), ap3c.activity({}), ap3c.clearSession(),
+      ap3c.consent(true), new Promise(done => setTimeout(done, 0, "still waiting")),
+    ])""")
+        == "still waiting"
+    )
+
+
+def test_a_script_that_is_two_seconds_late_finds_everything(shop: Site) -> None:
+    shop.late = "/app.js"
+    Timer(2, shop.released.set).start()
+    shop.open(shop.snippet() + scripts(1))
+    shop.settle()
+
+    assert shop.answers == EXPECTED[0].posted
