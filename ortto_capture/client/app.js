@@ -15,7 +15,7 @@ const attempt = (action) => {
 };
 
 // After the page's own code, in order.
-const later = (work) => queueMicrotask(() => attempt(work));
+const later = (work) => { Promise.resolve().then(work).catch(() => {}); };
 
 const page = "-" + Math.random().toString(36).slice(2);
 const calls = {};
@@ -57,10 +57,8 @@ const pause = (wait) => write("ap3c.wait", wait && "" + (Date.now() + wait));
 
 const cookie = () => attempt(() => Object(/(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie))[1]);
 
-const session = () => {
-  const token = allowed && (read("ap3c.session") || cookie());
-  return /^oc1\./.test(token) && token !== refused ? token : null;
-};
+const session = () => allowed && [read("ap3c.session"), cookie()]
+  .find((token) => /^oc1\./.test(token) && token !== refused) || null;
 
 const remember = (token) => {
   if (!(token || session())) return;
@@ -223,7 +221,7 @@ const leave = () => attempt(() => {
 });
 
 addEventListener("pagehide", leave);
-document.addEventListener("visibilitychange", () => document.hidden && leave());
+addEventListener("visibilitychange", () => document.hidden && leave());
 
 const call = (step, given, callback) => new Promise((resolve) => {
   const body = attempt(() => JSON.parse(JSON.stringify(given)));
@@ -244,6 +242,7 @@ const call = (step, given, callback) => new Promise((resolve) => {
       if (track) entry.of = track.name;
       else if (!(entry.token = session())) tell(entry);
     }
+    // `keepalive` takes 64 KiB.
     if (!(attempt(() => JSON.stringify(entry).length) < 2e4)) return drop(entry, { ok: false, code: "too-large" });
     save(entry);
     for (let all; (all = queue()).length > 100 || JSON.stringify(all).length > 65536;) {

