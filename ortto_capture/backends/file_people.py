@@ -81,10 +81,12 @@ class FilePeople:
         for (person_id,) in self._store.read("SELECT id FROM people"):
             found += complaint(partial(self.get, person_id))
         for kind, value in self._store.read("SELECT kind, value FROM identifiers"):
-            found += complaint(partial(self._holder, Identifier(kind, value)))
-        orphans = "SELECT 1 FROM identifiers WHERE person_id NOT IN (SELECT id FROM people)"
-        found += [str(damaged(self._store, "an identifier")) for _ in self._store.read(orphans)]
+            found += complaint(partial(self._require_holder, Identifier(kind, value)))
         return found
+
+    def _require_holder(self, identifier: Identifier) -> None:
+        if self._holder(identifier) not in self:
+            raise damaged(self._store, "an identifier")
 
     def _save(self, person: Person) -> Person:
         for identifier in person.identifiers:
