@@ -112,7 +112,7 @@ class CaptureApp:
         self._look_at_peer = client_ip is None
 
     def snippet(self, key: str, nonce: str | None = None, endpoint: str = "/capture") -> str:
-        """The HTML to put into every page's head.
+        """The HTML to put into every page's head; templates of Flask and Django do not escape it.
 
         :param key: the capture key that names this website.
         :param nonce: the page's Content-Security-Policy nonce.

@@ -6,6 +6,8 @@ import gzip
 import re
 
 import pytest
+from django.template import Context, Engine
+from jinja2 import Environment
 from werkzeug.test import Client
 
 from ortto_capture import Capture, CaptureApp, ConfigurationError, Settings, open_backends
@@ -71,6 +73,14 @@ def test_an_endpoint_is_a_path_or_a_url(endpoint: str) -> None:
 @pytest.mark.parametrize("endpoint", ["", "/", "/capture", "https://shop.example/capture"])
 def test_paths_and_urls_are_endpoints(endpoint: str) -> None:
     assert f'src="{endpoint.rstrip("/")}/app.js?v=' in snippet("key", endpoint)
+
+
+def test_templates_put_the_snippet_in_as_it_is() -> None:
+    text = snippet("key")
+    jinja = Environment(autoescape=True).from_string("{{ snippet('key') }}").render(snippet=snippet)
+    django = Engine().from_string("{{ snippet }}").render(Context({"snippet": text}))
+
+    assert jinja == django == text
 
 
 @pytest.mark.parametrize("current", [True, False])

@@ -51,6 +51,15 @@ def assets() -> Mapping[str, Asset]:
     }
 
 
+class _Markup(str):
+    """HTML that the templates of Flask and Django put in as it is: they ask for this method."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return self
+
+
 def snippet(key: str, endpoint: str = "/capture", nonce: str | None = None) -> str:
     """The HTML that loads the client, and takes calls made before it has arrived.
 
@@ -63,12 +72,13 @@ def snippet(key: str, endpoint: str = "/capture", nonce: str | None = None) -> s
             "endpoint", f'{endpoint!r} is no path such as "/capture", nor a URL'
         )
     attribute = f' nonce="{escape(nonce)}"' if nonce else ""
-    return _SNIPPET.format(
+    text = _SNIPPET.format(
         nonce=attribute,
         arguments=f"{_inline(key)}, {_inline(endpoint)}",
         # The version makes the address new when the file is, so that browsers may keep it for good.
         source=f"{escape(endpoint)}/app.js?v={assets()['app.js'].etag}",
     )
+    return _Markup(text)
 
 
 _SNIPPET = """\
