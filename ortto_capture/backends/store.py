@@ -8,14 +8,12 @@ whatever goes wrong is said with the path and the remedy.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from random import uniform
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
@@ -23,6 +21,7 @@ from ..errors import BackendError, Refused, StorageFull
 from ..locks import fork_safe_lock, watch_forks
 from .group import Group, Job
 from .store_file import ERRORS, connect, disk_failed, fault, of_one_row, prepare
+from .store_queue import LONGEST_PAUSE, Queue
 from .store_scrub import Pages
 
 __all__ = ["PATIENCE", "Store"]
@@ -32,10 +31,6 @@ Row = tuple[Any, ...]
 
 #: Seconds that anybody waits for the file before the answer is 503 (contract §4, row 13).
 PATIENCE = 2.0
-#: Seconds between the first two tries to get it, and between the last: a commit takes 0.2 ms on a
-#: fast disk, and on a slow one nobody is to try a thousand times.
-PAUSE, LONGEST_PAUSE = 0.00005, 0.002
-
 #: Seconds to wait for readers when something is to be overwritten; it is tried again.
 BRIEFLY = 0.1
 #: Seconds between two looks whether the file of that name is still the same one, which takes twice
@@ -67,7 +62,8 @@ class Store:
         self.path = path
         self._name = str(path)
         self._durable = durable
-        self._lock_path = path.with_suffix(".lock")
+        #: In which processes wait to write.
+        self._queue = Queue(path.with_suffix(".lock"), path)
         #: Held by the thread that writes; the others' decisions wait in the group meanwhile.
         self._turn = fork_safe_lock(outer=True)
         self._reading = fork_safe_lock()
@@ -83,7 +79,6 @@ class Store:
         #: How many rows the writer had changed when the log was moved into the file.
         self._moved = 0
         self._reader: sqlite3.Connection | None = None
-        self._lock_file = -1
         self._opened: tuple[int, int] | None = None
         self._look_closer = 0.0
         #: How many were begun: what was learnt in one need not hold in the next.
@@ -92,7 +87,7 @@ class Store:
         self.after_undo: Callable[[], None] = lambda: None
         watch_forks(self)
         with self._beside:
-            prepare(path, self._lock_path)
+            prepare(path, self._queue.path)
 
     # -- what the ports use
 
@@ -224,11 +219,11 @@ class Store:
         with self._turn, self._reading:
             self._close()
             try:
-                self._take_lock()
+                self._queue.acquire(PATIENCE)
                 with closing(self._connect(BRIEFLY)) as connection:
                     yield connection
             finally:
-                self._release_lock()
+                self._queue.release()
 
     def back_up(self, target: Path) -> None:
         """Copy the file as it is at one moment, while others write.
@@ -320,7 +315,7 @@ class Store:
             raise BackendError(f"{self.path}: the disk did not confirm a write; check it, restart")
         connection = self._writing()
         since = monotonic()
-        self._take_lock()
+        self._queue.acquire(PATIENCE)
         try:
             waited = monotonic() - since
             if waited > LONGEST_PAUSE:
@@ -331,7 +326,7 @@ class Store:
             if waited > LONGEST_PAUSE:
                 connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
         except ERRORS as error:
-            self._release_lock()
+            self._queue.release()
             raise self._fault(error) from error
         self._begun = True
         self.transactions += 1
@@ -360,7 +355,7 @@ class Store:
                 self._failure.__cause__ = error
             else:
                 self._begun = False
-                self._release_lock()
+                self._queue.release()
                 self._company, self._took = jobs, monotonic() - start
                 self._check_point()
 
@@ -383,7 +378,7 @@ class Store:
         if self._writer is not None and self._writer.in_transaction:
             with suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
-        self._release_lock()
+        self._queue.release()
         if self._failure is not None and not isinstance(self._failure, StorageFull):
             self._close()
         self.after_undo()
@@ -435,35 +430,6 @@ class Store:
             # The driver's own errors may say what somebody's row says.
             raise fault from error if getattr(error, "sqlite_errorname", "") else None
 
-    def _take_lock(self) -> None:
-        deadline = monotonic() + PATIENCE
-        pause = PAUSE
-        try:
-            if self._lock_file < 0:
-                flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._lock_file = os.open(self._lock_path, flags, 0o600)
-            while True:
-                # `flock` has no time-out; SQLite's own waiting is unfair between processes.
-                try:
-                    fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return
-                except BlockingIOError:
-                    if monotonic() >= deadline:
-                        raise BackendError(
-                            f"{self.path}: another process writes and does not end; "
-                            "find it with: fuser -v " + str(self._lock_path)
-                        ) from None
-                    sleep(uniform(pause / 2, pause))  # noqa: S311  # against keeping step
-                    pause = min(2 * pause, LONGEST_PAUSE)
-        except OSError as error:
-            raise BackendError(
-                f"{self._lock_path}: {error.strerror}; make it writable by user {os.geteuid()}"
-            ) from error
-
-    def _release_lock(self) -> None:
-        if self._lock_file >= 0:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
-
     def _close(self) -> None:
         self._close_writer()
         with self._reading:
@@ -474,9 +440,7 @@ class Store:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
-        if self._lock_file >= 0:
-            os.close(self._lock_file)
-            self._lock_file = -1
+        self._queue.close()
 
     def _close_reader(self) -> None:
         with self._reading:

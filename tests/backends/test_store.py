@@ -347,10 +347,8 @@ class Impatient(BaseException):
     """Raised by a signal in the middle of waiting."""
 
 
-def test_whoever_gives_up_waiting_is_not_waited_for() -> None:
-    """A signal ends the main thread's waiting; nobody else's answer is lost by it."""
-    leading, waiting = threading.Event(), threading.Event()
-    group: Group
+def group_of(turn: Any) -> Group:
+    """A group whose work is no more than what its members decide."""
 
     def work(jobs: list[Job[Any]]) -> bool:
         jobs += group.arrivals()
@@ -359,7 +357,14 @@ def test_whoever_gives_up_waiting_is_not_waited_for() -> None:
             job.finish()
         return True
 
-    group = Group(fork_safe_lock(outer=True), work)
+    group = Group(turn, work)
+    return group
+
+
+def test_whoever_gives_up_waiting_is_not_waited_for() -> None:
+    """A signal ends the main thread's waiting; nobody else's answer is lost by it."""
+    leading, waiting = threading.Event(), threading.Event()
+    group = group_of(fork_safe_lock(outer=True))
 
     def first() -> None:
         leading.set()
@@ -392,21 +397,14 @@ def test_a_leader_that_is_interrupted_hands_over() -> None:
 
     class Turn:
         def __enter__(self) -> None:
-            if interrupted.pop() if interrupted else False:
+            if interrupted:
+                interrupted.clear()
                 raise Impatient
 
         def __exit__(self, *_: object) -> None:
             """Nothing is held."""
 
-    def work(jobs: list[Job[Any]]) -> bool:
-        jobs += group.arrivals()
-        for job in jobs:
-            job.run()
-            job.finish()
-        return True
-
-    turn: Any = Turn()
-    group = Group(turn, work)
+    group = group_of(Turn())
     with pytest.raises(Impatient):
         group.ask(lambda: "never run")
 

@@ -179,38 +179,26 @@ def test_what_many_tabs_report_is_stored_once(site: Site, tabs: int) -> None:
     assert len(site.stored) == tabs
 
 
-def test_one_tab_sends_at_a_time(site: Site) -> None:
-    one = ready(site)
-    one.evaluate(f"() => ap3c.track({ANNA})")
-    other = ready(site, one.context.new_page())
-    site.late = "/activity"
-    with one.expect_request("**/activity"):
-        one.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
-    sent: list[str] = []
-    other.on("request", lambda request: sent.append(request.url))
-    other.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
-    other.wait_for_function("async () => (await navigator.locks.query()).pending.length > 0")
-
-    assert sent == []
-    site.released.set()
-    other.wait_for_function(EMPTY)
-    assert len(site.stored) == 2
-
-
-def test_without_locks_the_next_tab_waits_for_the_one_that_sends(site: Site) -> None:
+@pytest.mark.parametrize("locks", [True, False])
+def test_one_tab_sends_at_a_time(site: Site, locks: bool) -> None:
     context = site.page.context
-    context.add_init_script("Object.defineProperty(navigator, 'locks', {value: undefined})")
+    if not locks:
+        context.add_init_script("Object.defineProperty(navigator, 'locks', {value: undefined})")
     one = ready(site)
     one.evaluate(f"() => ap3c.track({ANNA})")
     other = ready(site, context.new_page())
     site.late = "/activity"
     with one.expect_request("**/activity"):
         one.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
-    other.wait_for_function("() => localStorage.getItem('ap3c.wait') > Date.now()")
+    if not locks:
+        other.wait_for_function("() => localStorage.getItem('ap3c.wait') > Date.now()")
     sent: list[str] = []
     other.on("request", lambda request: sent.append(request.url))
     other.evaluate(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
-    other.evaluate("() => new Promise(setTimeout)")
+    if locks:
+        other.wait_for_function("async () => (await navigator.locks.query()).pending.length > 0")
+    else:
+        other.evaluate("() => new Promise(setTimeout)")
 
     assert sent == []
     site.released.set()
