@@ -22,7 +22,7 @@ const calls = {};
 const done = {};
 const memory = {};
 const beaconed = {};
-let key, endpoint, explain, timer, flying, refused, agreed;
+let key, endpoint, channel, explain, timer, flying, refused, agreed;
 let allowed = true, domain = "", last = 0, failures = 0;
 let line = Promise.resolve();
 
@@ -81,10 +81,6 @@ const finish = (name, outcome) => {
   delete calls[name];
   done[name] = !outcome.queued;
 };
-
-const channel = attempt(() => Object.assign(new BroadcastChannel("ap3c"), {
-  onmessage: (event) => attempt(() => finish(...event.data))
-}));
 
 const settle = (entry, outcome) => {
   outcome = JSON.parse(JSON.stringify(outcome));
@@ -242,7 +238,6 @@ const call = (step, given, callback) => new Promise((resolve) => {
       if (track) entry.of = track.name;
       else if (!(entry.token = session())) tell(entry);
     }
-    // `keepalive` takes 64 KiB.
     if (!(attempt(() => JSON.stringify(entry).length) < 2e4)) return drop(entry, { ok: false, code: "too-large" });
     save(entry);
     for (let all; (all = queue()).length > 100 || JSON.stringify(all).length > 65536;) {
@@ -265,7 +260,12 @@ ap3c.init = (captureKey, address, options) => {
     domain = [].concat(options.cookieDomains)
       .find((entry) => ("." + location.hostname).endsWith(entry)) || "";
   });
-  setTimeout(pump);
+  setTimeout(() => {
+    channel = channel || attempt(() => Object.assign(new BroadcastChannel("ap3c"), {
+      onmessage: (event) => attempt(() => finish(...event.data))
+    }));
+    pump();
+  });
 };
 
 ap3c.track = (fields, callback) => {
