@@ -1,5 +1,6 @@
+//# allFunctionsCalledOnLoad
 /* ap3c tells the server who visits and what they do. No exception leaves this file; a call is kept
-   from before its page can go away until an answer takes it out. */
+   until it was answered. */
 ((Promise) => {
 const MAX_AGE = 1728e5; // 48 h in ms
 const MAX_WAIT = 3e5; // ms
