@@ -26,6 +26,11 @@ def test_the_client_is_small_as_served() -> None:
     assert script.body.count(b"\n") <= 450
 
 
+def test_the_client_asks_to_be_compiled_beside_its_download() -> None:
+    # Chromium looks for it above all code only.
+    assert assets()["app.js"].body.startswith(b"//# allFunctionsCalledOnLoad\n")
+
+
 def test_assets_are_the_files_plain_and_packed() -> None:
     for asset in assets().values():
         assert gzip.decompress(asset.gzip) == asset.body
