@@ -60,7 +60,7 @@ class FileJournal:
         """Remove a few activities received before ``since``; say whether there may be more."""
         first = "SELECT position FROM journal ORDER BY position LIMIT ?"
         old = f"received_at < ? AND position IN ({first})"
-        if not self._store.read(f"SELECT 1 FROM journal WHERE {old} LIMIT 1", (since, BATCH)):  # noqa: S608  # ours
+        if not self._store.read(f"SELECT 1 FROM journal WHERE {old} LIMIT 1", (since, BATCH)):  # noqa: S608  # of constants
             return False
         return self._store.atomically(lambda: self._remove(old, (since, BATCH))) == BATCH
 
@@ -103,7 +103,7 @@ class FileJournal:
     def _remove(self, which: str, parameters: Row) -> int:
         # The last position is kept, so that none is ever given twice.
         rows = self._store.write(
-            f"DELETE FROM journal WHERE {which} RETURNING position",  # noqa: S608  # ours
+            f"DELETE FROM journal WHERE {which} RETURNING position",  # noqa: S608  # of constants
             parameters,
         )
         if rows:
@@ -113,7 +113,7 @@ class FileJournal:
 
     def _rows(self, which: str, parameters: Row) -> list[Captured]:
         rows = self._store.read(
-            "SELECT position, event_id, activity_id, person_id, attributes, source, verified, "  # noqa: S608  # ours
+            "SELECT position, event_id, activity_id, person_id, attributes, source, verified, "  # noqa: S608  # of constants
             f"occurred_at, received_at, gpc, checksum FROM journal WHERE {which}",
             parameters,
         )

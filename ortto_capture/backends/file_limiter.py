@@ -26,7 +26,7 @@ REMEMBERED = 10_000
 def _charging(charges: int) -> str:
     """The statement that counts so many charges, or none."""
     return (
-        "INSERT INTO counts (seconds, slot, key, amount, count) VALUES "  # noqa: S608  # ours
+        "INSERT INTO counts (seconds, slot, key, amount, count) VALUES "  # noqa: S608  # of constants
         + ", ".join(["(?, ?, ?, ?, 1)"] * charges)
         + " ON CONFLICT DO UPDATE SET count = count + 1, amount = excluded.amount"
     )
@@ -96,8 +96,8 @@ class FileRateLimiter:
             self._full.pop(charge, None)
             place = (charge.quota.seconds, floor(now / charge.quota.seconds), charge.key)
             where = " WHERE seconds = ? AND slot = ? AND key = ?"
-            self._store.write("DELETE FROM counts" + where + " AND count = 1", place)  # noqa: S608  # ours
-            self._store.write("UPDATE counts SET count = count - 1" + where, place)  # noqa: S608  # ours
+            self._store.write("DELETE FROM counts" + where + " AND count = 1", place)  # noqa: S608  # of constants
+            self._store.write("UPDATE counts SET count = count - 1" + where, place)  # noqa: S608  # of constants
 
     def _forget(self, keys: Collection[bytes]) -> None:
         # Window by window, of which there are a few: looking for a key in all would take seconds.
