@@ -12,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import pytest
@@ -42,6 +43,16 @@ def missing(what: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"{what} is missing, and CI must have it")
     pytest.skip(f"{what} is missing")
+
+
+def clock_after(seconds: float) -> Callable[[], float]:
+    """A clock for ``Capture`` that goes on from so many seconds past an hour.
+
+    By the real one a limit may end while a test runs into it, and the answer to a full one depends
+    on how soon it ends.
+    """
+    shift = seconds - time() % 3600
+    return lambda: time() + shift
 
 
 @contextmanager

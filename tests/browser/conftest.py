@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from threading import Event
-from time import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -22,7 +21,7 @@ from ortto_capture import (
     open_backends,
 )
 
-from ..services import PATIENCE, serve
+from ..services import PATIENCE, clock_after, serve
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -70,11 +69,7 @@ class Site:
             secret_keys=["an example secret of more than 32 bytes"],
             merge_keys=["str:cm:customer-id", "str:cm:generic-text", "int:cm:exnumber"],
         )
-        # Ten minutes past an hour: no limit ends while a test runs into it.
-        shift = 600 - time() % 3600
-        self.capture = Capture(
-            backends=self.backends, settings=settings, clock=lambda: time() + shift
-        )
+        self.capture = Capture(backends=self.backends, settings=settings, clock=clock_after(600))
         self.app = CaptureApp(self.capture, console_guard=lambda environ: True)
         self.mounted = mount(self.host, self.app, at="/capture")
         #: What was asked of the server: not what the browser had kept.

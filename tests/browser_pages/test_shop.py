@@ -12,7 +12,7 @@ from ortto_capture import Capture, Settings, open_backends
 from ortto_capture.cli.server import from_here
 from ortto_capture.cli.shop import DEFINITIONS, build
 
-from ..services import serve
+from ..services import clock_after, serve
 from .conftest import Complaints
 from .test_activity_page import CONTRASTS
 
@@ -20,9 +20,10 @@ from .test_activity_page import CONTRASTS
 class Shop:
     """The shop in one page, and what it complained of."""
 
-    def __init__(self, page: Page, base: str) -> None:
+    def __init__(self, page: Page) -> None:
         self.page = page
-        self.base = base
+        self.base = ""
+        self.clock = clock_after(600)
         self.complaints = Complaints(page)
         self.answers = page.locator("#answers > li")
 
@@ -48,8 +49,9 @@ def shop(page: Page) -> Iterator[Shop]:
     for definition in DEFINITIONS:
         backends.definitions.put(definition)
     settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
-    with serve(build(Capture(backends=backends, settings=settings), from_here)) as base:
-        there = Shop(page, base)
+    there = Shop(page)
+    capture = Capture(backends=backends, settings=settings, clock=lambda: there.clock())
+    with serve(build(capture, from_here)) as there.base:
         there.open()
         yield there
 
@@ -77,6 +79,17 @@ def test_of_twelve_in_a_row_ten_pass_and_two_reach_the_limit(shop: Shop) -> None
 
     expect(shop.answers.locator("b")).to_have_text(
         ["429 rate-limit"] * 2 + ["200 ok"] * 12  # the last two are the sign-in's
+    )
+
+
+def test_shortly_before_a_limit_ends_the_last_cup_waits_for_that(shop: Shop) -> None:
+    shop.clock = clock_after(3_540)
+    shop.sign_in()
+    expect(shop.answers).to_have_count(2)
+    shop.press("Pour twelve cups")
+
+    expect(shop.answers.locator("b")).to_have_text(
+        ["sent later", "429 rate-limit", *["200 ok"] * 12]
     )
 
 

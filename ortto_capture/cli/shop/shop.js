@@ -19,7 +19,8 @@
   function answer(what, outcome) {
     var line = document.createElement("li");
     var verdict = document.createElement("b");
-    verdict.textContent = outcome.status ? outcome.status + " " + (outcome.code || "ok") : outcome.code;
+    // What has no status was not sent yet, and stays in the queue.
+    verdict.textContent = outcome.status ? outcome.status + " " + (outcome.code || "ok") : outcome.code || "sent later";
     line.className = outcome.ok ? "ok" : "";
     line.append(what, verdict);
     document.querySelectorAll("#answers .none").forEach(function (none) { none.remove(); });
