@@ -103,7 +103,7 @@ class Contract:
         try:
             person, wanted = self._who(fields, vouched)
             if person is None and wanted:
-                self._take(now, self._newcomer(ip))
+                self._take(now, self._newcomer(ip), [])
                 person = Somebody(proven(wanted, vouched))
                 self.people.append(person)
         except No as no:
@@ -160,7 +160,10 @@ class Contract:
             if ip is not None:
                 charges.append((("ip", ip, event.activity_id), limits.get("ip", self.ip_limit)))
             new = person not in self.people
-            self._take(now, charges + (self._newcomer(ip) if new else []))
+            newcomer = self._newcomer(ip)
+            # The answer to somebody new does not differ from that to somebody known.
+            told = newcomer if wanted else []
+            self._take(now, charges + (newcomer if new else []), told)
         except No as no:
             return self._done(no)
         if new:
@@ -246,11 +249,15 @@ class Contract:
     def _newcomer(self, ip: str | None) -> Charges:
         return [] if ip is None else [(("new", ip), self.new_people_limit)]
 
-    def _take(self, now: float, charges: Charges) -> None:
-        """Both limits in one step, or neither; a window is its slot number since the epoch."""
+    def _take(self, now: float, charges: Charges, told: Charges) -> None:
+        """Both limits in one step, or neither; a window is its slot number since the epoch.
+
+        How long to wait is until the first window ends, of those in ``told`` as well.
+        """
         slots = [((*key, now // limit[1], limit), limit) for key, limit in charges]
         if any(self.counters.get(slot, 0) >= limit[0] for slot, limit in slots):
-            raise No(Answer("rate-limit", wait=min(ends_in(now, limit) for _, limit in slots)))
+            ends = [ends_in(now, limit) for _, limit in charges + told]
+            raise No(Answer("rate-limit", wait=min(ends)))
         for slot, _ in slots:
             self.counters[slot] = self.counters.get(slot, 0) + 1
 
