@@ -23,9 +23,13 @@ class Shop:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.base = ""
-        self.clock = clock_after(600)
+        self.time = clock_after(600)
         self.complaints = Complaints(page)
         self.answers = page.locator("#answers > li")
+
+    def clock(self) -> float:
+        """The time in the shop."""
+        return self.time()
 
     def open(self) -> None:
         """Go there, and wait for the client."""
@@ -50,7 +54,7 @@ def shop(page: Page) -> Iterator[Shop]:
         backends.definitions.put(definition)
     settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
     there = Shop(page)
-    capture = Capture(backends=backends, settings=settings, clock=lambda: there.clock())
+    capture = Capture(backends=backends, settings=settings, clock=there.clock)
     with serve(build(capture, from_here)) as there.base:
         there.open()
         yield there
@@ -83,7 +87,7 @@ def test_of_twelve_in_a_row_ten_pass_and_two_reach_the_limit(shop: Shop) -> None
 
 
 def test_shortly_before_a_limit_ends_the_last_cup_waits_for_that(shop: Shop) -> None:
-    shop.clock = clock_after(3_540)
+    shop.time = clock_after(3_540)
     shop.sign_in()
     expect(shop.answers).to_have_count(2)
     shop.press("Pour twelve cups")
