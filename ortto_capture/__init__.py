@@ -46,6 +46,7 @@ from .model import (
     Source,
 )
 from .ports import (
+    Appending,
     Backends,
     DefinitionEditor,
     Definitions,
@@ -68,6 +69,7 @@ from .wsgi import CaptureApp, mount
 
 __all__ = [
     "Activity",
+    "Appending",
     "Attribute",
     "BackendError",
     "Backends",

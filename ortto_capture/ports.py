@@ -30,6 +30,7 @@ from .model import (
 )
 
 __all__ = [
+    "Appending",
     "Atomically",
     "Backends",
     "DefinitionEditor",
@@ -212,6 +213,17 @@ class SameMedium(Protocol):
     """A rate limiter in the journal's own transaction: it is away only when the journal is."""
 
     same_medium: bool
+
+
+@runtime_checkable
+class Appending(Protocol):
+    """Backends that look for the person in the step that journals what they did."""
+
+    def append(self, activity: Activity) -> int | None:
+        """Store ``activity`` and return its position, as the journal does.
+
+        None when its person is not stored, or its event id is journalled already.
+        """
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from .errors import RateLimited
 from .identity import PersonFields, bucket_hasher, ip_bucket
 from .limiting import GuardedLimiter, seconds_left
 from .model import Activity, Assurance, Captured, Charge, Definition, Person, Quota
-from .ports import Backends, InProcess, SameMedium
+from .ports import Appending, Backends, InProcess, SameMedium
 from .recognition import Recognition
 from .schema import compile_check
 from .settings import Settings
@@ -68,6 +68,7 @@ class Storing:
         if not isinstance(backends.limiter, InProcess | SameMedium):
             self._limiter = self.guard = GuardedLimiter(backends.limiter, settings.on_limiter_error)
         self._same_medium = isinstance(backends.limiter, SameMedium)
+        self._append = backends.append if isinstance(backends, Appending) else self._append_known
         self._person_quota = Quota.parse(settings.person_limit)
         self._ip_quota = Quota.parse(settings.ip_limit)
         self._new_people_quota = Quota.parse(settings.new_people_limit)
@@ -192,13 +193,11 @@ class Storing:
             # Another process sharing the store may have made the same person or activity, or erased
             # this person, since they were looked up: then this one starts over, and finds out.
             if person is None or person == found:
-                there = self._recognition.known(person_id)
-            else:
-                there = people.save(person).id == person_id
-                if there and found is None and ip is not None and not self._same_medium:
+                position = self._append(activity)
+            elif people.save(person).id == person_id:
+                if found is None and ip is not None and not self._same_medium:
                     # Stored for good in a medium of its own, whatever becomes of the activity.
                     charges.pop()
-            if there:
                 position = journal.append(activity)
         finally:
             if position is None:
@@ -206,6 +205,12 @@ class Storing:
         if position is None:
             return self._store(activity, prepared, fields, ip, look=True)
         return Receipt(position, activity, None, notes + conflict)
+
+    def _append_known(self, activity: Activity) -> int | None:
+        """Journal what somebody did; None when they are not stored, or it is journalled already."""
+        if not self._recognition.known(activity.person_id):
+            return None
+        return self._backends.journal.append(activity)
 
     def _charges(
         self, activity: Activity, prepared: Prepared, ip: str | None, *, new: bool

@@ -27,7 +27,7 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from ..errors import BackendError, ConfigurationError
-from ..model import Outcome
+from ..model import Activity, Outcome
 from ..ports import Backends
 from ..settings import MIN_SECRET
 from .definition_file import FileDefinitions, TomlDefinitions, open_definitions
@@ -98,6 +98,10 @@ class FileBackends(Backends):
         ]
 
     # -- abilities of these backends
+
+    def append(self, activity: Activity) -> int | None:
+        """Store what somebody did; None when they are not stored, or it is journalled already."""
+        return self._store.atomically(lambda: self.journal.append_known(activity))
 
     def secret(self) -> bytes:
         """Return the key in the file ``secret``, which is made when it is not there.

@@ -19,6 +19,17 @@ __all__ = ["FileJournal"]
 #: How long an event id is remembered (contract §4, row 11), in seconds.
 EVENT_ID_SECONDS = 7 * 86_400
 
+#: What is known before a row is appended: the last position, whether it is there already, and
+#: whether its person is stored. One statement, for each costs about as much as inserting the row;
+#: but apart from that, which would take half as long again if it selected what it inserts.
+_LOOK = (
+    "SELECT max(value, coalesce((SELECT max(position) FROM journal), 0)), EXISTS (SELECT 1 "
+    "FROM journal WHERE person_id = ? AND event_id = ? AND activity_id = ? AND received_at >= ?), "
+    "%s FROM meta WHERE name = 'last'"
+)
+_LOOK_FOR_ALL = _LOOK % "EXISTS (SELECT 1 FROM people WHERE id = ?)"
+_LOOK_FOR_EVENT = _LOOK % "? IS NOT NULL"
+
 
 class FileJournal:
     """Activities as rows, in the order of their commits."""
@@ -38,7 +49,11 @@ class FileJournal:
 
     def append(self, activity: Activity) -> int | None:
         """Store ``activity``; None when its event id is journalled already."""
-        return self._store.atomically(lambda: self._append(activity))
+        return self._store.atomically(lambda: self._append(activity, _LOOK_FOR_EVENT))
+
+    def append_known(self, activity: Activity) -> int | None:
+        """The same, within ``atomically``; None as well when its person is not stored."""
+        return self._append(activity, _LOOK_FOR_ALL)
 
     def recent(self, after: int = 0, limit: int = 100) -> Sequence[Captured]:
         """Return the latest ``limit``, or those that follow position ``after``, in order."""
@@ -75,20 +90,15 @@ class FileJournal:
             found += complaint(partial(self._rows, "position = ?", (position,)))
         return found
 
-    def _append(self, activity: Activity) -> int | None:
+    def _append(self, activity: Activity, look: str) -> int | None:
         event_id, activity_id, person_id, attributes, source, assurance, *times, gpc = activity
         self._store.begin()
-        # Two statements: one that inserts what it selects takes half as long again.
-        rows = self._store.read(
-            "SELECT max(value, coalesce((SELECT max(position) FROM journal), 0)), EXISTS (SELECT 1 "
-            "FROM journal WHERE person_id = ? AND event_id = ? AND activity_id = ? "
-            "AND received_at >= ?) FROM meta WHERE name = 'last'",
-            (person_id, event_id, activity_id, activity.received_at - EVENT_ID_SECONDS),
-        )
+        since = activity.received_at - EVENT_ID_SECONDS
+        rows = self._store.read(look, (person_id, event_id, activity_id, since, person_id))
         if not rows:
             raise damaged(self._store, "the last position")
-        last, known = rows[0]
-        if known:
+        last, journalled, known = rows[0]
+        if journalled or not known:
             return None
         position: int = last + 1
         texts = (event_id, activity_id, person_id, encode(attributes), source)

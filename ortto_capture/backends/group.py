@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Lock, RLock, get_ident
 from typing import Any, Generic, TypeVar
 
@@ -33,9 +32,8 @@ class Job(Generic[T]):
         self.done = False
         #: Whether whoever asked is to work, for this and for all that wait.
         self.leads = False
-        #: Released when there is something to do for whoever asked; nobody else waits for it.
-        self.ready = Lock()
-        self.ready.acquire()
+        #: Released when there is something to do for whoever asked; None when they do not wait.
+        self.ready: Lock | None = None
 
     def run(self) -> bool:
         """Decide; tell whether that went well."""
@@ -52,7 +50,11 @@ class Job(Generic[T]):
         """Let whoever asked have it; ``error`` takes the place of what became of it."""
         self.error = error or self.error
         self.done = True
-        if self.ready.locked():
+        self.wake()
+
+    def wake(self) -> None:
+        """Let whoever asked go on, once."""
+        if self.ready is not None and self.ready.locked():
             self.ready.release()
 
 
@@ -77,10 +79,14 @@ class Group:
         # A signal's handler may raise anywhere in here.
         try:
             with self._arriving:
-                self._waiting.append(job)
                 job.leads = not self._led
                 self._led = True
-            if not job.leads:
+                if not job.leads:
+                    # Before anybody finds the job, who would find nothing to release.
+                    job.ready = Lock()
+                    job.ready.acquire()
+                self._waiting.append(job)
+            if job.ready is not None:
                 job.ready.acquire()
             if job.leads:
                 with self._turn:
@@ -120,15 +126,15 @@ class Group:
     def _leave(self, job: Job[Any]) -> None:
         """Take the job out, and have the next who waits work, if anybody does."""
         with self._arriving:
-            with suppress(ValueError):
+            # Not there any more, but for an interrupted one: looking is cheaper than an exception.
+            if job in self._waiting:
                 self._waiting.remove(job)
             if job.leads:
                 self._led = bool(self._waiting)
                 if self._led:
                     first = self._waiting[0]
                     first.leads = True
-                    if first.ready.locked():
-                        first.ready.release()
+                    first.wake()
 
     def _lead(self) -> None:
         jobs: list[Job[Any]] = []

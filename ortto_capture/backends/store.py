@@ -75,10 +75,11 @@ class Store:
         self._begun = False
         self._failure: BackendError | None = None
         self._latched = False
-        self._writer: sqlite3.Connection | None = None
+        #: The cursors that are used over and over: one for each statement takes longer.
+        self._writer: sqlite3.Cursor | None = None
         #: How many rows the writer had changed when the log was moved into the file.
         self._moved = 0
-        self._reader: sqlite3.Connection | None = None
+        self._reader: sqlite3.Cursor | None = None
         self._opened: tuple[int, int] | None = None
         self._look_closer = 0.0
         #: How many were begun: what was learnt in one need not hold in the next.
@@ -123,7 +124,7 @@ class Store:
         with self._reading:
             try:
                 if self._reader is None:
-                    self._reader = self._connect(PATIENCE)
+                    self._reader = self._connect(PATIENCE).cursor()
                 return self._run(self._reader, sql, parameters)
             except BackendError:
                 self._close_reader()
@@ -313,7 +314,7 @@ class Store:
     def _begin(self) -> None:
         if self._latched:
             raise BackendError(f"{self.path}: the disk did not confirm a write; check it, restart")
-        connection = self._writing()
+        writer = self._writing()
         since = monotonic()
         self._queue.acquire(PATIENCE)
         try:
@@ -321,10 +322,10 @@ class Store:
             if waited > LONGEST_PAUSE:
                 # For other programs SQLite waits; no longer than what is left.
                 left = max(0, int((PATIENCE - waited) * 1000))
-                connection.execute(f"PRAGMA busy_timeout = {left}")
-            connection.execute("BEGIN IMMEDIATE")
+                writer.execute(f"PRAGMA busy_timeout = {left}")
+            writer.execute("BEGIN IMMEDIATE")
             if waited > LONGEST_PAUSE:
-                connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+                writer.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
         except ERRORS as error:
             self._queue.release()
             raise self._fault(error) from error
@@ -364,18 +365,19 @@ class Store:
 
         SQLite would do it by itself, and tell nobody when the disk does not confirm it.
         """
-        connection = self._writing()
-        if connection.total_changes - self._moved >= CHANGES:
-            self._moved = connection.total_changes
+        writer = self._writing()
+        changes = writer.connection.total_changes
+        if changes - self._moved >= CHANGES:
+            self._moved = changes
             try:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             except ERRORS as error:
                 _log.warning("%s: the log could not be moved: %s", self.path, self._fault(error))
 
     def _undo(self) -> None:
         """Leave nothing of the transaction; what follows opens the file anew."""
         self._begun = False
-        if self._writer is not None and self._writer.in_transaction:
+        if self._writer is not None and self._writer.connection.in_transaction:
             with suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
         self._queue.release()
@@ -395,9 +397,9 @@ class Store:
     def _connect(self, timeout: float) -> sqlite3.Connection:
         return connect(self.path, timeout, durable=self._durable)
 
-    def _writing(self) -> sqlite3.Connection:
+    def _writing(self) -> sqlite3.Cursor:
         if self._writer is None:
-            self._writer = self._connect(PATIENCE)
+            self._writer = self._connect(PATIENCE).cursor()
             self._moved = 0
             self._opened = self._identity()
         return self._writer
@@ -416,11 +418,9 @@ class Store:
             return None
         return found.st_dev, found.st_ino
 
-    def _run(
-        self, connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]
-    ) -> list[Row]:
+    def _run(self, cursor: sqlite3.Cursor, sql: str, parameters: Sequence[Any]) -> list[Row]:
         try:
-            return connection.execute(sql, parameters).fetchall()
+            return cursor.execute(sql, parameters).fetchall()
         except sqlite3.IntegrityError:
             raise
         except ERRORS as error:
@@ -436,18 +436,18 @@ class Store:
             self._close_reader()
 
     def _close_writer(self) -> None:
-        connection, self._writer = self._writer, None
-        if connection is not None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
             with suppress(sqlite3.Error):
-                connection.close()
+                writer.connection.close()
         self._queue.close()
 
     def _close_reader(self) -> None:
         with self._reading:
-            connection, self._reader = self._reader, None
-            if connection is not None:
+            reader, self._reader = self._reader, None
+            if reader is not None:
                 with suppress(sqlite3.Error):
-                    connection.close()
+                    reader.connection.close()
 
     def before_fork(self) -> None:
         """Close everything: SQLite's connections must not be carried into a child."""

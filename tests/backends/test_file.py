@@ -129,6 +129,29 @@ def sql(data: Path, statement: str, *parameters: object) -> list[tuple[object, .
         return connection.execute(statement, parameters).fetchall()
 
 
+# -- one look at all of it
+
+
+def test_what_somebody_did_is_appended_when_they_are_stored(backends: FileBackends) -> None:
+    backends.people.save(person(1))
+
+    assert backends.append(activity(1, who="person-0001")) == 1
+    assert [each.event_id for each in backends.journal.recent()] == ["event-1"]
+
+
+def test_nothing_is_appended_for_somebody_who_is_not_stored(backends: FileBackends) -> None:
+    assert backends.append(activity(1, who="person-0001")) is None
+    assert backends.journal.recent() == []
+
+
+def test_nothing_is_appended_twice(backends: FileBackends) -> None:
+    backends.people.save(person(1))
+    backends.append(activity(1, who="person-0001"))
+
+    assert backends.append(activity(1, who="person-0001")) is None
+    assert len(backends.journal.recent()) == 1
+
+
 # -- opening
 
 

@@ -49,10 +49,10 @@ def said(name: str) -> sqlite3.OperationalError:
 
 
 class Failing:
-    """A connection on which one kind of statement fails, once."""
+    """A cursor on which one kind of statement fails, once."""
 
-    def __init__(self, connection: sqlite3.Connection, statement: str, name: str) -> None:
-        self._connection = connection
+    def __init__(self, cursor: sqlite3.Cursor, statement: str, name: str) -> None:
+        self._cursor = cursor
         self._statement = statement
         self._name: str | None = name
 
@@ -60,10 +60,10 @@ class Failing:
         if self._name and sql.startswith(self._statement):
             name, self._name = self._name, None
             raise said(name)
-        return self._connection.execute(sql, parameters)
+        return self._cursor.execute(sql, parameters)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
+        return getattr(self._cursor, name)
 
 
 def let_fail(opened: Store, statement: str, name: str) -> None:
