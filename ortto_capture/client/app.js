@@ -1,6 +1,6 @@
 //# allFunctionsCalledOnLoad
-/* ap3c tells the server who visits and what they do. No exception leaves this file; a call is kept
-   until it was answered. */
+/* Tells the server who visits and what they do. No exception leaves it; a call is kept until it
+   was answered. */
 ((Promise) => {
 const MAX_AGE = 1728e5; // 48 h in ms
 const MAX_WAIT = 3e5; // ms
@@ -11,24 +11,19 @@ if (ap3c.loaded) return;
 const attempt = (action) => {
   try {
     return action();
-  } catch (error) {
-  }
+  } catch (error) {}
 };
 
-// After the page's own code, in order.
+// After the page's own code.
 const later = (work) => { Promise.resolve().then(work).catch(() => {}); };
 
 const page = "-" + Math.random().toString(36).slice(2);
-const calls = {};
-const done = {};
-const memory = {};
-const beaconed = {};
-let key, endpoint, channel, explain, timer, flying, refused, agreed;
-let allowed = true, domain = "", last = 0, failures = 0;
-let line = Promise.resolve();
+const calls = {}, done = {}, memory = {}, beaconed = {};
+let key, endpoint, domains, channel, explain, line, timer, flying, refused, agreed;
+let allowed = true, last = 0, failures = 0;
 
-/* The queue: an item of localStorage for each call, as tabs share it; memory before consent. An
-   activity waits for the track that it is `of`, else for a session. */
+/* The queue: an item of localStorage for each call; memory before consent. An activity waits for
+   the track that it is `of`, else for a session. */
 
 const read = (name) => memory[name] || allowed && attempt(() => localStorage.getItem(name));
 
@@ -64,9 +59,11 @@ const session = () => allowed && [read("ap3c.session"), cookie()]
 const remember = (token) => {
   if (!(token || session())) return;
   attempt(() => {
+    const domain = [].concat(domains)
+      .find((entry) => ("." + location.hostname).endsWith(entry)) || "";
     const rest = (/^https/.test(location) ? "; Secure" : "") +
       "; path=/; SameSite=Lax; domain=";
-    // One from before `cookieDomains` would be read first.
+    // An older one would be read first.
     document.cookie = "ap3c=; max-age=0" + rest;
     document.cookie = "ap3c=; max-age=0" + rest + domain;
     if (token) document.cookie = `ap3c=${token}; max-age=31536000` + rest + domain;
@@ -74,8 +71,11 @@ const remember = (token) => {
   write("ap3c.session", cookie() !== token && token);
 };
 
-const tell = ({ step, body }, outcome) => explain &&
-  explain.then((texts) => texts.default(step, body, outcome)).catch(() => {});
+const tell = ({ step, body }, outcome) => attempt(() => {
+  if (explain == null)
+    ap3c.debug(/^\w+:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location));
+  if (explain) explain.then((texts) => texts.default(step, body, outcome)).catch(() => {});
+});
 
 const finish = (name, outcome) => {
   attempt(() => calls[name](outcome));
@@ -96,9 +96,9 @@ const release = (track, change) => {
 };
 
 // Given up; the next request says so.
-const drop = (entry, outcome) => {
+const drop = (entry, code, outcome = { ok: false, code }) => {
   const dropped = load("ap3c.dropped") || {};
-  dropped[outcome.code] = (dropped[outcome.code] || 0) + 1;
+  dropped[code] = (dropped[code] || 0) + 1;
   write("ap3c.dropped", JSON.stringify(dropped));
   release(entry, { person: entry.body });
   settle(entry, outcome);
@@ -111,7 +111,7 @@ const waits = (entry) => entry.of && load(entry.of);
 const tokenOf = (entry) =>
   isTrack(entry) || !(entry.token || entry.person || waits(entry)) ? session() : entry.token;
 
-// Whether it may be sent: else it is held.
+// Else it is held.
 const ready = (entry) => isTrack(entry) || entry.person || tokenOf(entry);
 
 const request = (entry, more) => [endpoint + "/-/events/" + entry.step, JSON.stringify({
@@ -119,7 +119,7 @@ const request = (entry, more) => [endpoint + "/-/events/" + entry.step, JSON.str
   session: named(entry) ? null : tokenOf(entry),
   person: entry.person,
   ...isTrack(entry) || { age: Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE) },
-  gpc: navigator.globalPrivacyControl || undefined,
+  gpc: navigator.globalPrivacyControl === true || undefined,
   ...more
 })];
 
@@ -128,8 +128,8 @@ const send = async (entry) => {
   const dropped = load("ap3c.dropped") || undefined;
   let status = 0, wait = 0, data = {};
   try {
-    const [url, body] = request(entry, { dropped });
-    const answer = await fetch(url, {
+    const [address, body] = request(entry, { dropped });
+    const answer = await fetch(address, {
       method: "POST",
       keepalive: true,
       signal: attempt(() => AbortSignal.timeout(15e3)),
@@ -152,7 +152,7 @@ const send = async (entry) => {
   const present = load(entry.name);
   if (!ok && !/^4/.test(status) || status === 429 && wait <= MAX_WAIT) {
     outcome.queued = true;
-    // Not everybody at once; and others go first.
+    // Not all at once; others go first.
     pause(Math.min(Math.max(wait, Math.random() * 1e3 * 2 ** failures++), MAX_WAIT));
     if (present) save(present, { token, at: Date.now() });
     return settle(entry, outcome);
@@ -161,30 +161,31 @@ const send = async (entry) => {
   pause();
   if (dropped) write("ap3c.dropped");
   const same = session() === token; // unless another tab made one
+  const ours = present && !present.quiet;
   if (isTrack(entry)) {
     // Somebody else was named: the old session is nobody's.
-    if (present && !present.quiet && (fresh || same && (ok || named(entry)))) remember(fresh);
+    if (ours && (fresh || same && (ok || named(entry)))) remember(fresh);
     release(entry, { token: fresh });
     settle(entry, outcome);
-  } else if (present && token && !present.quiet && /^(bad-session|not-identified)$/.test(outcome.code)) {
+  } else if (ours && token && /^(bad-session|not-identified)$/.test(outcome.code)) {
     if (same) remember(null);
     refused = token;
     save(present, { token: null }); // a lost session is not a lost activity
     tell(entry);
-  } else if (status === 429) drop(entry, outcome);
+  } else if (status === 429) drop(entry, outcome.code, outcome);
   else settle(entry, outcome);
 };
 
 const next = () => {
   let track;
   return queue().filter((entry) => {
-    if (Date.now() - entry.called > MAX_AGE && !entry.name.endsWith(page)) drop(entry, { ok: false, code: "expired" });
+    if (Date.now() - entry.called > MAX_AGE && !entry.name.endsWith(page)) drop(entry, "expired");
     else return isTrack(entry) ? !track && (track = entry) : ready(entry);
   }).sort((one, other) => (one.at || 0) - (other.at || 0))[0];
 };
 
 const run = async (lock) => {
-  for (let entry; allowed && endpoint && (entry = next());) {
+  for (let entry; allowed && endpoint != null && (entry = next());) {
     const wait = read("ap3c.wait") - Date.now();
     if (wait > 0 && wait <= MAX_WAIT) {
       for (const name in calls) finish(name, { ok: false, queued: true });
@@ -200,50 +201,53 @@ const run = async (lock) => {
 
 // One tab at a time.
 const pump = () => {
-  line = line.then(() => navigator.locks.request("ap3c", run)).catch(() => run()).catch(() => {});
+  if (!line) attempt(() => {
+    addEventListener("pagehide", leave);
+    addEventListener("visibilitychange", () => document.hidden && leave());
+    channel = new BroadcastChannel("ap3c");
+    channel.onmessage = (event) => attempt(() => finish(...event.data));
+  });
+  line = (line || Promise.resolve()).then(() => navigator.locks.request("ap3c", run))
+    .catch(() => run()).catch(() => {});
 };
 
 // Filter lists block beacons to other origins.
 const leave = () => attempt(() => {
   if (flying) pause();
-  if (!allowed || !endpoint.startsWith(location.origin + "/")) return;
+  if (!allowed || (endpoint + "/").replace(location.origin, "")[0] !== "/") return;
   for (const entry of queue()) {
     const { name } = entry;
     if (!name.endsWith(page) || beaconed[name] || name === flying) continue;
     const person = entry.person || Object(waits(entry)).body;
-    if (person || ready(entry)) {
-      beaconed[name] = navigator.sendBeacon(...request(entry, { person }));
-    }
+    if (person || ready(entry)) beaconed[name] = navigator.sendBeacon(...request(entry, { person }));
   }
 });
 
-addEventListener("pagehide", leave);
-addEventListener("visibilitychange", () => document.hidden && leave());
-
 const call = (step, given, callback) => new Promise((resolve) => {
-  const body = attempt(() => JSON.parse(JSON.stringify(given)));
-  last = Math.max(last + 1, Date.now());
-  const name = "ap3c-" + last + page;
-  const entry = { name, step, body, called: last };
-  calls[name] = (outcome) => {
-    resolve(outcome);
-    if (callback) callback(outcome);
-  };
-  if (Object(body) !== body) return clear(entry, "not-json");
-  if (!endpoint) return clear(entry, "no-init");
-  body.key = key;
+  const text = attempt(() => JSON.stringify(given));
+  const called = last = Math.max(last + 1, Date.now());
   later(() => {
+    const name = "ap3c-" + called + page;
+    const body = attempt(() => JSON.parse(text));
+    const entry = { name, step, body, called };
+    calls[name] = (outcome) => {
+      resolve(outcome);
+      if (callback) callback(outcome);
+    };
+    if (Object(body) !== body) return clear(entry, "not-json");
+    if (endpoint == null) return clear(entry, "no-init");
+    body.key = key;
     if (!isTrack(entry)) {
       body.event_id = body.event_id || name.slice(5);
       const track = queue().filter((entry) => isTrack(entry) && named(entry) && !entry.quiet).pop();
       if (track) entry.of = track.name;
       else if (!(entry.token = session())) tell(entry);
     }
-    if (!(attempt(() => JSON.stringify(entry).length) < 2e4)) return drop(entry, { ok: false, code: "too-large" });
+    if (text.length > 2e4) return drop(entry, "too-large");
     save(entry);
     for (let all; (all = queue()).length > 100 || JSON.stringify(all).length > 65536;) {
       const who = all.filter(named).pop();
-      drop(all.find((entry) => entry !== who), { ok: false, code: "overflow" });
+      drop(all.find((entry) => entry !== who), "overflow");
     }
     pump();
   });
@@ -252,21 +256,14 @@ const call = (step, given, callback) => new Promise((resolve) => {
 ap3c.init = (captureKey, address, options) => {
   attempt(() => {
     options = Object(options);
+    endpoint = address && String(address);
     key = captureKey && String(captureKey);
+    domains = options.cookieDomains;
     if (!agreed && options.consent === false) allowed = false;
-    endpoint = new URL(address, document.baseURI).href.replace(/\/+$/, "");
-    if (/^https?:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location)) {
-      ap3c.debug(true);
-    }
-    domain = [].concat(options.cookieDomains)
-      .find((entry) => ("." + location.hostname).endsWith(entry)) || "";
+    while (endpoint.endsWith("/")) endpoint = endpoint.slice(0, -1);
   });
-  setTimeout(() => {
-    channel = channel || attempt(() => Object.assign(new BroadcastChannel("ap3c"), {
-      onmessage: (event) => attempt(() => finish(...event.data))
-    }));
-    pump();
-  });
+  // Of earlier pages.
+  setTimeout(() => queue()[0] && pump());
 };
 
 ap3c.track = (fields, callback) => {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Route
 from werkzeug.test import Client
 
 from .conftest import KEY, LOGIN, Site
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 LOGGED_IN = "{activity_id: 'act:cm:login'}"
 
@@ -327,6 +331,89 @@ def test_debug_explains_each_step_in_one_line(site: Site) -> None:
         "ap3c: act:cm:login: sent",
         "ap3c: act:cm:logn: not found, or its client-side source is off",
     ]
+
+
+@pytest.mark.parametrize(
+    ("host", "query", "explained"),
+    [
+        ("127.0.0.1", "?a=1&ap3c_debug", True),
+        ("localhost", "?ap3c_debug", True),
+        ("127.0.0.1", "?ap3c_debugger", False),
+        ("127.0.0.1", "#ap3c_debug", False),
+        ("shop.localhost", "?ap3c_debug", False),
+    ],
+)
+def test_the_address_asks_for_explanations_on_loopback_hosts_only(
+    site: Site, host: str, query: str, explained: bool
+) -> None:
+    site.base = f"{site.base.replace('127.0.0.1', host)}/{query}"
+    ready(site)
+    site.run("""async () => {
+      await ap3c.track({email: "user@emaildomain.com"});
+      await ap3c.activity({activity_id: "act:cm:logn"});
+    }""")
+
+    if explained:
+        assert "ap3c: act:cm:logn: not found, or its client-side source is off" in heard(site, 2)
+    else:
+        assert not [path for path in site.fetched if path.endswith("/debug.js")]
+
+
+def heard(site: Site, lines: int) -> list[str]:
+    """What was explained, once there are so many lines of it."""
+
+    def said() -> list[str]:
+        return [line for line in site.console if line.startswith("ap3c:")]
+
+    while len(said()) < lines:
+        site.page.wait_for_event("console")
+    return said()
+
+
+def test_below_no_path_at_all_it_works_from_every_page(site: Site) -> None:
+    """A capture app that is mounted at the root, beside a page with a path and a query."""
+
+    def at_root(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        page = environ["PATH_INFO"] in ("/", "/next")
+        return (site.host if page else site.app)(environ, start_response)
+
+    site.mounted = at_root
+    site.base += "/next?a=1"
+    site.open(site.app.snippet(KEY, endpoint=""))
+    site.arrived()
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+    assert site.run(f"() => ap3c.activity({LOGGED_IN})")["ok"]
+
+    beacons = site.run(f"""() => {{
+      const beacons = [];
+      navigator.sendBeacon = (address) => beacons.push(address) > 0;
+      window.fetch = () => new Promise(() => {{}});
+      for (let n = 0; n < 2; n++) ap3c.activity({LOGGED_IN});
+      return new Promise(setTimeout).then(() => {{
+        dispatchEvent(new Event("pagehide"));
+        return beacons;
+      }});
+    }}""")
+    assert {*beacons} == {"/-/events/activity"}
+
+
+def test_a_page_that_says_nothing_is_spared_all_but_a_look(site: Site) -> None:
+    """Locks and channels cost a page more than everything else of the client."""
+    site.page.add_init_script("""
+      window.used = [];
+      window.BroadcastChannel = class extends BroadcastChannel {
+        constructor(name) { super(name); used.push("channel"); }
+      };
+      const request = navigator.locks.request.bind(navigator.locks);
+      navigator.locks.request = (...given) => { used.push("lock"); return request(...given); };
+    """)
+    ready(site)
+    # A timer made later than the client's own.
+    site.run("() => new Promise(done => setTimeout(done))")
+    assert site.run("() => used") == []
+
+    site.run("() => ap3c.track({email: 'user@emaildomain.com'})")
+    assert site.run("() => used") == ["channel", "lock"]
 
 
 def test_calls_made_before_the_script_arrives_keep_their_order(site: Site) -> None:

@@ -237,6 +237,18 @@ def test_the_privacy_signal_goes_along(site: Site) -> None:
     assert site.stored[0].gpc
 
 
+def test_a_signal_that_is_no_boolean_costs_no_activity(site: Site) -> None:
+    """Scripts may put anything there; the server takes only what the specification has."""
+    site.page.add_init_script(
+        "Object.defineProperty(navigator, 'globalPrivacyControl', {value: '1'});"
+    )
+    page = ready(site)
+    page.evaluate(f"() => ap3c.track({ANNA})")
+    page.evaluate(f"() => ap3c.activity({LOGGED_IN})")
+
+    assert len(site.stored) == 1
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_call_too_large_for_any_request_is_refused_at_once(site: Site, shared: bool) -> None:
     page = ready(site)

@@ -346,8 +346,9 @@ def test_what_others_say_on_our_channel_is_ignored(shop: Site, message: str) -> 
           constructor(name) { super(name); names.push(name); }
         };""",
     )
-    # Ours has heard it when a listener that came later has.
+    # Ours is there once something was called, and has heard it when a listener that came later has.
     shop.run(f"""async () => {{
+      await ap3c.track({{}});
       const [name] = names;
       const heard = new Promise(done => {{ new BroadcastChannel(name).onmessage = done; }});
       new BroadcastChannel(name).postMessage({message});
