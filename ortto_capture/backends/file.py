@@ -78,6 +78,8 @@ class FileBackends(Backends):
             atomically=self._atomically,
             close=self._close_files,
         )
+        #: Somebody may put another port in place of one of these.
+        self._own = self.people, self.journal
         self._scrub_at = 0.0
         try:
             self._bury_again()
@@ -101,7 +103,11 @@ class FileBackends(Backends):
 
     def append(self, activity: Activity) -> int | None:
         """Store what somebody did; None when they are not stored, or it is journalled already."""
-        return self._store.atomically(lambda: self.journal.append_known(activity))
+        people, journal = self._own
+        if self.people is people and self.journal is journal:
+            return self._store.atomically(lambda: journal.append_known(activity))
+        known = self.people.get(activity.person_id) is not None
+        return self.journal.append(activity) if known else None
 
     def secret(self) -> bytes:
         """Return the key in the file ``secret``, which is made when it is not there.
@@ -127,8 +133,10 @@ class FileBackends(Backends):
 
     def retain(self, activities_since: float, people_since: float) -> bool:
         """Remove a bounded batch of what is older; say whether there may be more."""
-        more = self.journal.forget_before(activities_since)
-        return self.people.forget_idle(people_since) or more
+        people, journal = self._own
+        more = journal.forget_before(activities_since)
+        # Another journal may hold activities of whom ours knows nothing.
+        return (self.journal is journal and people.forget_idle(people_since)) or more
 
     def bury(self, person_id: str, keys: Collection[bytes]) -> None:
         """Note in ``erased`` that nobody may bring this back; within ``atomically``."""

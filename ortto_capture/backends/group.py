@@ -62,7 +62,7 @@ class Group:
     """The threads that ask, one of which works.
 
     :param turn: held by whoever works.
-    :param work: runs and finishes these jobs and all arrivals; False to be asked again.
+    :param work: runs and finishes these jobs and all it takes; False to be asked again.
     """
 
     def __init__(self, turn: RLock, work: Callable[[list[Job[Any]]], bool]) -> None:
@@ -114,9 +114,14 @@ class Group:
         """How many wait that nobody works on yet."""
         return len(self._waiting)
 
-    def arrivals(self) -> list[Job[Any]]:
-        """Those, to be worked on now."""
-        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+    def take(self, jobs: list[Job[Any]]) -> None:
+        """Add those to ``jobs``, to be worked on now."""
+        if self._waiting:
+            with self._arriving:
+                # Each is in one of the two at least, wherever this is interrupted.
+                while self._waiting:
+                    jobs.append(self._waiting[0])
+                    self._waiting.popleft()
 
     def forget(self) -> None:
         """Leave everything to the parent's threads, in a child that was forked."""
@@ -129,6 +134,9 @@ class Group:
             # Not there any more, but for an interrupted one: looking is cheaper than an exception.
             if job in self._waiting:
                 self._waiting.remove(job)
+            # Whoever was working may have been interrupted while taking it.
+            while self._waiting and self._waiting[0].done:
+                self._waiting.popleft()
             if job.leads:
                 self._led = bool(self._waiting)
                 if self._led:
@@ -147,3 +155,5 @@ class Group:
             for job in jobs:
                 if not job.done:
                     job.finish(BackendError("the thread that stored this was interrupted"))
+                else:
+                    job.wake()

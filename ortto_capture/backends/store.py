@@ -290,7 +290,7 @@ class Store:
         if self._failure is not None:
             self._undo()
             # Whoever came meanwhile has waited as well, and would for the same.
-            jobs += self._group.arrivals()
+            self._group.take(jobs)
         for job in jobs:
             job.finish(_again(self._failure) if self._failure is not None else None)
         return True
@@ -299,7 +299,7 @@ class Store:
         """Run everything and commit; return one that failed so that all have to be undone."""
         decided = 0
         while self._failure is None:
-            jobs += self._group.arrivals()
+            self._group.take(jobs)
             if decided == len(jobs):
                 if self._linger(len(jobs)):
                     continue
@@ -439,6 +439,8 @@ class Store:
         writer, self._writer = self._writer, None
         if writer is not None:
             with suppress(sqlite3.Error):
+                # Else a row that could not be decoded keeps what it was read from open.
+                writer.close()
                 writer.connection.close()
         self._queue.close()
 
@@ -447,6 +449,7 @@ class Store:
             reader, self._reader = self._reader, None
             if reader is not None:
                 with suppress(sqlite3.Error):
+                    reader.close()
                     reader.connection.close()
 
     def before_fork(self) -> None:

@@ -60,7 +60,7 @@ const remember = (token) => {
   if (!(token || session())) return;
   attempt(() => {
     const domain = [].concat(domains)
-      .find((entry) => ("." + location.hostname).endsWith(entry)) || "";
+      .find((entry) => ("." + location.hostname).endsWith("" + entry)) || "";
     const rest = (/^https/.test(location) ? "; Secure" : "") +
       "; path=/; SameSite=Lax; domain=";
     // An older one would be read first.
@@ -72,7 +72,7 @@ const remember = (token) => {
 };
 
 const tell = ({ step, body }, outcome) => attempt(() => {
-  if (explain == null)
+  if (explain == null && endpoint != null)
     ap3c.debug(/^\w+:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location));
   if (explain) explain.then((texts) => texts.default(step, body, outcome)).catch(() => {});
 });
@@ -95,7 +95,7 @@ const release = (track, change) => {
   for (const entry of queue()) if (entry.of === track.name) save(entry, { ...change, of: null });
 };
 
-// Given up; the next request says so.
+// The next request says so.
 const drop = (entry, code, outcome = { ok: false, code }) => {
   const dropped = load("ap3c.dropped") || {};
   dropped[code] = (dropped[code] || 0) + 1;

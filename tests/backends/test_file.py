@@ -152,6 +152,45 @@ def test_nothing_is_appended_twice(backends: FileBackends) -> None:
     assert len(backends.journal.recent()) == 1
 
 
+class Audit:
+    """A journal around another, which somebody has put in its place."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.heard: list[str] = []
+
+    def append(self, given: Activity) -> int | None:
+        self.heard.append(given.event_id)
+        return self.journal.append(given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.journal, name)
+
+
+def test_a_journal_that_took_the_place_of_ours_is_asked(backends: FileBackends) -> None:
+    capture = account(backends)
+    audit: Any = Audit(backends.journal)
+    backends.journal = audit
+    session = capture.identify(email="user@emaildomain.com").session
+    capture.record(session, LOGIN.id, event_id="event-1")
+    backends.people.save(person(1, created_at=0))
+    backends.retain(0, NOON)
+
+    assert backends.people.get("person-0001") is not None, "may be active elsewhere"
+    assert audit.heard == ["event-1"]
+    assert len(backends.journal.recent()) == 1
+
+
+def test_people_who_took_the_place_of_ours_are_asked(backends: FileBackends) -> None:
+    elsewhere: Any = open_backends("memory:").people
+    backends.people = elsewhere
+    capture = account(backends)
+    session = capture.identify(email="user@emaildomain.com").session
+
+    assert capture.record(session, LOGIN.id).position == 1
+    assert backends.append(activity(2, who="nobody")) is None
+
+
 # -- opening
 
 

@@ -7,8 +7,9 @@ import resource
 import signal
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -351,7 +352,7 @@ def group_of(turn: Any) -> Group:
     """A group whose work is no more than what its members decide."""
 
     def work(jobs: list[Job[Any]]) -> bool:
-        jobs += group.arrivals()
+        group.take(jobs)
         for job in jobs:
             job.run()
             job.finish()
@@ -409,6 +410,84 @@ def test_a_leader_that_is_interrupted_hands_over() -> None:
         group.ask(lambda: "never run")
 
     assert group.ask(lambda: "answered") == "answered"
+
+
+def two_ask(group: Group, entered: threading.Event, both: threading.Event) -> list[Future[str]]:
+    """One that leads, once another waits."""
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(group.ask, lambda: "first")
+        entered.wait()
+        other = pool.submit(group.ask, lambda: "other")
+        while len(group) < 2:
+            pass
+        both.set()
+    return [first, other]
+
+
+class WaitingTurn:
+    """Lets whoever leads begin when another waits."""
+
+    def __init__(self) -> None:
+        self.entered, self.both = threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        self.entered.set()
+        self.both.wait()
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+
+def test_whoever_is_being_taken_when_the_leader_is_interrupted_has_an_answer() -> None:
+    class Waiting(deque[Job[Any]]):
+        left = 2
+
+        def popleft(self) -> Job[Any]:
+            self.left -= 1
+            if self.left == 0:
+                raise Impatient
+            return super().popleft()
+
+    turn = WaitingTurn()
+    group = group_of(turn)
+    group._waiting = Waiting()  # noqa: SLF001
+    asked = two_ask(group, turn.entered, turn.both)
+
+    assert [type(each.exception()) for each in asked] == [Impatient, BackendError]
+    assert len(group) == 0
+    assert group.ask(lambda: "answered") == "answered"
+
+
+def test_whoever_is_being_woken_when_the_leader_is_interrupted_is_woken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interrupted = [True]
+    wake = Job.wake
+
+    def interrupt(job: Job[Any]) -> None:
+        if job.ready is not None and interrupted:
+            interrupted.clear()
+            raise Impatient
+        wake(job)
+
+    monkeypatch.setattr(Job, "wake", interrupt)
+    turn = WaitingTurn()
+    group = group_of(turn)
+    first, other = two_ask(group, turn.entered, turn.both)
+
+    assert type(first.exception()) is Impatient
+    assert other.result() == "other"
+
+
+def test_a_row_that_cannot_be_decoded_leaves_nothing_open(opened: Store) -> None:
+    """Else nobody could overwrite what was erased for as long as somebody keeps the error."""
+    broken = "INSERT INTO outcomes VALUES (CAST(x'4a6f616eff' AS TEXT), 1)"
+    opened.atomically(lambda: opened.write(broken))
+    with pytest.raises(BackendError, match="restore a backup") as kept:
+        opened.atomically(lambda: opened.read("SELECT code FROM outcomes"))
+
+    assert opened.scrub()
+    assert kept.value.__cause__ is None
 
 
 def test_a_fork_waits_for_a_copy_that_is_being_made(opened: Store, tmp_path: Path) -> None:
