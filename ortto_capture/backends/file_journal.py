@@ -27,6 +27,7 @@ _LOOK = (
     "FROM journal WHERE person_id = ? AND event_id = ? AND activity_id = ? AND received_at >= ?), "
     "%s FROM meta WHERE name = 'last'"
 )
+#: Both are asked with the person as the last parameter, which only one has a use for.
 _LOOK_FOR_ALL = _LOOK % "EXISTS (SELECT 1 FROM people WHERE id = ?)"
 _LOOK_FOR_EVENT = _LOOK % "? IS NOT NULL"
 

@@ -155,6 +155,8 @@ class Account:
         self.begun: list[str] = []
         self.done: list[str] = []
         self.wrong: list[str] = []
+        #: All of it, in order.
+        self.heard: list[str] = []
         self._rest = b""
 
     def hear(self, said: bytes) -> None:
@@ -163,6 +165,7 @@ class Account:
         for line in lines:
             mark, _, what = line.decode().partition(" ")
             {"?": self.begun, "+": self.done, "!": self.wrong}[mark].append(what)
+            self.heard.append(what)
 
     def findings(self, directory: Path, lives: int, tally: Counter[str]) -> Iterator[str]:
         """Compare the directory with the account."""
@@ -208,13 +211,24 @@ class Account:
                 yield f"{each.event_id} is not what was recorded"
         erasing = {name for (name,) in begun["erase"]}
         for name, event in done["record"]:
-            # What is old goes with retention, which recording something new does by itself as well.
-            excused = name.startswith("old") or (name in erasing and people[name] is None)
-            if event not in seen and not excused:
+            if event in seen or (name in erasing and people[name] is None):
+                continue
+            if not (name.startswith("old") and self._retained_since(f"record {name} {event}")):
                 tally["lost"] += 1
                 yield f"{event} was acknowledged, and is lost"
         tally["acked"] += len(done["record"])
         tally["stored"] += len(seen)
+
+    def _retained_since(self, begun: str) -> bool:
+        """Whether retention was under way when this was begun, or later.
+
+        Recording something new retains by itself.
+        """
+        later = self.heard[self.heard.index(begun) :]
+        unfinished = Counter(self.begun) - Counter(self.done)
+        return any(
+            each == "retain" or each.startswith("record new-") for each in (*later, *unfinished)
+        )
 
     def _definition(
         self,
