@@ -8,14 +8,7 @@ refusal knows the HTTP status and the public code it stands for; what may not le
 
     CaptureError
     ├── Refused                     the request's fault; .status .code .reason .field .expected
-    │   ├── MalformedRequest        400 bad-request: the shape is wrong, .field says where
-    │   │   ├── MethodNotAllowed    405 method-not-allowed
-    │   │   ├── TooLarge            413 too-large
-    │   │   ├── UnsupportedMediaType 415 unsupported-media-type
-    │   │   ├── IncompleteBody      400 incomplete
-    │   │   ├── LengthRequired      411 length-required
-    │   │   └── BadJSON             400 bad-json
-    │   ├── UnknownRoute            404 not-found: nothing lives at this path
+    │   ├── MalformedRequest        .status and .code by what is wrong, see ANSWERS
     │   ├── UnknownSource           401 unknown-key
     │   ├── BadOrigin               403 bad-origin
     │   ├── UnknownActivity         404 not-found; .reason is unknown, disabled or archived
@@ -31,35 +24,10 @@ refusal knows the HTTP status and the public code it stands for; what may not le
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .model import Quota
-
-__all__ = [
-    "BackendError",
-    "BadIdentity",
-    "BadJSON",
-    "BadOrigin",
-    "BadToken",
-    "CaptureError",
-    "CaptureWarning",
-    "ConfigurationError",
-    "IncompleteBody",
-    "InvalidAttributes",
-    "LengthRequired",
-    "MalformedRequest",
-    "MethodNotAllowed",
-    "NotIdentified",
-    "RateLimited",
-    "Refused",
-    "StorageFull",
-    "TooLarge",
-    "UnknownActivity",
-    "UnknownRoute",
-    "UnknownSource",
-    "UnsupportedMediaType",
-]
 
 
 class CaptureError(Exception):
@@ -78,9 +46,9 @@ class Refused(CaptureError):
     :param expected: what would have been right, never the value that was sent; public.
     """
 
-    status: ClassVar[int] = 400
-    code: ClassVar[str] = "bad-request"
-    message: ClassVar[str] = "the request does not have the expected shape"
+    status: int = 400
+    code: str = "bad-request"
+    message: str = "the request does not have the expected shape"
 
     def __init__(
         self, reason: str | None = None, *, field: str | None = None, expected: str | None = None
@@ -103,66 +71,38 @@ class Refused(CaptureError):
         return "; ".join(parts)
 
 
+#: The answers of contract §4, rows 1 to 6: the status and the message of each code.
+ANSWERS = {
+    "bad-request": (400, "the request does not have the expected shape"),
+    "method-not-allowed": (405, "this route does not take that method"),
+    "too-large": (413, "the body is too large"),
+    "unsupported-media-type": (415, "send UTF-8 JSON, uncompressed"),
+    "incomplete": (400, "the body did not arrive whole"),
+    "length-required": (411, "a Content-Length is needed"),
+    "bad-json": (400, "the body is not one strict JSON object"),
+    "not-found": (404, "not found"),
+}
+
+
 class MalformedRequest(Refused):
-    """The request's shape is wrong; ``field`` names the member."""
+    """The request's shape is wrong (contract §4, rows 1 to 6); ``field`` names the member.
 
+    :param code: one of :data:`ANSWERS`.
+    :param allow: the methods that work here, of a ``method-not-allowed``.
+    """
 
-class MethodNotAllowed(MalformedRequest):
-    """Another HTTP method was used; ``allow`` lists those that work here."""
-
-    status = 405
-    code = "method-not-allowed"
-    message = "this route does not take that method"
-
-    def __init__(self, allow: str) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        reason: str | None = None,
+        *,
+        code: str = "bad-request",
+        field: str | None = None,
+        allow: str | None = None,
+    ) -> None:
+        self.code = code
+        self.status, self.message = ANSWERS[code]
         self.allow = allow
-
-
-class TooLarge(MalformedRequest):
-    """The body is over ``Settings.max_body`` bytes."""
-
-    status = 413
-    code = "too-large"
-    message = "the body is too large"
-
-
-class UnsupportedMediaType(MalformedRequest):
-    """A form, a charset other than UTF-8, or an encoded (compressed) body."""
-
-    status = 415
-    code = "unsupported-media-type"
-    message = "send UTF-8 JSON, uncompressed"
-
-
-class IncompleteBody(MalformedRequest):
-    """Fewer bytes arrived than were announced, or reading them failed."""
-
-    code = "incomplete"
-    message = "the body did not arrive whole"
-
-
-class LengthRequired(MalformedRequest):
-    """No length was declared and the server does not mark the end of the body."""
-
-    status = 411
-    code = "length-required"
-    message = "a Content-Length is needed"
-
-
-class BadJSON(MalformedRequest):
-    """The body is not strict JSON."""
-
-    code = "bad-json"
-    message = "the body is not one strict JSON object"
-
-
-class UnknownRoute(Refused):
-    """Nothing lives at this path."""
-
-    status = 404
-    code = "not-found"
-    message = "not found"
+        super().__init__(reason, field=field)
 
 
 class UnknownSource(Refused):
@@ -190,7 +130,7 @@ class UnknownActivity(Refused):
 
 
 class NotIdentified(Refused):
-    """Nobody is identified, so the activity belongs to nobody."""
+    """No person is identified, so the activity would belong to none."""
 
     code = "not-identified"
     message = "identify the person first"
@@ -242,9 +182,9 @@ class RateLimited(Refused):
 class BackendError(CaptureError):
     """A backend did not do its work; nothing was acknowledged. The driver's error is the cause."""
 
-    status: ClassVar[int] = 503
-    code: ClassVar[str] = "unavailable"
-    message: ClassVar[str] = "try again shortly"
+    status: int = 503
+    code: str = "unavailable"
+    message: str = "try again shortly"
 
 
 class StorageFull(BackendError):

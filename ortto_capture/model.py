@@ -16,25 +16,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from .errors import ConfigurationError
 
-__all__ = [
-    "ATTRIBUTE_TYPES",
-    "MAX_ID",
-    "Activity",
-    "Assurance",
-    "Attribute",
-    "Captured",
-    "Charge",
-    "Definition",
-    "Erased",
-    "Identified",
-    "Identifier",
-    "Outcome",
-    "Person",
-    "Quota",
-    "Refusal",
-    "Source",
-]
-
 #: How identity was proved: ``claimed`` (a browser said so) or ``verified`` (the host vouched).
 Assurance: TypeAlias = Literal["claimed", "verified"]
 
@@ -43,6 +24,9 @@ ATTRIBUTE_TYPES = ("str", "txt", "int", "bol", "dtz", "tme", "phn", "geo", "sst"
 
 #: The longest activity id or attribute key, in characters (contract §3).
 MAX_ID = 100
+
+#: How long an event id is remembered (contract §4, row 11), in seconds.
+EVENT_ID_SECONDS = 7 * 86_400
 
 _ATTRIBUTE_KEY = re.compile(r"(?:%s):[a-z0-9]{0,8}:[A-Za-z0-9_-]+" % "|".join(ATTRIBUTE_TYPES))
 _ACTIVITY_ID = re.compile(r"act:[a-z0-9]{1,8}:[A-Za-z0-9_-]+")
@@ -82,7 +66,7 @@ class Charge(NamedTuple):
     quota: Quota
 
 
-class Refusal(NamedTuple):
+class Full(NamedTuple):
     """A rate limiter's no: the full ``charge``, and the whole seconds (≥ 1) until it has room."""
 
     charge: Charge
@@ -228,7 +212,7 @@ class Person(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """What happened, ready to be stored; times are epoch seconds, UTC."""
+    """What happened, ready to be stored; times are epoch seconds, UTC, in whole milliseconds."""
 
     event_id: str
     activity_id: str
@@ -242,42 +226,76 @@ class Activity(NamedTuple):
 
 
 class Captured(NamedTuple):
-    """One activity as the journal holds it; times are aware UTC datetimes.
+    """One activity as the journal holds it.
 
-    ``duplicate`` is true only in the answer to a repeated ``event_id``: this is then the first.
+    :param position: its place in the journal, at least 1; 0 for a visitor who opted out, of whom
+        nothing was stored.
+    :param cursor: what ``Journal.after`` goes on from; opaque.
+    :param duplicate: set only in the answer to a repeated ``event_id``: this is then the first.
     """
 
     position: int
-    event_id: str
-    activity_id: str
-    person_id: str
-    attributes: Mapping[str, Any]
-    source: str
-    assurance: Assurance
-    occurred_at: datetime
-    received_at: datetime
-    gpc: bool = False
+    cursor: str
+    activity: Activity
     duplicate: bool = False
 
-    @classmethod
-    def at(cls, position: int, activity: Activity) -> Captured:
-        """The journal's view of ``activity`` once it holds it at ``position``."""
-        return cls(
-            position,
-            activity.event_id,
-            activity.activity_id,
-            activity.person_id,
-            activity.attributes,
-            activity.source,
-            activity.assurance,
-            datetime.fromtimestamp(activity.occurred_at, UTC),
-            datetime.fromtimestamp(activity.received_at, UTC),
-            activity.gpc,
-        )
+    @property
+    def event_id(self) -> str:
+        """The id that makes a repetition harmless."""
+        return self.activity.event_id
+
+    @property
+    def activity_id(self) -> str:
+        """The id of its definition."""
+        return self.activity.activity_id
+
+    @property
+    def person_id(self) -> str:
+        """The id of the person who did it."""
+        return self.activity.person_id
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Its attribute values by key."""
+        return self.activity.attributes
+
+    @property
+    def source(self) -> str:
+        """The capture key it came with, or the empty string."""
+        return self.activity.source
+
+    @property
+    def assurance(self) -> Assurance:
+        """How its person's identity was proved."""
+        return self.activity.assurance
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When the page called ``ap3c.activity``; UTC."""
+        return datetime.fromtimestamp(self.activity.occurred_at, UTC)
+
+    @property
+    def received_at(self) -> datetime:
+        """When it was received here; UTC."""
+        return datetime.fromtimestamp(self.activity.received_at, UTC)
+
+    @property
+    def gpc(self) -> bool:
+        """Whether the visitor signalled Global Privacy Control."""
+        return self.activity.gpc
+
+    def plain(self) -> dict[str, Any]:
+        """The same in plain JSON types, as it is exported; times are ISO 8601, UTC."""
+        return {
+            "position": self.position,
+            **self.activity._asdict(),
+            "occurred_at": self.occurred_at.isoformat(),
+            "received_at": self.received_at.isoformat(),
+        }
 
 
 class Identified(NamedTuple):
-    """The answer to ``track``: the session token, and whether somebody is identified now."""
+    """The answer to ``track``: the session token, and whether a person is identified now."""
 
     session: str | None
     identified: bool
@@ -286,8 +304,8 @@ class Identified(NamedTuple):
 class Erased(NamedTuple):
     """What an erasure removed: how many ``activities``, and whether it is ``complete``.
 
-    When it is not, somebody was reading at that moment: the bytes are overwritten by whoever writes
-    next.
+    When it is not, another connection was reading at that moment: a later decision overwrites the
+    bytes.
     """
 
     activities: int

@@ -1,11 +1,11 @@
-"""The four ports: what the pipeline needs from storage, and nothing else.
+"""The ports: what the pipeline needs from storage, and nothing else.
 
-The law of this file: structural interfaces of at most three methods over the values of ``model``,
-so that an implementer need not import us. Every sentence of a port's docstrings is one test of its
-contract class in ``ortto_capture.testing``. An ability that not every medium has is a second
-Protocol beside its port, found with ``isinstance``, never a method that raises.
+The law of this file: a port is what every backend must do, over the values of ``model``, and every
+sentence of its docstrings is a test of its contract class in ``ortto_capture.testing``. The ports
+are structural, so that an implementer need not import us. What only some media can do is a method
+of :class:`Backends` whose default does nothing.
 
-Common to all: methods are called from several threads at once. A fault is raised as
+Common to all ports: methods are called from several threads at once. A fault is raised as
 ``BackendError`` with the driver's exception as its cause; a bound that was reached is raised as
 ``StorageFull``.
 """
@@ -13,42 +13,14 @@ Common to all: methods are called from several threads at once. A fault is raise
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import RLock
 from types import TracebackType
 from typing import Protocol, Self, TypeVar, runtime_checkable
 from uuid import uuid4
 
 from .locks import fork_safe_lock
-from .model import (
-    Activity,
-    Captured,
-    Charge,
-    Definition,
-    Identifier,
-    Outcome,
-    Person,
-    Refusal,
-)
-
-__all__ = [
-    "Appending",
-    "Atomically",
-    "Backends",
-    "DefinitionEditor",
-    "Definitions",
-    "Erasing",
-    "Forgetting",
-    "InProcess",
-    "Journal",
-    "Outcomes",
-    "People",
-    "Pingable",
-    "RateLimiter",
-    "Retaining",
-    "SameMedium",
-    "SecretKeeping",
-    "Timeline",
-    "Traceless",
-]
+from .model import Activity, Captured, Charge, Definition, Full, Identifier, Outcome, Person
 
 T = TypeVar("T")
 
@@ -65,15 +37,18 @@ class Definitions(Protocol):
     def all(self) -> Sequence[Definition]:
         """Return every definition, archived ones included, ordered by id."""
 
-
-@runtime_checkable
-class DefinitionEditor(Protocol):
-    """Definitions that a program may change."""
-
     def put(self, definition: Definition) -> None:
         """Store ``definition``, replacing the one with its id.
 
-        The next ``get`` in this process returns it.
+        The next ``get`` in this process returns it. Definitions that only people write are refused
+        with ``ConfigurationError``, which says where to write them.
+        """
+
+    def declare(self, definitions: Sequence[Definition]) -> None:
+        """Bring these up to date at start: create those that are missing, replace the others.
+
+        What an operator has switched stays: ``client_side`` and ``archived`` of a definition that
+        is there are kept. Definitions that did not change are not written.
         """
 
 
@@ -84,18 +59,22 @@ class People(Protocol):
         """Return the person with this id, or None. Any string may be asked for."""
 
     def find(self, identifiers: Sequence[Identifier]) -> Person | None:
-        """Return the person who holds the first of these identifiers that anybody holds, or None.
+        """Return the person who holds the first of these identifiers that is held, or None.
 
-        The order given decides. Two kinds with equal values are different identifiers.
+        The order given decides. Two kinds with equal values are different identifiers, and values
+        are compared exactly.
         """
 
     def save(self, person: Person) -> Person:
         """Store a new person, or replace the one with the same id, and return who is stored now.
 
-        When somebody else holds one of the identifiers, nothing is written and that somebody is
+        When another person holds one of the identifiers, nothing is written and that person is
         returned, so two threads that create the same person get one. Identifiers that the person
         held before and holds no longer are free again.
         """
+
+    def erase(self, person_id: str) -> int:
+        """Remove the person and every identifier; return how many people that were, 0 or 1."""
 
 
 class RateLimiter(Protocol):
@@ -106,12 +85,13 @@ class RateLimiter(Protocol):
     past the start of the window before.
     """
 
-    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
+    def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
         """Count every charge, or, if any quota is full, none of them and say which.
 
-        ``now`` is epoch seconds; a backend with a clock of its own uses that instead. When several
-        quotas are full the one with the longest wait is named. ``retry_after`` is the whole number
-        of seconds, at least 1, until its window ends. A refusal changes no count and leaves no key.
+        ``now`` is epoch seconds. No charges are always counted. When several quotas are full the
+        one with the longest wait is named. ``retry_after`` is the whole number of seconds, at
+        least 1, until its window ends. A refusal changes no count and leaves no key. A quota that
+        was changed counts at once, against what was charged before.
         """
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
@@ -120,62 +100,52 @@ class RateLimiter(Protocol):
         What was not charged is not given back.
         """
 
+    def forget(self, keys: Collection[bytes]) -> None:
+        """Remove every count of these keys, in every window."""
+
 
 class Journal(Protocol):
-    """The ordered list of captured activities."""
+    """The ordered list of captured activities.
 
-    def find(
-        self, person_id: str, activity_id: str, event_id: str, since: float
-    ) -> Captured | None:
-        """Return the activity with this event id, person and activity id, or None.
+    One event is what has the same event id, activity id, person and assurance: what a visitor
+    claimed neither hides nor reveals what the host vouched for.
+    """
 
-        Only one received at ``since`` (epoch seconds) or later counts.
+    def find(self, activity: Activity) -> Captured | None:
+        """Return the event that ``activity`` repeats, or None.
+
+        That is one received within 7 days (``EVENT_ID_SECONDS``) before its ``received_at``.
         """
 
-    def append(self, activity: Activity) -> int | None:
-        """Store ``activity`` durably and return its position, which is at least 1 and rises.
+    def append(self, activity: Activity) -> Captured | None:
+        """Store ``activity`` durably and return it with its position and cursor.
 
-        When the same person, activity id and event id were journalled within 7 days before
-        ``received_at``, nothing is stored and None is returned.
+        The position is at least 1, rises, and is given once. When ``find`` would return an event,
+        nothing is stored and None is returned.
         """
 
-    def recent(self, after: int = 0, limit: int = 100) -> Sequence[Captured]:
-        """Return at most ``limit`` activities with a position above ``after``, in order.
+    def latest(self, limit: int = 100) -> Sequence[Captured]:
+        """Return the newest ``limit`` activities, the oldest of them first."""
 
-        With ``after=0`` they are the latest ``limit``, else the ones that follow ``after``; a
-        negative one begins with the oldest. Values come back equal to those stored.
+    def after(self, cursor: str, limit: int = 100) -> Sequence[Captured]:
+        """Return the ``limit`` activities that follow ``cursor``, in order; values as stored.
+
+        The cursor is that of an activity read before, and an empty one begins with the oldest. A
+        reader who goes on from the last cursor misses no activity and gets none twice.
         """
 
-
-@runtime_checkable
-class Timeline(Protocol):
-    """A journal that can be read by person."""
-
-    def of(self, person_id: str, after: int = 0, limit: int = 100) -> Sequence[Captured]:
-        """Return at most ``limit`` of a person's activities above position ``after``, in order."""
-
-
-@runtime_checkable
-class Erasing(Protocol):
-    """People, a journal or outcomes that can forget somebody."""
+    def of(self, person_id: str, cursor: str = "", limit: int = 100) -> Sequence[Captured]:
+        """Return at most ``limit`` of a person's activities that follow ``cursor``, in order."""
 
     def erase(self, person_id: str) -> int:
-        """Remove everything kept about this person; return how many entries that were.
+        """Remove everything this person did; return how many activities that were.
 
-        What was removed from a journal is skipped by its readers; no position is given twice.
+        Readers skip what was removed; no position is given twice.
         """
-
-
-@runtime_checkable
-class Forgetting(Protocol):
-    """A rate limiter that can forget keys."""
-
-    def forget(self, keys: Collection[bytes]) -> None:
-        """Remove every count of these keys."""
 
 
 class Outcomes(Protocol):
-    """Remembers what became of requests: counts of all, and the last few hundred refusals.
+    """Remembers what became of requests: counts of all, and the last few hundred refused ones.
 
     Bounded, and not durable.
     """
@@ -183,132 +153,127 @@ class Outcomes(Protocol):
     def note(self, outcome: Outcome) -> None:
         """Count ``outcome`` by its code, and each of its notes as ``note:<note>``.
 
-        One whose ``reason`` is not empty is kept among the refusals.
+        One whose ``reason`` is not empty is kept among the refused.
         """
 
     def counts(self) -> Mapping[str, int]:
         """Return how often each code and each note was seen."""
 
-    def refusals(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
-        """Return at most ``limit`` of the latest refusals numbered above ``after``, in order."""
+    def refused(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
+        """Return at most ``limit`` of the latest refused numbered above ``after``, in order."""
+
+    def of(self, person_id: str) -> Sequence[Outcome]:
+        """Return what is kept of this person's refused requests, in order."""
+
+    def erase(self, person_id: str) -> int:
+        """Take the person's id off what is kept; return how many outcomes that were."""
 
 
 @runtime_checkable
 class Pingable(Protocol):
-    """A backend that can be away."""
+    """A backend that can be away: a server, or a disk that may fail.
+
+    A limiter that is one is watched over as ``Settings.on_limiter_error`` says.
+    """
 
     def ping(self) -> None:
         """Return within 250 ms if the backend answers; raise BackendError if it does not."""
 
 
-@runtime_checkable
-class InProcess(Protocol):
-    """A backend whose memory is one process's own: with several processes each counts alone."""
+@dataclass(frozen=True, kw_only=True)
+class Backends:
+    """The ports side by side, and what their medium can do with several of them at once.
 
-    in_process: bool
+    ``dataclasses.replace(backends, limiter=other)`` swaps one port. Open and close it in the same
+    place: it is a context manager.
 
+    :param outcomes: where outcomes are remembered; none are when left out.
+    :param in_process: everything is in this process's memory, so that several processes each count
+        and remember alone.
+    :param epoch: changes when positions may have started over; part of the console's cursor.
+    """
 
-@runtime_checkable
-class SameMedium(Protocol):
-    """A rate limiter in the journal's own transaction: it is away only when the journal is."""
+    definitions: Definitions
+    people: People
+    limiter: RateLimiter
+    journal: Journal
+    outcomes: Outcomes | None = None
+    in_process: bool = False
+    epoch: str = field(default_factory=lambda: uuid4().hex[:12])
+    _lock: RLock = field(
+        default_factory=lambda: fork_safe_lock(outer=True), init=False, repr=False, compare=False
+    )
 
-    same_medium: bool
+    def atomically(self, decide: Callable[[], T]) -> T:
+        """Run ``decide`` alone; what it stored is durable when its result is returned.
 
-
-@runtime_checkable
-class Appending(Protocol):
-    """Backends that look for the person in the step that journals what they did."""
-
-    def append(self, activity: Activity) -> int | None:
-        """Store ``activity`` and return its position, as the journal does.
-
-        None when its person is not stored, or its event id is journalled already.
+        What it raises is raised, and undone where the medium can. It may be run again from the
+        start, always on the calling thread; inside another ``decide`` it is a part of that one.
+        By default one lock, which is exact within a process.
         """
+        with self._lock:
+            return decide()
 
+    def record(
+        self, activity: Activity, charges: Sequence[Charge], people: Sequence[Person] = ()
+    ) -> Captured | Full | None:
+        """De-duplicate, charge and store, or leave nothing behind (contract §4, rows 11 to 13).
 
-@runtime_checkable
-class Retaining(Protocol):
-    """Backends that do not keep everything for ever."""
+        :param people: people to save in the same step, the last of them the activity's own.
+        :returns: the activity as it is stored, with ``duplicate`` set the event that was there
+            before; the quota that is full; or None when its person is not stored, or another one
+            took an identifier of ``people`` meanwhile.
+        """
+        return self.atomically(lambda: self._record(activity, charges, people))
+
+    def _record(
+        self, activity: Activity, charges: Sequence[Charge], people: Sequence[Person]
+    ) -> Captured | Full | None:
+        if not people and self.people.get(activity.person_id) is None:
+            return None
+        first = self.journal.find(activity)
+        if first is not None:
+            return first._replace(duplicate=True)
+        full = self.limiter.acquire(charges, activity.received_at)
+        if full is not None:
+            return full
+        captured = None
+        try:
+            if all(self.people.save(person).id == person.id for person in people):
+                captured = self.journal.append(activity)
+        finally:
+            # A limiter in another medium does not roll back with this one.
+            if captured is None:
+                self.limiter.release(charges, activity.received_at)
+        return captured
+
+    def secret(self) -> bytes | None:
+        """Return a signing key of at least 32 bytes, the same for every process, if one is kept.
+
+        It is used when ``Settings.secret_keys`` is empty.
+        """
+        return None
 
     def retain(self, activities_since: float, people_since: float) -> bool:
         """Remove a bounded batch of what is older; say whether there may be more.
 
-        That is activities received before ``activities_since``, and people made before
-        ``people_since`` whom nobody vouched for and who have no activity.
+        That is activities received before ``activities_since``, and claimed people made before
+        ``people_since`` who have no activity. Both are epoch seconds.
         """
-
-
-@runtime_checkable
-class SecretKeeping(Protocol):
-    """Backends that keep a signing key for whoever configured none."""
-
-    def secret(self) -> bytes:
-        """Return the key, at least 32 bytes, the same for every process."""
-
-
-@runtime_checkable
-class Traceless(Protocol):
-    """Backends on a medium where what was removed may still be read."""
+        return False
 
     def bury(self, person_id: str, keys: Collection[bytes]) -> None:
-        """Remember, within the erasing transaction, that nobody may bring this back.
+        """Note, within the erasing ``atomically``, that no backup may bring this back.
 
         Neither the person nor these keys of the rate limiter.
         """
 
     def scrub(self) -> bool:
         """Overwrite what was removed; say whether nothing is left of it by now."""
-
-
-class Atomically(Protocol):
-    """Runs one function alone, and what it stored is durable when its result is returned."""
-
-    def __call__(self, decide: Callable[[], T]) -> T:
-        """Run ``decide`` once or, when the medium asks for it, again from the start."""
-
-
-class Backends:
-    """The four ports side by side, and the way to run one decision alone.
-
-    Whoever opens it closes it: it is a context manager.
-
-    :param outcomes: where outcomes are remembered; none are when left out.
-    :param atomically: runs one function alone, in the medium's transaction; by default under one
-        lock, which is exact within a process.
-    :param close: frees what was opened.
-    """
-
-    def __init__(
-        self,
-        *,
-        definitions: Definitions,
-        people: People,
-        limiter: RateLimiter,
-        journal: Journal,
-        outcomes: Outcomes | None = None,
-        atomically: Atomically | None = None,
-        close: Callable[[], None] | None = None,
-    ) -> None:
-        self.definitions = definitions
-        self.people = people
-        self.limiter = limiter
-        self.journal = journal
-        self.outcomes = outcomes
-        #: Changes when positions may have started over; part of the console's cursor.
-        self.epoch = uuid4().hex[:12]
-        self.atomically: Atomically = atomically or self._one_by_one
-        self._lock = fork_safe_lock(outer=True)
-        self._close = close
-
-    def _one_by_one(self, decide: Callable[[], T]) -> T:
-        with self._lock:
-            return decide()
+        return True
 
     def close(self) -> None:
-        """Free what was opened. Closing twice is fine."""
-        close, self._close = self._close, None
-        if close is not None:
-            close()
+        """Free what was opened. Closing twice is fine; using it afterwards is a BackendError."""
 
     def __enter__(self) -> Self:
         return self
