@@ -56,8 +56,6 @@ from .wire import (
     track_request,
 )
 
-__all__ = ["Capture", "Receipt"]
-
 _log = logging.getLogger("ortto_capture")
 
 #: Seconds between two looks for what is too old to be kept, and between two batches of it.

@@ -21,8 +21,6 @@ from .model import MAX_ID, Attribute, Definition, Quota
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-__all__ = ["FILE_SCHEMA", "format_definitions", "parse_definitions"]
-
 #: Longer values are cut short where a message shows them.
 SHOWN = 60
 

@@ -21,18 +21,6 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from .errors import BadIdentity, BadToken, ConfigurationError, MalformedRequest
 from .model import Assurance, Identifier
 
-__all__ = [
-    "PersonFields",
-    "Session",
-    "Tokens",
-    "bucket_hasher",
-    "identity_fields",
-    "ip_bucket",
-    "normalise_address",
-    "person_fields",
-    "random_id",
-]
-
 #: RFC 5321's longest path, in bytes.
 MAX_ADDRESS = 254
 #: The longest external id, name or merge value, in characters (contract §3).

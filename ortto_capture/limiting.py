@@ -17,8 +17,6 @@ from .locks import fork_safe_lock
 from .model import Charge, Refusal
 from .ports import RateLimiter
 
-__all__ = ["FixedWindows", "GuardedLimiter", "longest_wait", "seconds_left"]
-
 _log = logging.getLogger("ortto_capture")
 
 

@@ -11,8 +11,6 @@ import re
 import tomllib
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["Located", "Place", "Unreadable", "read_json", "read_toml"]
-
 #: Where a value is: the members and numbers that lead to it, as in ``("activities", 0, "name")``.
 Place: TypeAlias = tuple[str | int, ...]
 

@@ -12,8 +12,6 @@ import threading
 import weakref
 from typing import Protocol
 
-__all__ = ["ForkAware", "fork_safe_lock", "watch_forks"]
-
 
 class ForkAware(Protocol):
     """What holds something that two processes must not share."""

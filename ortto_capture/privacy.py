@@ -13,8 +13,6 @@ from .errors import ConfigurationError
 from .model import Captured, Erased, Person
 from .ports import Backends, Erasing, Forgetting, Timeline, Traceless
 
-__all__ = ["erase", "export"]
-
 #: Activities read at a time.
 PAGE = 500
 

@@ -17,8 +17,6 @@ from .ports import People
 from .settings import Settings
 from .wire import ActivityRequest
 
-__all__ = ["Recognition", "Who"]
-
 #: Somebody identified, and how: by a session, or by fields that may yet create them (id "").
 Who: TypeAlias = tuple[str, Assurance, PersonFields | None]
 

@@ -22,8 +22,6 @@ from .model import Definition, is_attribute_key
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-__all__ = ["compile_check", "example", "json_schema", "validator"]
-
 #: JavaScript's largest safe integer; ``wire``, which stands beside this module, has the same.
 MAX_INTEGER = 2**53 - 1
 #: Ortto's published limits, in code points, members and bytes.

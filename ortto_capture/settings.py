@@ -14,8 +14,6 @@ from typing import Any, Literal
 from .errors import ConfigurationError
 from .model import Quota, Source, is_attribute_key
 
-__all__ = ["Settings"]
-
 #: Shorter keys are refused: 32 bytes are as many as the SHA-256 signatures have.
 MIN_SECRET = 32
 

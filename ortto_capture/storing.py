@@ -18,8 +18,6 @@ from .recognition import Recognition
 from .schema import compile_check
 from .settings import Settings
 
-__all__ = ["Prepared", "Receipt", "Storing"]
-
 #: How long an event id is remembered (contract §4, row 11), in seconds.
 EVENT_ID_SECONDS = 7 * 86_400
 

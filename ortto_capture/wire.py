@@ -16,9 +16,6 @@ from typing import Any, NamedTuple, Never, TypeVar
 
 from .errors import BadJSON, MalformedRequest
 
-__all__ = ["MAX_INTEGER", "ActivityRequest", "TrackRequest", "activity_request", "checked"]
-__all__ += ["decode", "track_request"]
-
 T = TypeVar("T")
 
 #: JavaScript's largest safe integer; beyond it browsers round, and no two backends agree.

@@ -39,8 +39,6 @@ from .wire import ActivityRequest, activity_request, decode, track_request
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["CaptureApp", "mount"]
-
 _log = logging.getLogger("ortto_capture")
 
 #: On every answer of a capture route, errors included: without the first, a page on another origin

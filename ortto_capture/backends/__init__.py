@@ -15,8 +15,6 @@ from ..ports import Backends
 if TYPE_CHECKING:
     from .memory import MemoryBackends
 
-__all__ = ["open_backends"]
-
 
 @overload
 def open_backends(url: Literal["memory:"]) -> MemoryBackends: ...

@@ -17,9 +17,7 @@ from ..definition_format import format_definitions, parse_definitions
 from ..errors import ConfigurationError
 from ..locks import fork_safe_lock
 from ..model import Definition
-from .files import exclusive_lock, explain, faults, replace_file
-
-__all__ = ["FileDefinitions", "TomlDefinitions", "open_definitions", "read_definitions"]
+from .atomic_files import exclusive_lock, explain, faults, replace_file
 
 #: Seconds between two looks at the file, so that every process has a change within a second.
 EVERY = 0.5

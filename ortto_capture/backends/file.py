@@ -30,15 +30,13 @@ from ..errors import BackendError, ConfigurationError
 from ..model import Activity, Outcome
 from ..ports import Backends
 from ..settings import MIN_SECRET
+from .atomic_files import exclusive_lock, faults, replace_file, sync_directory, write_all
 from .definition_file import FileDefinitions, TomlDefinitions, open_definitions
 from .file_journal import FileJournal
 from .file_limiter import FileRateLimiter
 from .file_outcomes import FileOutcomes
 from .file_people import FilePeople
-from .files import exclusive_lock, faults, replace_file, sync_directory, write_all
 from .store import Store
-
-__all__ = ["FileBackends", "open_file"]
 
 T = TypeVar("T")
 

@@ -14,8 +14,6 @@ from ..model import Activity, Captured
 from .file_rows import BATCH, checksum_of, complaint, damaged, encode
 from .store import Row, Store
 
-__all__ = ["FileJournal"]
-
 #: How long an event id is remembered (contract §4, row 11), in seconds.
 EVENT_ID_SECONDS = 7 * 86_400
 

@@ -16,8 +16,6 @@ from ..model import Charge, Refusal
 from .file_rows import BATCH
 from .store import Store
 
-__all__ = ["FileRateLimiter"]
-
 #: Full quotas remembered in this process.
 REMEMBERED = 10_000
 

@@ -17,8 +17,6 @@ from ..model import Outcome
 from .file_rows import damaged, encode
 from .store import Store
 
-__all__ = ["FileOutcomes"]
-
 #: Seconds for which outcomes are gathered before they are written.
 GATHERED = 1.0
 

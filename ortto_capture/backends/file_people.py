@@ -14,8 +14,6 @@ from ..model import Identifier, Person
 from .file_rows import BATCH, checksum_of, complaint, damaged, encode
 from .store import Row, Store
 
-__all__ = ["FilePeople"]
-
 
 class FilePeople:
     """People as rows."""

@@ -14,8 +14,6 @@ from zlib import crc32
 from ..errors import BackendError
 from .store import Store
 
-__all__ = ["BATCH", "checksum_of", "complaint", "damaged", "encode"]
-
 #: Rows that one step of retention or of cleaning up looks at: about 5 ms.
 BATCH = 500
 

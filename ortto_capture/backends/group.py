@@ -15,8 +15,6 @@ from typing import Any, Generic, TypeVar
 from ..errors import BackendError
 from ..locks import fork_safe_lock
 
-__all__ = ["Group", "Job"]
-
 T = TypeVar("T")
 
 

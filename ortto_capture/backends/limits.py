@@ -21,8 +21,6 @@ from ..limiting import longest_wait, seconds_left
 from ..locks import fork_safe_lock
 from ..model import Charge, Refusal
 
-__all__ = ["LimitsRateLimiter"]
-
 #: Counters live this much longer than their window, in seconds, for servers whose clocks differ.
 GRACE = 60
 #: A server that does not answer within this many seconds is away; left alone, the drivers of Redis

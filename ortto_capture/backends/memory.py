@@ -18,16 +18,6 @@ from ..locks import fork_safe_lock
 from ..model import Activity, Captured, Definition, Identifier, Outcome, Person
 from ..ports import Backends
 
-__all__ = [
-    "MemoryBackends",
-    "MemoryDefinitions",
-    "MemoryJournal",
-    "MemoryOutcomes",
-    "MemoryPeople",
-    "MemoryRateLimiter",
-    "open_memory",
-]
-
 #: Of the formats of `marshal` the fastest to write: later ones look every object up, to write what
 #: occurs twice but once (1.5 times as long, for 50 bytes less a row).
 MARSHAL = 2

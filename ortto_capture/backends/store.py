@@ -24,8 +24,6 @@ from .store_file import ERRORS, connect, disk_failed, fault, of_one_row, prepare
 from .store_queue import LONGEST_PAUSE, Queue
 from .store_scrub import Pages
 
-__all__ = ["PATIENCE", "Store"]
-
 T = TypeVar("T")
 Row = tuple[Any, ...]
 

@@ -16,9 +16,7 @@ from errno import EIO
 from pathlib import Path
 
 from ..errors import BackendError, ConfigurationError, StorageFull
-from .files import exclusive_lock, hand_over, sync_directory
-
-__all__ = ["ERRORS", "connect", "disk_failed", "fault", "of_one_row", "prepare"]
+from .atomic_files import exclusive_lock, hand_over, sync_directory
 
 #: What the driver raises; the second when the text of an error is damaged itself.
 ERRORS = (sqlite3.Error, UnicodeDecodeError)

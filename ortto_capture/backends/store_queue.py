@@ -15,8 +15,6 @@ from time import monotonic, sleep
 
 from ..errors import BackendError
 
-__all__ = ["LONGEST_PAUSE", "Queue"]
-
 #: Seconds between the first two tries to get it, and between the last: a commit takes 0.2 ms on a
 #: fast disk, and on a slow one nobody is to try a thousand times.
 PAUSE, LONGEST_PAUSE = 0.00005, 0.002

@@ -13,8 +13,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["Pages"]
-
 #: What a page of a tree begins with; other pages begin with a page number's highest byte, which is
 #: 0 in every file of fewer than 2²⁵ pages.
 _KINDS = {2: 12, 5: 12, 10: 8, 13: 8}

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["main"]
-
 
 def main() -> None:
     """Run the command line; the process ends with one of the codes in ``docs/reference/cli.md``."""

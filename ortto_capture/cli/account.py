@@ -23,20 +23,6 @@ from .. import BackendError, Capture, ConfigurationError, Definition, Definition
 from ..backends.file import FileBackends
 from .show import safe
 
-__all__ = [
-    "Account",
-    "Command",
-    "Failed",
-    "Group",
-    "Misconfigured",
-    "definition",
-    "destination",
-    "editor",
-    "output_option",
-    "places",
-    "with_account",
-]
-
 #: One of these is in every data directory.
 _SIGNS = ("store.sqlite3", "activities.json", "activities.toml")
 

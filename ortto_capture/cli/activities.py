@@ -16,8 +16,6 @@ from ..schema import example, json_schema
 from .account import Account, Command, Failed, Group, definition, editor, with_account
 from .show import Column, Table, apart, counted, document, hint, json_option, record, safe, say
 
-__all__ = ["activities", "schema"]
-
 
 @click.group(cls=Group)
 def activities() -> None:

@@ -11,8 +11,6 @@ from .journal import export, tail
 from .people import people
 from .server import demo, serve
 
-__all__ = ["commands"]
-
 
 @click.group(
     cls=Group,

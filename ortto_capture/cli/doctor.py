@@ -27,8 +27,6 @@ from ..backends.file import FileBackends
 from .account import Account, Command, Failed, Misconfigured, with_account
 from .show import Column, Table, counted, json_option, on_terminal, progress, say
 
-__all__ = ["backup", "doctor"]
-
 #: Less free space than this, in bytes, is a problem: a busy day's activities, and the log beside.
 LEAST_FREE = 256 << 20
 #: Seconds by which two clocks may differ.

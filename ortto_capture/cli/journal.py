@@ -19,8 +19,6 @@ from ..backends.file import FileBackends
 from .account import Account, Command, destination, output_option, with_account
 from .show import Column, Table, document, hint, json_option, on_terminal, progress, safe
 
-__all__ = ["PAGE", "Feed", "Rows", "captured_table", "cell", "export", "sensitive_option", "tail"]
-
 _MASK = "•••"
 #: Rows asked for at a time.
 PAGE = 500

@@ -17,8 +17,6 @@ from .account import Account, Failed, Group, destination, output_option, with_ac
 from .journal import PAGE, Rows, captured_table, sensitive_option
 from .show import Column, Table, apart, counted, document, json_option, moment, record, safe, say
 
-__all__ = ["people"]
-
 #: Activities that ``people show`` prints.
 LATEST = 10
 

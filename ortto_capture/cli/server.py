@@ -29,8 +29,6 @@ from .show import hint, say
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["demo", "serve"]
-
 #: Seconds that a visitor may keep silent, and that the last ones are waited for.
 PATIENCE = 10
 _PORT = click.IntRange(0, 65_535)

@@ -20,22 +20,6 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = [
-    "Column",
-    "Table",
-    "apart",
-    "counted",
-    "document",
-    "hint",
-    "json_option",
-    "moment",
-    "on_terminal",
-    "progress",
-    "record",
-    "safe",
-    "say",
-]
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -17,8 +17,6 @@ from importlib.resources import files
 
 from ..errors import ConfigurationError
 
-__all__ = ["Asset", "assets", "snippet"]
-
 _SCRIPT = "text/javascript; charset=utf-8"
 _TYPES = {
     "app.js": _SCRIPT,

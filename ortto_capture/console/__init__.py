@@ -5,5 +5,3 @@ and it says it only to those whom the guard lets in.
 """
 
 from .api import Console
-
-__all__ = ["Console"]

@@ -46,14 +46,6 @@ from ..ports import (
     RateLimiter,
 )
 
-__all__ = [
-    "DefinitionsContract",
-    "JournalContract",
-    "OutcomesContract",
-    "PeopleContract",
-    "RateLimiterContract",
-]
-
 T = TypeVar("T")
 
 #: The beginning of a UTC day, 2026-11-23.

@@ -16,8 +16,6 @@ from ..settings import Settings
 from .contracts import unique
 from .fakes import FakeClock
 
-__all__ = ["ErasureContract"]
-
 
 class ErasureContract:
     """Override the fixture ``backends``: all ports, that can erase; definitions are an editor."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from itertools import count
 
-__all__ = ["FakeClock", "Ids"]
-
 
 class FakeClock:
     """``Capture(clock=FakeClock())``: epoch seconds that stand still.

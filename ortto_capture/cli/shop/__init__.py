@@ -18,8 +18,6 @@ from ... import Attribute, Capture, CaptureApp, Definition, mount
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["DEFINITIONS", "build"]
-
 KEY = "harbour-coffee"
 FILES = {
     "/shop.css": "text/css; charset=utf-8",

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ortto_capture import BackendError, StorageFull
-from ortto_capture.backends.files import exclusive_lock, explain, faults, replace_file
+from ortto_capture.backends.atomic_files import exclusive_lock, explain, faults, replace_file
 
 from ..services import ROOT
 
@@ -85,7 +85,7 @@ def failing(number: int, calls: set[str], error: int = errno.EIO) -> Iterator[li
 _HOLD = """
 import sys
 from pathlib import Path
-from ortto_capture.backends.files import exclusive_lock
+from ortto_capture.backends.atomic_files import exclusive_lock
 with exclusive_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

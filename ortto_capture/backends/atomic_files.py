@@ -18,16 +18,6 @@ from pathlib import Path
 
 from ..errors import BackendError, StorageFull
 
-__all__ = [
-    "exclusive_lock",
-    "explain",
-    "faults",
-    "hand_over",
-    "replace_file",
-    "sync_directory",
-    "write_all",
-]
-
 #: Seconds between two looks at a lock: ``flock`` itself either waits for ever or not at all.
 POLL = 0.005
 
