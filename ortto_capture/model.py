@@ -25,9 +25,14 @@ ATTRIBUTE_TYPES = ("str", "txt", "int", "bol", "dtz", "tme", "phn", "geo", "sst"
 #: The longest activity id or attribute key, in characters (contract §3).
 MAX_ID = 100
 
+#: JavaScript's largest safe integer. Beyond it browsers round, and backends do not agree.
+MAX_INTEGER = 2**53 - 1
+
 #: How long an event id is remembered (contract §4, row 11), in seconds.
 EVENT_ID_SECONDS = 7 * 86_400
 
+# The ``limits`` package reads "1/0 day" as one a day.
+_NO_WINDOW = re.compile(r"(?:/|per)\s*0+\s*[a-z]", re.IGNORECASE)
 _ATTRIBUTE_KEY = re.compile(r"(?:%s):[a-z0-9]{0,8}:[A-Za-z0-9_-]+" % "|".join(ATTRIBUTE_TYPES))
 _ACTIVITY_ID = re.compile(r"act:[a-z0-9]{1,8}:[A-Za-z0-9_-]+")
 
@@ -52,11 +57,16 @@ class Quota(NamedTuple):
             items = parse_many(text)
         except (ValueError, TypeError):
             items = []
-        if len(items) != 1 or items[0].amount < 1:
+        if len(items) != 1 or items[0].amount < 1 or _NO_WINDOW.search(text):
             raise ConfigurationError(
                 field, 'not one limit; write an amount and a period, such as "10/day" or "100/hour"'
             )
-        return cls(items[0].amount, items[0].get_expiry())
+        quota = cls(items[0].amount, items[0].get_expiry())
+        if max(quota) > MAX_INTEGER:
+            raise ConfigurationError(
+                field, f"backends count up to {MAX_INTEGER}; write a smaller amount or period"
+            )
+        return quota
 
 
 class Charge(NamedTuple):

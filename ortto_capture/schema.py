@@ -17,13 +17,11 @@ from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import InvalidAttributes
-from .model import Definition, is_attribute_key
+from .model import MAX_INTEGER, Definition, is_attribute_key
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-#: JavaScript's largest safe integer; ``wire``, which stands beside this module, has the same.
-MAX_INTEGER = 2**53 - 1
 #: Ortto's published limits, in code points, members and bytes.
 MAX_STR, MAX_TXT, MAX_ITEMS, MAX_OBJ = 255, 4_000, 100, 15_000
 #: Of a telephone number: characters as written, and digits (E.164 has 15).

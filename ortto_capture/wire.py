@@ -1,8 +1,9 @@
 """What a browser may say: bytes to strict JSON, JSON to a request.
 
-The law of this file: pure functions; nothing is looked up and nobody is asked. Everything that no
-backend could store alike (NaN, NUL, lone surrogates, huge integers, duplicate names) is refused
-here, once, and whatever passes is plain JSON of a bounded shape. The cost is linear in the body.
+The law of this file: pure functions, which ask no backend and no setting. What two backends would
+store differently (NaN, NUL, lone surrogates, huge integers, duplicate names) is refused here, once,
+and what passes is plain JSON of a bounded shape. The cost is linear in the body: one of 64 KiB is
+refused within about a millisecond, whatever is in it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from json import JSONDecoder
-from types import MappingProxyType
 from typing import Any, NamedTuple, Never, TypeVar
 
-from .errors import BadJSON, MalformedRequest
+from .errors import MalformedRequest
+from .model import EVENT_ID_SECONDS, MAX_INTEGER
 
 T = TypeVar("T")
 
-#: JavaScript's largest safe integer; beyond it browsers round, and no two backends agree.
-MAX_INTEGER = 2**53 - 1
-#: Characters of an integer in that range, its sign included; JSON has no leading zeros.
-MAX_DIGITS = 17
+#: Characters of the longest integer in ±MAX_INTEGER, its sign included; JSON has no leading zeros.
+#: Integers of fewer than SHORT characters cannot leave that range.
+MAX_DIGITS, SHORT = 17, 16
 #: Levels of nesting (contract §4, row 5).
 MAX_DEPTH = 8
 #: Members of one object (contract §4, row 5).
@@ -32,12 +32,16 @@ MAX_CONTAINERS = 1_000
 #: Values and names in one body: more do not fit into 16 KiB of attributes, at two bytes for a value
 #: and six for a member. Without these bounds 16,000 fractions cost 4 ms.
 MAX_VALUES, MAX_NAMES = 8_192, 3_000
+#: Letters "e" outside strings: one for each number with an exponent, `true` and `false`. Of numbers
+#: with an exponent at most this many fit into 16 KiB, at four bytes each; reading one costs five
+#: times what reading another one does.
+MAX_EXPONENTS = 4_096
 #: Two for each of these, and one for every two bytes of 16 KiB, where they are escaped.
 MAX_QUOTES = 2 * (MAX_VALUES + MAX_NAMES) + 8_192
 #: Bytes that hold too little to be worth counting.
 ORDINARY = 4_096
 #: The longest age of an activity, in milliseconds: the seven days that event ids are remembered.
-MAX_AGE = 7 * 86_400_000
+MAX_AGE = EVENT_ID_SECONDS * 1000
 #: What a client may report as given up on; other codes are counted together as "other".
 DROP_CODES = frozenset(
     {"overflow", "expired", "rate-limit", "refused", "not-found", "bad-attribute", "other"}
@@ -45,11 +49,15 @@ DROP_CODES = frozenset(
 #: No client holds more activities than this, so no report of one is counted higher.
 MAX_DROPPED = 100
 
-_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_is_event_id = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 # Possessive, and an unclosed string matches to the end: no input is scanned twice.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
+# The escape of half a surrogate pair whose other half is not beside it.
+_has_lone_surrogate = re.compile(
+    r"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])"
+).search
 
 
 class TrackRequest(NamedTuple):
@@ -85,7 +93,7 @@ class ActivityRequest(NamedTuple):
 def decode(body: bytes) -> dict[str, Any]:
     """Decode one strict JSON object (contract §4, row 5).
 
-    :raises BadJSON: for everything else; the reason is a short phrase without the value.
+    :raises MalformedRequest: ``bad-json``; the reason is a short phrase without the value.
     """
     if len(body) > ORDINARY or body.count(b"{") + body.count(b"[") > MAX_DEPTH:
         _check_bulk(body)
@@ -93,60 +101,84 @@ def decode(body: bytes) -> dict[str, Any]:
         text = body.decode().strip(" \t\r\n")
         value, end = _decoder.raw_decode(text)
     except UnicodeDecodeError:
-        raise BadJSON("not UTF-8") from None
+        raise _bad_json("not UTF-8") from None
     except ValueError:
-        raise BadJSON("not JSON") from None
+        raise _bad_json("not JSON") from None
     if end != len(text):
-        raise BadJSON("more than one value")
+        raise _bad_json("more than one value")
     if type(value) is not dict:
-        raise BadJSON("not an object")
-    # Only an escape brings a NUL or a surrogate through UTF-8 and JSON: most bodies need no walk.
+        raise _bad_json("not an object")
     if "\\" in text:
-        checked(value)
+        _check_escapes(text)
     return value
+
+
+def _bad_json(reason: str) -> MalformedRequest:
+    return MalformedRequest(reason, code="bad-json")
 
 
 def _check_bulk(body: bytes) -> None:
     """Refuse what is nested or crowded beyond use, before anything is made of it."""
     if body.count(b'"') > MAX_QUOTES:
-        raise BadJSON("too many values")
+        raise _bad_json("too many values")
     bare = _STRING.sub(b"", body)
-    if bare.count(b",") > MAX_VALUES or bare.count(b":") > MAX_NAMES:
-        raise BadJSON("too many values")
+    if (
+        bare.count(b",") > MAX_VALUES
+        or bare.count(b":") > MAX_NAMES
+        or bare.count(b"e") + bare.count(b"E") > MAX_EXPONENTS
+    ):
+        raise _bad_json("too many values")
     brackets = bare.translate(_ONE_KIND, _NOT_BRACKETS)
     if brackets.count(b"[") > MAX_CONTAINERS:
-        raise BadJSON("too many arrays and objects")
+        raise _bad_json("too many arrays and objects")
     for _level in range(MAX_DEPTH):
         brackets = brackets.replace(b"[]", b"")
     if brackets:
-        raise BadJSON("nested too deeply, or brackets do not match")
+        raise _bad_json("nested too deeply, or brackets do not match")
+
+
+def _check_escapes(text: str) -> None:
+    """Refuse NUL and lone surrogates in JSON that is known to be sound.
+
+    Only an escape brings them through UTF-8 and JSON. So the escapes are looked at instead of the
+    strings, which may be thousands.
+    """
+    # Escaped backslashes go first, so that each backslash left begins an escape. A blank stands for
+    # each pair, so that what was apart stays apart.
+    escapes = text.replace("\\\\", " ")
+    if "\\u0000" in escapes:
+        raise _bad_json("NUL in a string")
+    if ("\\ud" in escapes or "\\uD" in escapes) and _has_lone_surrogate(escapes):
+        raise _bad_json("a lone surrogate in a string")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise BadJSON("a name occurs twice in an object")
+        raise _bad_json("a name occurs twice in an object")
     if len(found) > MAX_MEMBERS:
-        raise BadJSON("too many members in an object")
+        raise _bad_json("too many members in an object")
     return found
 
 
 def _safe_integer(text: str) -> int:
+    if len(text) < SHORT:
+        return int(text)
     # The length first: a number of 4,301 digits is a ValueError of another kind.
     if len(text) > MAX_DIGITS or not -MAX_INTEGER <= (value := int(text)) <= MAX_INTEGER:
-        raise BadJSON("an integer is too large")
+        raise _bad_json("an integer is too large")
     return value
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise BadJSON("a number is too large")
+        raise _bad_json("a number is too large")
     return value
 
 
 def _no_constant(_name: str) -> Never:
-    raise BadJSON("NaN and Infinity are not JSON")
+    raise _bad_json("NaN and Infinity are not JSON")
 
 
 _decoder = JSONDecoder(
@@ -160,40 +192,40 @@ _decoder = JSONDecoder(
 def checked(value: T) -> T:
     """Return a value that may not come from JSON, unless JSON or some backend cannot hold it.
 
-    :raises BadJSON: for NUL, lone surrogates, integers beyond ±(2⁵³−1), NaN and infinity, names
+    :raises MalformedRequest: ``bad-json``, for NUL, lone surrogates, integers beyond ±(2⁵³−1), NaN and infinity, names
         that are no strings, too many members, too deep a nesting, and other Python objects.
     """
     for leaf in _leaves(value, 1):
         kind = type(leaf)
         if kind is str:
             if "\0" in leaf:
-                raise BadJSON("NUL in a string")
+                raise _bad_json("NUL in a string")
             if not leaf.isascii():
                 try:
                     leaf.encode()
                 except UnicodeEncodeError:
-                    raise BadJSON("a lone surrogate in a string") from None
+                    raise _bad_json("a lone surrogate in a string") from None
         elif kind is int:
             if not -MAX_INTEGER <= leaf <= MAX_INTEGER:
-                raise BadJSON("an integer is too large")
+                raise _bad_json("an integer is too large")
         elif kind is float:
             if not math.isfinite(leaf):
-                raise BadJSON("NaN and Infinity are not JSON")
+                raise _bad_json("NaN and Infinity are not JSON")
         elif leaf is not None and kind is not bool:
-            raise BadJSON("a value of no JSON type")
+            raise _bad_json("a value of no JSON type")
     return value
 
 
 def _leaves(value: Any, depth: int) -> Iterator[Any]:
     if type(value) in (dict, list):
         if depth > MAX_DEPTH:
-            raise BadJSON("nested too deeply")
+            raise _bad_json("nested too deeply")
         if type(value) is dict:
             if len(value) > MAX_MEMBERS:
-                raise BadJSON("too many members in an object")
+                raise _bad_json("too many members in an object")
             for name in value:
                 if type(name) is not str:
-                    raise BadJSON("a name that is no string")
+                    raise _bad_json("a name that is no string")
                 yield name
             value = value.values()
         for member in value:
@@ -207,13 +239,15 @@ def track_request(members: Mapping[str, Any]) -> TrackRequest:
 
     :raises MalformedRequest: with ``field``.
     """
-    given = _typed(members, _ENVELOPE)
+    _check_types(members, _ENVELOPE)
+    get = members.get
+    dropped = get("dropped")
     return TrackRequest(
-        given["key"],
-        given["session"],
-        given["identity"],
-        given["gpc"] is True,
-        _dropped(given["dropped"]) if given["dropped"] else (),
+        get("key") or None,
+        get("session") or None,
+        get("identity") or None,
+        get("gpc") is True,
+        _dropped(dropped) if dropped else (),
         members,
     )
 
@@ -223,32 +257,33 @@ def activity_request(members: Mapping[str, Any], size: int | None = None) -> Act
 
     :raises MalformedRequest: with ``field``.
     """
-    given = _typed(members, _ACTIVITY_ENVELOPE)
-    activity_id = given["activity_id"]
-    if activity_id is None:
+    _check_types(members, _ACTIVITY_ENVELOPE)
+    get = members.get
+    activity_id = get("activity_id")
+    if not activity_id:
         raise MalformedRequest("activity_id is missing", field="activity_id")
-    event_id = given["event_id"]
-    if event_id is not None and _EVENT_ID.fullmatch(event_id) is None:
+    event_id = get("event_id") or None
+    if event_id is not None and not _is_event_id(event_id):
         raise MalformedRequest("event_id is not well formed", field="event_id")
-    age = given["age"] or 0
+    age = get("age") or 0
     if not 0 <= age <= MAX_AGE:
         raise MalformedRequest("age is not 0 to 7 days in milliseconds", field="age")
+    dropped, person = get("dropped"), get("person")
     return ActivityRequest(
-        given["key"],
-        given["session"],
-        given["identity"],
-        given["gpc"] is True,
-        _dropped(given["dropped"]) if given["dropped"] else (),
+        get("key") or None,
+        get("session") or None,
+        get("identity") or None,
+        get("gpc") is True,
+        _dropped(dropped) if dropped else (),
         activity_id,
-        given["attributes"] or _NOTHING,
+        get("attributes") or {},
         event_id,
         age / 1000,
-        given["person"],
+        None if person == "" else person,
         size,
     )
 
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ENVELOPE: dict[str, type] = {
     "key": str,
     "session": str,
@@ -265,18 +300,18 @@ _ACTIVITY_ENVELOPE: dict[str, type] = _ENVELOPE | {
 }
 
 
-def _typed(members: Mapping[str, Any], envelope: Mapping[str, type]) -> dict[str, Any]:
-    """The members that the envelope names; null and the empty string count as absent: None."""
-    given: dict[str, Any] = dict.fromkeys(envelope)
+def _check_types(members: Mapping[str, Any], envelope: Mapping[str, type]) -> None:
+    """Refuse a member of the envelope whose type is wrong.
+
+    Null and the empty string count as absent. A number may have a fraction.
+    """
     for name, value in members.items():
-        if name not in given or value is None or value == "":
+        kind = envelope.get(name)
+        if type(value) is kind or kind is None or value is None or value == "":
             continue
-        kind = envelope[name]
-        # A number may have a fraction.
-        if type(value) is not kind and not (kind is int and type(value) is float):
-            raise MalformedRequest(f"{name} has the wrong type", field=name)
-        given[name] = value
-    return given
+        if kind is int and type(value) is float:
+            continue
+        raise MalformedRequest(f"{name} has the wrong type", field=name)
 
 
 def _dropped(report: Mapping[str, Any]) -> tuple[str, ...]:
