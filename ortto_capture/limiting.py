@@ -14,7 +14,7 @@ from typing import Literal
 
 from .errors import BackendError, StorageFull
 from .locks import fork_safe_lock
-from .model import Charge, Refusal
+from .model import Charge, Full
 from .ports import RateLimiter
 
 _log = logging.getLogger("ortto_capture")
@@ -41,8 +41,7 @@ class FixedWindows:
         """How many keys are held."""
         return self._keys
 
-    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
-        """Count every charge, or, if any quota is full, none of them and say which."""
+    def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
         with self._lock:
             for taken, (key, (amount, seconds)) in enumerate(charges):
                 counts = self._counts(seconds, now)
@@ -61,12 +60,10 @@ class FixedWindows:
         return None
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
-        """Give back charges whose activity was not stored."""
         with self._lock:
             self._give_back(charges, now)
 
     def forget(self, keys: Collection[bytes]) -> None:
-        """Remove every count of these keys."""
         with self._lock:
             for slots in self._windows.values():
                 for counts in slots.values():
@@ -118,16 +115,16 @@ class FixedWindows:
     def _is_full(self, charge: Charge, now: float) -> bool:
         return self._counts(charge.quota.seconds, now).get(charge.key, 0) >= charge.quota.amount
 
-    def _longest_wait(self, charges: Sequence[Charge], now: float) -> Refusal:
+    def _longest_wait(self, charges: Sequence[Charge], now: float) -> Full:
         full = [charge for charge in charges if self._is_full(charge, now)]
         # A key charged twice in one call can be full only together with its own first charge.
         return longest_wait(full or charges, now)
 
 
-def longest_wait(full: Sequence[Charge], now: float) -> Refusal:
+def longest_wait(full: Sequence[Charge], now: float) -> Full:
     """The refusal for several full quotas: it names the one whose window ends last."""
     charge = max(full, key=lambda each: seconds_left(each.quota.seconds, now))
-    return Refusal(charge, seconds_left(charge.quota.seconds, now))
+    return Full(charge, seconds_left(charge.quota.seconds, now))
 
 
 def seconds_left(seconds: int, now: float) -> int:
@@ -161,7 +158,7 @@ class GuardedLimiter:
         #: The backend's last answer was an error; charges are counted by the policy.
         self.away = False
 
-    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
+    def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
         """Count every charge or none, in the backend or, while it is away, by the policy."""
         self._counted.here = False
         if not self.away or self._failures < self.FAILURES or self._due(now):

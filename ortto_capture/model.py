@@ -9,10 +9,10 @@ the values an operator writes are dataclasses.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from .errors import ConfigurationError
 
@@ -101,7 +101,7 @@ class Attribute:
     sensitive: bool = False
 
     def __post_init__(self) -> None:
-        if not is_attribute_key(self.key):
+        if not isinstance(self.key, str) or not is_attribute_key(self.key):
             raise ConfigurationError(
                 "attribute",
                 f"{self.key!r} is not type:namespace:slug of at most {MAX_ID} characters, "
@@ -129,7 +129,8 @@ class Definition:
         (``act::…``) cannot be defined.
     :param name: what people read.
     :param client_side: whether websites may send it (the *client-side data source*).
-    :param attributes: what it may carry.
+    :param attributes: what it may carry; a bare key such as ``"str::email"`` stands for
+        ``Attribute("str::email")``.
     :param limits: its own limits instead of the global ones, such as ``{"person": "20/day"}`` or
         ``{"ip": "9/hour"}`` or both.
     :param unknown_attributes: ``"reject"`` the activity, or ``"drop"`` what is not declared.
@@ -147,6 +148,20 @@ class Definition:
     icon: str | None = None
     archived: bool = False
 
+    if TYPE_CHECKING:
+        # The dataclass's own, except that bare keys are accepted for attributes.
+        def __init__(
+            self,
+            id: str,  # noqa: A002
+            name: str,
+            client_side: bool = False,
+            attributes: Iterable[Attribute | str] = (),
+            limits: Mapping[str, str] | None = None,
+            unknown_attributes: Literal["reject", "drop"] = "reject",
+            icon: str | None = None,
+            archived: bool = False,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         if len(self.id) > MAX_ID or _ACTIVITY_ID.fullmatch(self.id) is None:
             raise ConfigurationError(
@@ -156,7 +171,15 @@ class Definition:
             raise ConfigurationError("name", f"give {self.id} a name people can read")
         if self.unknown_attributes not in ("reject", "drop"):
             raise ConfigurationError("unknown_attributes", 'choose "reject" or "drop"')
-        object.__setattr__(self, "attributes", tuple(self.attributes))
+        one = isinstance(self.attributes, str | Mapping)
+        if one or not isinstance(self.attributes, Iterable):
+            raise ConfigurationError(
+                "attributes", 'give a list of keys or attributes, such as ["str::email"]'
+            )
+        attributes = tuple(
+            each if isinstance(each, Attribute) else Attribute(each) for each in self.attributes
+        )
+        object.__setattr__(self, "attributes", attributes)
         keys = [attribute.key for attribute in self.attributes]
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
             raise ConfigurationError("attributes", f"declared twice: {', '.join(twice)}")
@@ -164,6 +187,17 @@ class Definition:
             if kind not in ("person", "ip"):
                 raise ConfigurationError("limits", f'{kind!r} is neither "person" nor "ip"')
             Quota.parse(notation, f"limits.{kind}")
+
+    def declared_over(self, stored: Definition | None) -> Definition:
+        """Return what is to be stored when this is declared and ``stored`` is there.
+
+        The operator's switches stay as they are stored: ``client_side`` and ``archived``. When
+        nothing else changes, it is ``stored`` itself.
+        """
+        if stored is None:
+            return self
+        declared = replace(self, client_side=stored.client_side, archived=stored.archived)
+        return stored if declared == stored else declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,3 +380,11 @@ class Outcome(NamedTuple):
     def counted(self) -> list[str]:
         """What it is counted as: its code, and each note behind ``note:``."""
         return [self.code, *[f"note:{note}" for note in self.notes]]
+
+    def plain(self) -> dict[str, Any]:
+        """The same in plain JSON types, as it is exported; the time is ISO 8601, UTC."""
+        return {
+            **self._asdict(),
+            "at": datetime.fromtimestamp(self.at, UTC).isoformat(),
+            "notes": list(self.notes),
+        }

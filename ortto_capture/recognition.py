@@ -1,14 +1,13 @@
-"""Who a request is about, and what it may change on them: row 9 of the contract, and §7.
+"""Who a request is about, and what it may change on them: contract §4, row 9, and §7.
 
-The law of this file: it looks people up and stores nothing. No stranger becomes somebody else by
-what he claims, two known people are never merged, and nobody learns here whether somebody exists.
+The law of this file: it looks people up and stores nothing. A claim never makes the visitor another
+person, two known people are never merged, and no answer here tells whether a person exists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple
 
 from .errors import BadToken, NotIdentified, Refused
 from .identity import PersonFields, Tokens, person_fields
@@ -17,8 +16,32 @@ from .ports import People
 from .settings import Settings
 from .wire import ActivityRequest
 
-#: Somebody identified, and how: by a session, or by fields that may yet create them (id "").
-Who: TypeAlias = tuple[str, Assurance, PersonFields | None]
+
+class Visitor(NamedTuple):
+    """Who an activity is about: ``person``, or whom ``fields`` describe where a session does not.
+
+    ``person`` is None when the fields name a person who is not stored yet.
+    """
+
+    person: Person | None
+    assurance: Assurance
+    fields: PersonFields | None = None
+
+
+class Merged(NamedTuple):
+    """A person as some fields make them.
+
+    :param save: whom to store, in order: people who lose an identifier, then ``person``; empty when
+        nothing changes.
+    :param charged: whether the new-people limit is charged: a person is created, or a visitor who
+        proves nothing asks for a change of a known profile, whether or not it is made.
+    :param notes: for the outcome.
+    """
+
+    person: Person
+    save: tuple[Person, ...]
+    charged: bool
+    notes: tuple[str, ...]
 
 
 class Recognition:
@@ -31,91 +54,67 @@ class Recognition:
         self, people: People, tokens: Tokens, settings: Settings, new_id: Callable[[], str]
     ) -> None:
         self._people = people
-        #: Tells whether a person is stored; a ``People`` that is a container tells it more cheaply.
-        self.known: Callable[[str], bool] = (
-            people.__contains__
-            if isinstance(people, Container)
-            else lambda person_id: people.get(person_id) is not None
-        )
         self._tokens = tokens
         self._settings = settings
         self._required = settings.identity == "required"
         self._new_id = new_id
 
-    def of_activity(self, request: ActivityRequest, now: float) -> Who:
-        """Who an activity is about (contract §4, row 9).
+    def visitor(self, request: ActivityRequest, now: float) -> Visitor:
+        """Look up who an activity is about (contract §4, row 9).
 
-        Whether a session's person is still stored is left to :meth:`require` where nothing else
-        could be meant: storing the activity must look again anyway.
-
-        :raises NotIdentified: when nobody is, or not in the way that is required here.
+        :raises NotIdentified: when no person is named, or not in the way that is required here.
         :raises BadToken: when a token is forged or expired and nothing else identifies.
         :raises MalformedRequest: when a member of ``person`` cannot be what its name says.
         """
-        lost: Callable[[], Refused] | None = None
+        bad_session: Refused | None = None
         if request.identity is None and request.session is not None:
-            try:
-                who = self._session(request.session, now)
-                if request.person is not None:
-                    self.require(who[0])
-                return who
-            except (BadToken, NotIdentified) as error:
-                if request.person is None:
-                    raise
-                # Not the error itself: with its traceback it would hold this frame in a cycle.
-                lost = partial(type(error), error.reason)
+            visitor = self._of_session(request.session, now)
+            if isinstance(visitor, Visitor):
+                return visitor
+            if request.person is None:
+                raise visitor
+            bad_session = visitor
         try:
             fields = person_fields(request.person or {}, self._settings.merge_keys, "person.")
+            fields, assurance = self.vouched(fields, request.identity or fields.identity, now)
+            usable = self.usable(fields, assurance)
         except Refused:
-            if lost is not None:
-                raise lost() from None
+            if bad_session is not None:
+                raise bad_session from None
             raise
-        fields, assurance = self.vouched(fields, request.identity or fields.identity, now)
-        if self.usable(fields, assurance):
-            found = self._people.find(fields.lookup)
-            if found is not None:
-                return found.id, assurance, fields
-            if not fields.skip_non_existing:
-                return "", assurance, fields
-        raise lost() if lost is not None else NotIdentified("no-session")
-
-    def _session(self, token: str, now: float) -> Who:
-        """Who a session token stands for.
-
-        :raises BadToken: when it does not stand for anybody any more.
-        :raises NotIdentified: when it is not good enough here.
-        """
-        session = self._tokens.open_session(token, now)
-        if self._required and session.assurance != "verified":
-            raise NotIdentified("identity-required")
-        return session.person_id, session.assurance, None
-
-    def require(self, person_id: str) -> None:
-        """Refuse a session whose person is no longer stored.
-
-        :raises NotIdentified: in that case.
-        """
-        if not self.known(person_id):
-            raise NotIdentified("person-gone")
+        if usable:
+            person = self._people.find(fields.lookup)
+            if person is not None or not fields.skip_non_existing:
+                return Visitor(person, assurance, fields)
+        raise bad_session or NotIdentified("no-session")
 
     def kept(self, token: str | None, now: float) -> Identified:
-        """The answer to a ``track`` without identity."""
-        if token is not None:
-            try:
-                self.require(self._session(token, now)[0])
-            except (BadToken, NotIdentified):
-                pass
-            else:
-                return Identified(token, True)
+        """The answer to a ``track`` without identity: the present session, where it is valid."""
+        if token is not None and isinstance(self._of_session(token, now), Visitor):
+            return Identified(token, True)
         return Identified(None, False)
+
+    def _of_session(self, token: str, now: float) -> Visitor | Refused:
+        """Who a session token stands for, or why it stands for none."""
+        try:
+            session = self._tokens.open_session(token, now)
+        except BadToken as error:
+            # A new one: the one raised holds this frame by its traceback.
+            return BadToken(error.reason)
+        if self._required and session.assurance != "verified":
+            return NotIdentified("identity-required")
+        person = self._people.get(session.person_id)
+        if person is None:
+            return NotIdentified("person-gone")
+        return Visitor(person, session.assurance)
 
     def vouched(
         self, fields: PersonFields, identity: str | None, now: float
     ) -> tuple[PersonFields, Assurance]:
         """The fields with what the host signed first, when it signed anything.
 
-        Only that finds a person then: somebody who may prove one address must not become whoever
-        holds the external id that he claims beside it.
+        Only what it signed finds a person then: a visitor who can prove one address must not become
+        the person who holds the external id that is claimed beside it.
         """
         if identity is None:
             return fields, "claimed"
@@ -125,7 +124,7 @@ class Recognition:
         return fields._replace(lookup=proven, identifiers=(*proven, *claimed)), "verified"
 
     def usable(self, fields: PersonFields, assurance: Assurance) -> bool:
-        """Tell whether these fields identify anybody.
+        """Tell whether these fields identify a person.
 
         :raises NotIdentified: when they would, had the host vouched for them.
         """
@@ -135,44 +134,69 @@ class Recognition:
             return True
         if self._required:
             raise NotIdentified("identity-required")
-        # Whether somebody exists is nobody's business, unless the operator says so.
+        # A stranger must not learn whether an address is known, unless the operator allows it.
         return not fields.skip_non_existing or self._settings.allow_skip_non_existing
 
     def merged(
         self, found: Person | None, fields: PersonFields, assurance: Assurance, now: float
-    ) -> tuple[Person, tuple[str, ...]]:
-        """The person as ``fields`` make them, and a note when an identifier was left alone."""
-        verified = assurance == "verified"
+    ) -> Merged:
+        """The person as ``fields`` make them (contract §7)."""
         if found is None:
-            # Nobody's data yet, so whatever assurance it comes with, it is filled in below.
-            found = Person(self._new_id(), fields.lookup, None, None, "claimed", now)
-        held = found.identifiers
-        if verified and found.assurance == "claimed":
-            # Whoever claimed the address first may have hung somebody else's id beside it.
+            person = Person(
+                self._new_id(), fields.lookup, fields.first, fields.last, assurance, now
+            )
+            conflict = fields.identifiers != fields.lookup
+            return Merged(person, (person,), True, ("identity-conflict",) if conflict else ())
+        if assurance == "verified":
+            return self._vouched_for(found, fields)
+        # A claim may fill and update a claimed profile, and sets no identifier on a known person.
+        renamed = found._replace(first=fields.first or found.first, last=fields.last or found.last)
+        conflict = any(each not in found.identifiers for each in fields.identifiers)
+        notes = ("identity-conflict",) if conflict else ()
+        if renamed == found:
+            return Merged(found, (), False, notes)
+        if found.assurance == "verified":
+            # Charged like a change that is made: the time of the answer must not tell the visitor
+            # that the host has vouched for this person.
+            return Merged(found, (), True, notes)
+        return Merged(renamed, (renamed,), True, notes)
+
+    def _vouched_for(self, found: Person, fields: PersonFields) -> Merged:
+        """A known person whom the host vouches for now.
+
+        What was only claimed before goes, names and identifiers: a stranger may have claimed the
+        address first and set another person's id beside it. A proven identifier is taken from a
+        person who only claimed it; one that the host vouched for elsewhere stays there.
+        """
+        held, first, last = found.identifiers, found.first, found.last
+        if found.assurance == "claimed":
             held = tuple(each for each in held if each in fields.lookup)
+            first = last = None
         kinds = {kind for kind, _ in held}
+        losers: dict[str, Person] = {}
         added: list[Identifier] = []
         conflict = False
         for identifier in fields.identifiers:
             if identifier in held:
                 continue
-            # A stranger must not hang an identifier on somebody's record, nor anybody one that is
-            # not proven on his own; nobody has two of a kind, and two known people are never
-            # merged.
-            if (
-                verified
-                and identifier in fields.lookup
-                and identifier.kind not in kinds
-                and self._people.find([identifier]) is None
-            ):
-                added.append(identifier)
-            else:
+            if identifier not in fields.lookup or identifier.kind in kinds:
                 conflict = True
-        merged = found._replace(identifiers=(*held, *added))
-        if verified or found.assurance == "claimed":
-            merged = merged._replace(
-                first=fields.first or found.first,
-                last=fields.last or found.last,
-                assurance=assurance,
-            )
-        return merged, ("identity-conflict",) if conflict else ()
+                continue
+            holder = self._people.find([identifier])
+            if holder is not None:
+                conflict = True
+                if holder.assurance == "verified":
+                    continue
+                if holder.id != found.id:
+                    holder = losers.get(holder.id, holder)
+                    kept = tuple(each for each in holder.identifiers if each != identifier)
+                    losers[holder.id] = holder._replace(identifiers=kept)
+            added.append(identifier)
+        person = found._replace(
+            identifiers=(*held, *added),
+            first=fields.first or first,
+            last=fields.last or last,
+            assurance="verified",
+        )
+        save = () if person == found else (*losers.values(), person)
+        return Merged(person, save, False, ("identity-conflict",) if conflict else ())

@@ -24,17 +24,12 @@ from .client import Asset, assets, snippet
 from .errors import (
     BackendError,
     ConfigurationError,
-    IncompleteBody,
-    LengthRequired,
-    MethodNotAllowed,
+    MalformedRequest,
     RateLimited,
     Refused,
-    TooLarge,
-    UnknownRoute,
-    UnsupportedMediaType,
 )
-from .ports import InProcess, Pingable
-from .wire import ActivityRequest, activity_request, decode, track_request
+from .ports import Pingable
+from .wire import activity_request, decode, track_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -106,7 +101,7 @@ class CaptureApp:
 
             self._console = Console(capture, console_guard)
         backends = capture.backends
-        self._counts_alone = isinstance(backends.limiter, InProcess)
+        self._counts_alone = backends.in_process
         self._look_at_peer = client_ip is None
 
     def snippet(self, key: str, nonce: str | None = None, endpoint: str = "/capture") -> str:
@@ -136,7 +131,7 @@ class CaptureApp:
                 "PATH_INFO": path[len("/console") :],
             }
             return self._console(inside, start_response)
-        return _refuse(start_response, UnknownRoute())
+        return _refuse(start_response, MalformedRequest(code="not-found"))
 
     # -- the two capture routes
 
@@ -168,28 +163,27 @@ class CaptureApp:
         return _send(start_response, 200, body)
 
     def _track(self, environ: WSGIEnvironment) -> bytes:
-        session, identified = self.capture.receive_track(
-            lambda: track_request(decode(_read(environ, self._max_body))),
-            lambda: self._address(environ),
-            environ.get("HTTP_ORIGIN"),
-            environ.get("HTTP_SEC_GPC") == "1",
-        )
+        with self.capture.accounted("track") as attempt:
+            attempt.request = track_request(decode(_read(environ, self._max_body)))
+            session, identified = attempt.identify(
+                ip=self._address(environ),
+                origin=environ.get("HTTP_ORIGIN"),
+                gpc=environ.get("HTTP_SEC_GPC") == "1",
+            )
         return json.dumps(
             {"session": session, "identified": identified}, separators=(",", ":")
         ).encode()
 
     def _activity(self, environ: WSGIEnvironment) -> bytes:
-        def parse() -> ActivityRequest:
+        with self.capture.accounted("activity") as attempt:
             body = _read(environ, self._max_body)
-            return activity_request(decode(body), len(body))
-
-        receipt = self.capture.receive_activity(
-            parse,
-            lambda: self._address(environ),
-            environ.get("HTTP_ORIGIN"),
-            environ.get("HTTP_SEC_GPC") == "1",
-        )
-        return _DUPLICATE if receipt.duplicate else _OK
+            attempt.request = activity_request(decode(body), len(body))
+            captured = attempt.record(
+                ip=self._address(environ),
+                origin=environ.get("HTTP_ORIGIN"),
+                gpc=environ.get("HTTP_SEC_GPC") == "1",
+            )
+        return _DUPLICATE if captured.duplicate else _OK
 
     def _address(self, environ: WSGIEnvironment) -> str:
         if self._counts_alone and environ.get("wsgi.multiprocess"):
@@ -226,7 +220,9 @@ class CaptureApp:
 
     def _health(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return _refuse(start_response, MethodNotAllowed("GET, HEAD"))
+            return _refuse(
+                start_response, MalformedRequest(code="method-not-allowed", allow="GET, HEAD")
+            )
         backends = self.capture.backends
         healthy = True
         for port in ("definitions", "people", "limiter", "journal"):
@@ -274,29 +270,31 @@ def _read(environ: WSGIEnvironment, cap: int) -> bytes:
     bytes are counted here.
     """
     if environ["REQUEST_METHOD"] != "POST":
-        raise MethodNotAllowed("POST, OPTIONS")
+        raise MalformedRequest(code="method-not-allowed", allow="POST, OPTIONS")
     declared = environ.get("CONTENT_LENGTH") or None
     # A number of twenty digits is over any cap, and no number of digits may cost more than these.
     digits = declared is not None and declared.isascii() and declared.isdigit()
     length = int(declared[:20]) if declared is not None and digits else None
     if length is not None and length > cap:
-        raise TooLarge
+        raise MalformedRequest(code="too-large")
     if not _acceptable(environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", "")):
-        raise UnsupportedMediaType
+        raise MalformedRequest(code="unsupported-media-type")
     if length is None:
         if declared is not None:
-            raise IncompleteBody("Content-Length is no number")
+            raise MalformedRequest("Content-Length is no number", code="incomplete")
         if not environ.get("wsgi.input_terminated"):
-            raise LengthRequired
+            raise MalformedRequest(code="length-required")
     wanted = cap + 1 if length is None else length
     try:
         body = _read_up_to(environ["wsgi.input"], wanted)
     except Exception as error:  # whatever the server's stream raises, the body is not here
-        raise IncompleteBody(f"reading failed: {type(error).__name__}") from error
+        raise MalformedRequest(
+            f"reading failed: {type(error).__name__}", code="incomplete"
+        ) from error
     if len(body) > cap:
-        raise TooLarge
+        raise MalformedRequest(code="too-large")
     if length is not None and len(body) != length:
-        raise IncompleteBody("fewer bytes than Content-Length")
+        raise MalformedRequest("fewer bytes than Content-Length", code="incomplete")
     return body
 
 
@@ -342,7 +340,7 @@ def _refuse(start_response: StartResponse, error: Refused | BackendError) -> lis
         more = [("Retry-After", str(wait))]
     elif isinstance(error, BackendError):
         more = [("Retry-After", "1")]
-    elif isinstance(error, MethodNotAllowed):
+    elif isinstance(error, MalformedRequest) and error.allow is not None:
         more = [("Allow", error.allow)]
     body = _error_body(error.code, error.message, field, expected, wait)
     return _send(start_response, error.status, body, more)
@@ -391,7 +389,9 @@ def _serve_asset(
     """One file of the browser client, compressed where the browser takes that."""
     request = Request(environ, populate_request=False)
     if request.method not in ("GET", "HEAD"):
-        return _refuse(start_response, MethodNotAllowed("GET, HEAD"))
+        return _refuse(
+            start_response, MalformedRequest(code="method-not-allowed", allow="GET, HEAD")
+        )
     packed = request.accept_encodings["gzip"] > 0
     response = Response(asset.gzip if packed else asset.body, content_type=asset.content_type)
     if packed:

@@ -29,9 +29,9 @@ def open_backends(url: str) -> Backends:
     :raises ConfigurationError: when nothing answers to that address.
     """
     if url == "memory:":
-        from .memory import open_memory
+        from .memory import MemoryBackends
 
-        return open_memory()
+        return MemoryBackends()
     if url.startswith("file:"):
         from .file import open_file
 

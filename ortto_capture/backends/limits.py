@@ -7,9 +7,10 @@ its keys let different parts meet, and its windows begin with the first hit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from math import floor
+from time import time
 from typing import Any
 
 from limits.errors import ConfigurationError as StorageMisconfigured
@@ -19,7 +20,7 @@ from limits.storage import MemcachedStorage, MemoryStorage, Storage, storage_fro
 from ..errors import BackendError, ConfigurationError
 from ..limiting import longest_wait, seconds_left
 from ..locks import fork_safe_lock
-from ..model import Charge, Refusal
+from ..model import Charge, Full
 
 #: Counters live this much longer than their window, in seconds, for servers whose clocks differ.
 GRACE = 60
@@ -52,7 +53,8 @@ class LimitsRateLimiter:
     - *A refusal changes no count and leaves no key*: when two callers race for the last place, the
       loser's charges are counted and given back, so a third may be refused meanwhile, and the keys
       stay, at 0, until they expire. A storage that cannot count down (memcached) wastes them.
-    - *a backend with a clock of its own uses that instead*: windows follow ``now``, the caller's.
+    - *Remove every count of these keys, in every window*: only windows of a day, an hour, and of
+      the lengths that this object has charged are looked for.
 
     :param storage: a URI of ``limits`` such as ``redis://localhost:6379``, or a storage.
     :param options: for the storage, when it is given as a URI.
@@ -63,13 +65,12 @@ class LimitsRateLimiter:
         if isinstance(storage, str):
             storage = _open(storage, options)
         self._storage = storage
-        if isinstance(storage, MemoryStorage):
-            #: Memory of this process alone, like the memory backend's.
-            self.in_process = True
-            # Its own locking lets two threads count as one.
-            self._lock: AbstractContextManager[Any] = fork_safe_lock()
-        else:
-            self._lock = nullcontext()
+        # The locking of the memory storage lets two threads count as one.
+        self._lock: AbstractContextManager[Any] = (
+            fork_safe_lock() if isinstance(storage, MemoryStorage) else nullcontext()
+        )
+        #: Lengths of the windows that are charged, in seconds.
+        self._windows = {3_600, 86_400}
         known = storage.base_exceptions
         # memcached's driver lets the operating system's own errors through.
         self._faults: tuple[type[Exception], ...] = (
@@ -78,8 +79,7 @@ class LimitsRateLimiter:
             *(known if isinstance(known, tuple) else (known,)),
         )
 
-    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
-        """Count every charge, or, if any quota is full, none of them and say which."""
+    def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
         with self._lock, self._wrapped():
             full = [each for each in charges if self._count(each, now) >= each.quota.amount]
             if not full:
@@ -91,12 +91,19 @@ class LimitsRateLimiter:
         return longest_wait(full, now) if full else None
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
-        """Give back charges whose activity was not stored."""
         with self._lock, self._wrapped():
             self._give_back(charges, now)
 
+    def forget(self, keys: Collection[bytes]) -> None:
+        now = time()
+        with self._lock, self._wrapped():
+            for seconds in self._windows:
+                # A counter outlives its window by a minute.
+                for slot in (floor(now / seconds) - 1, floor(now / seconds)):
+                    for key in keys:
+                        self._storage.clear(_name(seconds, slot, key))
+
     def ping(self) -> None:
-        """Raise BackendError unless the storage answers."""
         with self._wrapped():
             answers = self._storage.check()
         if not answers:
@@ -106,6 +113,7 @@ class LimitsRateLimiter:
         return self._storage.get(_key(charge, now))
 
     def _add(self, charge: Charge, now: float, amount: int) -> int:
+        self._windows.add(charge.quota.seconds)
         expiry = seconds_left(charge.quota.seconds, now) + GRACE
         if expiry > MEMCACHED_LONGEST and isinstance(self._storage, MemcachedStorage):
             expiry += floor(now)
@@ -128,10 +136,14 @@ class LimitsRateLimiter:
 
 
 def _key(charge: Charge, now: float) -> str:
+    seconds = charge.quota.seconds
+    return _name(seconds, floor(now / seconds), charge.key)
+
+
+def _name(seconds: int, slot: int, key: bytes) -> str:
     # Hex and digits only: no part can run into the next, whatever the storage does with it. The 1
     # is this layout's version, so that another never meets keys of a kind it does not know.
-    seconds = charge.quota.seconds
-    return f"oc:1:{seconds}:{floor(now / seconds)}:{charge.key.hex()}"
+    return f"oc:1:{seconds}:{slot}:{key.hex()}"
 
 
 def _open(uri: str, options: dict[str, Any]) -> Storage:

@@ -1,4 +1,4 @@
-"""The four ports in this process's memory: for tests, for trying out, for one process.
+"""The ports in this process's memory: for tests, for trying out, for one process.
 
 The law of this file: exact under threads, bounded, correct after ``fork``, and nothing runs in the
 background. A process that ends forgets everything; several processes count each alone.
@@ -6,46 +6,21 @@ background. A process that ends forgets everything; several processes count each
 
 from __future__ import annotations
 
-import logging
 import marshal
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 from ..errors import StorageFull
 from ..limiting import FixedWindows
 from ..locks import fork_safe_lock
-from ..model import Activity, Captured, Definition, Identifier, Outcome, Person
+from ..model import EVENT_ID_SECONDS, Activity, Captured, Definition, Identifier, Outcome, Person
 from ..ports import Backends
 
-#: Of the formats of `marshal` the fastest to write: later ones look every object up, to write what
+#: The fastest of the formats of `marshal` to write: later ones look every object up, to write what
 #: occurs twice but once (1.5 times as long, for 50 bytes less a row).
 MARSHAL = 2
-#: How long an event id is remembered (contract §4, row 11), in seconds.
-EVENT_ID_SECONDS = 7 * 86_400
-
-_log = logging.getLogger("ortto_capture")
-
-
-class MemoryBackends(Backends):
-    """All four ports in memory; typed, so that ``definitions.put`` is known to be there."""
-
-    definitions: MemoryDefinitions
-    people: MemoryPeople
-    limiter: MemoryRateLimiter
-    journal: MemoryJournal
-    outcomes: MemoryOutcomes
-
-
-def open_memory() -> MemoryBackends:
-    """All four ports in memory, with room for a small site."""
-    return MemoryBackends(
-        definitions=MemoryDefinitions(),
-        people=MemoryPeople(),
-        limiter=MemoryRateLimiter(),
-        journal=MemoryJournal(),
-        outcomes=MemoryOutcomes(),
-    )
 
 
 class MemoryDefinitions:
@@ -55,16 +30,17 @@ class MemoryDefinitions:
         self._definitions = {definition.id: definition for definition in definitions}
 
     def get(self, activity_id: str) -> Definition | None:
-        """Return the definition with exactly this id, or None."""
         return self._definitions.get(activity_id)
 
     def all(self) -> Sequence[Definition]:
-        """Return every definition, ordered by id."""
         return sorted(self._definitions.values(), key=lambda definition: definition.id)
 
     def put(self, definition: Definition) -> None:
-        """Store ``definition``, replacing the one with its id."""
         self._definitions[definition.id] = definition
+
+    def declare(self, definitions: Sequence[Definition]) -> None:
+        for definition in definitions:
+            self.put(definition.declared_over(self.get(definition.id)))
 
 
 class MemoryPeople:
@@ -78,28 +54,20 @@ class MemoryPeople:
         self._people: dict[str, Person] = {}
         self._holders: dict[Identifier, str] = {}
         self._lock = fork_safe_lock()
-        self._warned = False
 
     def __len__(self) -> int:
         return len(self._people)
 
-    def __contains__(self, person_id: object) -> bool:
-        """Whether this person is stored."""
-        return person_id in self._people
-
     def get(self, person_id: str) -> Person | None:
-        """Return the person with this id, or None."""
         return self._people.get(person_id)
 
     def find(self, identifiers: Sequence[Identifier]) -> Person | None:
-        """Return the person who holds the first of these identifiers that anybody holds."""
         for identifier in identifiers:
             if (person_id := self._holders.get(identifier)) is not None:
                 return self.get(person_id)
         return None
 
     def save(self, person: Person) -> Person:
-        """Store or replace a person; somebody else who holds an identifier is returned instead."""
         with self._lock:
             holders = map(self._holders.get, person.identifiers)
             other = next((id_ for id_ in holders if id_ not in (None, person.id)), None)
@@ -107,8 +75,11 @@ class MemoryPeople:
                 return self._people[other]
             before = self._people.get(person.id)
             if before is None and len(self._people) >= self.capacity:
-                self._refuse()
-            # In this order, because others look meanwhile: what is held is held throughout.
+                raise StorageFull(
+                    f"{len(self._people)} people are held in memory, as many as may be: raise "
+                    "MemoryPeople(capacity=...), or use a backend that stores them"
+                )
+            # In this order, because other threads look meanwhile: what is held is held throughout.
             self._people[person.id] = person
             self._holders.update(dict.fromkeys(person.identifiers, person.id))
             for identifier in before.identifiers if before else ():
@@ -117,28 +88,11 @@ class MemoryPeople:
         return person
 
     def erase(self, person_id: str) -> int:
-        """Remove the person and every identifier; return how many people that were."""
         with self._lock:
             person = self._people.pop(person_id, None)
             for identifier in person.identifiers if person else ():
                 del self._holders[identifier]
         return int(person is not None)
-
-    def _refuse(self) -> None:
-        if not self._warned:
-            self._warned = True
-            _log.warning(
-                "%d people are held in memory, as many as may be: new ones get 503; raise "
-                "MemoryPeople(capacity=...) or use a backend that stores them",
-                len(self._people),
-            )
-        raise StorageFull("memory holds as many people as it may")
-
-
-class MemoryRateLimiter(FixedWindows):
-    """Counts in a dict; see :class:`~ortto_capture.limiting.FixedWindows` for ``capacity``."""
-
-    in_process = True
 
 
 class MemoryJournal:
@@ -147,8 +101,6 @@ class MemoryJournal:
     :param capacity: activities at most, about 600 bytes each. Beyond it the oldest are forgotten,
         and with them their event ids.
     """
-
-    in_process = True
 
     def __init__(self, capacity: int = 100_000) -> None:
         self.capacity = capacity
@@ -161,29 +113,21 @@ class MemoryJournal:
         self._last = 0
         self._lock = fork_safe_lock()
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def find(
-        self, person_id: str, activity_id: str, event_id: str, since: float
-    ) -> Captured | None:
-        """Return the activity with this event id received at ``since`` or later, or None."""
-        return self._find(_event_key(person_id, activity_id, event_id), since)
-
-    def _find(self, key: str, since: float) -> Captured | None:
-        position = self._positions.get(key)
+    def find(self, activity: Activity) -> Captured | None:
+        position = self._positions.get(_event_key(activity))
         if position is None:
             return None
-        found = self._at(position)
-        return found if found.received_at.timestamp() >= since else None
-
-    def append(self, activity: Activity) -> int | None:
-        """Store ``activity``; None when its event id is journalled already."""
-        key = _event_key(activity.person_id, activity.activity_id, activity.event_id)
         with self._lock:
-            if key in self._positions and self._find(key, activity.received_at - EVENT_ID_SECONDS):
+            found = next(self._read([position]), None)
+        since = activity.received_at - EVENT_ID_SECONDS
+        return found if found is not None and found.activity.received_at >= since else None
+
+    def append(self, activity: Activity) -> Captured | None:
+        key = _event_key(activity)
+        row = marshal.dumps(tuple(activity), MARSHAL)  # type: ignore[arg-type]  # plain JSON
+        with self._lock:
+            if key in self._positions and self.find(activity) is not None:
                 return None
-            row = marshal.dumps(tuple(activity), MARSHAL)  # type: ignore[arg-type]  # plain JSON
             position = self._last + 1
             if position <= self.capacity:
                 self._rows.append(row)
@@ -196,89 +140,94 @@ class MemoryJournal:
                 self._rows[place] = row
                 self._keys[place] = key
             self._positions[key] = self._last = position
-        return position
+        return Captured(position, str(position), activity)
 
-    def recent(self, after: int = 0, limit: int = 100) -> Sequence[Captured]:
-        """Return the latest ``limit``, or those that follow position ``after``, in order."""
+    def latest(self, limit: int = 100) -> Sequence[Captured]:
         with self._lock:
-            if after == 0:
-                return list(islice(self._read(reversed(self._held())), limit))[::-1]
-            return list(islice(self._read(self._held(after)), limit))
+            return list(islice(self._read(reversed(self._held())), limit))[::-1]
 
-    def of(self, person_id: str, after: int = 0, limit: int = 100) -> Sequence[Captured]:
-        """Return at most ``limit`` of a person's activities above position ``after``, in order."""
+    def after(self, cursor: str, limit: int = 100) -> Sequence[Captured]:
         with self._lock:
-            every = self._read(self._held(after))
-            return list(islice((row for row in every if row.person_id == person_id), limit))
+            return list(islice(self._read(self._held(cursor)), limit))
+
+    def of(self, person_id: str, cursor: str = "", limit: int = 100) -> Sequence[Captured]:
+        with self._lock:
+            every = self._read(self._held(cursor))
+            return list(islice((each for each in every if each.person_id == person_id), limit))
 
     def erase(self, person_id: str) -> int:
-        """Remove everything this person did; return how many activities that were."""
         with self._lock:
             theirs = self.of(person_id, limit=self.capacity)
-            for row in theirs:
-                place = (row.position - 1) % self.capacity
+            for each in theirs:
+                place = (each.position - 1) % self.capacity
                 self._rows[place], self._keys[place] = b"", ""
-                self._positions.pop(_event_key(person_id, row.activity_id, row.event_id), None)
+                self._positions.pop(_event_key(each.activity), None)
         return len(theirs)
 
-    def _held(self, after: int = 0) -> range:
-        return range(max(after, self._last - len(self._rows)) + 1, self._last + 1)
+    def _held(self, cursor: str = "") -> range:
+        """The positions that are held and follow ``cursor``."""
+        return range(max(int(cursor or 0), self._last - len(self._rows)) + 1, self._last + 1)
 
     def _read(self, positions: Iterable[int]) -> Iterator[Captured]:
-        """The rows there, without those that were erased."""
+        """The activities there, without those that were erased."""
         for position in positions:
-            if self._rows[(position - 1) % self.capacity]:
-                yield self._at(position)
-
-    def _at(self, position: int) -> Captured:
-        row = self._rows[(position - 1) % self.capacity]
-        return Captured.at(position, Activity(*marshal.loads(row)))  # noqa: S302  # our own bytes
+            if row := self._rows[(position - 1) % self.capacity]:
+                yield Captured(position, str(position), Activity(*marshal.loads(row)))  # noqa: S302  # our own bytes
 
 
-def _event_key(person_id: str, activity_id: str, event_id: str) -> str:
-    # An event id has no spaces and an activity id neither, so that no two triples meet.
-    return f"{event_id} {activity_id} {person_id}"
+def _event_key(activity: Activity) -> str:
+    # None of the four contains a space, so that no two events meet in one key.
+    return f"{activity.event_id} {activity.activity_id} {activity.person_id} {activity.assurance}"
 
 
 class MemoryOutcomes:
-    """Counts of all outcomes and the last ``capacity`` refusals."""
+    """Counts of all outcomes and the last ``capacity`` refused ones."""
 
     def __init__(self, capacity: int = 500) -> None:
         self._counts: Counter[str] = Counter()
-        self._refusals: deque[Outcome] = deque(maxlen=capacity)
+        self._refused: deque[Outcome] = deque(maxlen=capacity)
         self._last = 0
         self._lock = fork_safe_lock()
 
     def note(self, outcome: Outcome) -> None:
-        """Count ``outcome`` and its notes; keep it when it has a reason."""
         with self._lock:
-            for name in outcome.counted:
-                self._counts[name] += 1
+            self._counts[outcome.code] += 1
+            for note in outcome.notes:
+                self._counts[f"note:{note}"] += 1
             if outcome.reason:
                 self._last += 1
-                self._refusals.append(outcome._replace(number=self._last))
+                self._refused.append(outcome._replace(number=self._last))
 
     def counts(self) -> Mapping[str, int]:
-        """Return how often each code and each note was seen."""
         with self._lock:
             return dict(self._counts)
 
-    def refusals(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
-        """Return at most ``limit`` of the latest refusals numbered above ``after``, in order."""
+    def refused(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
         with self._lock:
-            newest_first = islice(reversed(self._refusals), limit)
+            newest_first = islice(reversed(self._refused), limit)
             found = [outcome for outcome in newest_first if outcome.number > after]
         return found[::-1]
 
-    def erase(self, person_id: str) -> int:
-        """Take the person's name off the refusals; return how many they were."""
+    def of(self, person_id: str) -> Sequence[Outcome]:
         with self._lock:
-            theirs = sum(each.person_id == person_id for each in self._refusals)
-            self._refusals = deque(
-                (
-                    each._replace(person_id=None) if each.person_id == person_id else each
-                    for each in self._refusals
-                ),
-                self._refusals.maxlen,
-            )
+            return [each for each in self._refused if each.person_id == person_id]
+
+    def erase(self, person_id: str) -> int:
+        with self._lock:
+            theirs = len(self.of(person_id))
+            for place, each in enumerate(self._refused):
+                if each.person_id == person_id:
+                    self._refused[place] = each._replace(person_id=None)
         return theirs
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryBackends(Backends):
+    """All ports in memory, with room for a small site."""
+
+    definitions: MemoryDefinitions = field(default_factory=MemoryDefinitions)
+    people: MemoryPeople = field(default_factory=MemoryPeople)
+    limiter: FixedWindows = field(default_factory=FixedWindows)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    outcomes: MemoryOutcomes = field(default_factory=MemoryOutcomes)
+    in_process: bool = True

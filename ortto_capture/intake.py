@@ -1,0 +1,234 @@
+"""Storing people and activities, each within its limits (contract §4, rows 11 to 13; §5).
+
+The law of this file: what is refused or fails here has changed no counter, stored no activity and
+created no person. Which quotas apply is decided here; that they are taken together with the row, or
+not at all, is what ``Backends.record`` promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from threading import get_ident
+from typing import Any, NamedTuple, TypeVar
+
+from .errors import BackendError, NotIdentified, RateLimited
+from .identity import PersonFields, bucket_hasher, ip_bucket
+from .limiting import GuardedLimiter, seconds_left
+from .model import Activity, Assurance, Captured, Charge, Definition, Full, Person, Quota
+from .ports import Backends, Pingable
+from .recognition import Recognition, Visitor
+from .schema import compile_check
+from .settings import Settings
+
+T = TypeVar("T")
+Notes = tuple[str, ...]
+
+#: How often a decision is made anew when ports on different media let another process in between.
+TRIES = 3
+
+
+class Prepared(NamedTuple):
+    """A definition with all that can be worked out once."""
+
+    definition: Definition
+    check: Callable[[Mapping[str, Any]], dict[str, Any]]
+    person_quota: Quota
+    person_bucket: Callable[[str], bytes]
+    ip_quota: Quota
+    ip_bucket: Callable[[str], bytes]
+
+
+class Intake:
+    """Stores people and activities, each within its limits.
+
+    :param secret: keys the counters.
+    """
+
+    def __init__(
+        self, backends: Backends, settings: Settings, recognition: Recognition, secret: bytes
+    ) -> None:
+        self._recognition = recognition
+        self._max_attributes = settings.max_attributes
+        self._buckets = bucket_hasher(secret)
+        #: Watches over a limiter that can be away.
+        self.guard: GuardedLimiter | None = None
+        if isinstance(backends.limiter, Pingable):
+            self.guard = GuardedLimiter(backends.limiter, settings.on_limiter_error)
+            backends = replace(backends, limiter=self.guard)
+        self._backends = backends
+        self._person_quota = Quota.parse(settings.person_limit)
+        self._ip_quota = Quota.parse(settings.ip_limit)
+        self._new_people_quota = Quota.parse(settings.new_people_limit)
+        self._new_people_bucket = self._buckets("new", "")
+        #: The threads that are inside a decision.
+        self._deciding: set[int] = set()
+
+    def prepare(self, definition: Definition) -> Prepared:
+        """Work out once what every activity of this definition needs."""
+        limits = definition.limits or {}
+        return Prepared(
+            definition,
+            compile_check(definition, self._max_attributes),
+            Quota.parse(limits["person"]) if "person" in limits else self._person_quota,
+            self._buckets("person", definition.id),
+            Quota.parse(limits["ip"]) if "ip" in limits else self._ip_quota,
+            self._buckets("ip", definition.id),
+        )
+
+    def counters(self, person_id: str, activity_ids: set[str]) -> list[bytes]:
+        """The keys that a person's activities are counted by."""
+        return [
+            self._buckets("person", activity_id)(f"{assurance} {person_id}")
+            for activity_id in activity_ids
+            for assurance in ("claimed", "verified")
+        ]
+
+    def decide(self, decide: Callable[[], T]) -> T:
+        """Run ``decide`` as one decision of the calling thread.
+
+        :raises BackendError: when this thread is inside a decision already, as the handler of a
+            signal may find it: what the handler stored would be undone with the decision that it
+            interrupted, and waiting for that one would be for ever.
+        """
+        thread = get_ident()
+        if thread in self._deciding:
+            raise BackendError(
+                "this thread is storing already: a signal handler must not record; "
+                "set a flag there, and record when it has returned"
+            )
+        try:
+            self._deciding.add(thread)
+            return decide()
+        finally:
+            self._deciding.discard(thread)
+
+    def activity(
+        self, activity: Activity, prepared: Prepared, visitor: Visitor, ip: str | None
+    ) -> tuple[Captured, Notes]:
+        """Store an activity, and the person whom the visitor's fields create or change.
+
+        :returns: what is stored, and notes for the outcome.
+        :raises RateLimited: when a limit has no room.
+        :raises NotIdentified: when the person is gone.
+        """
+        fields = visitor.fields
+        if fields is None:
+            charges = self._charges(activity, prepared, ip)
+            verdict = self.decide(lambda: self._backends.record(activity, charges))
+            return _captured(verdict, charges, activity.received_at), ()
+        for _try in range(TRIES):
+            done = self.decide(
+                lambda: self._backends.atomically(
+                    lambda: self._activity_of(fields, activity, prepared, ip)
+                )
+            )
+            if done is not None:
+                return done
+        raise BackendError("other processes change this person without end; try again")
+
+    def _activity_of(
+        self, fields: PersonFields, activity: Activity, prepared: Prepared, ip: str | None
+    ) -> tuple[Captured, Notes] | None:
+        """The same for a person described by ``fields``; None to be decided anew."""
+        now = activity.received_at
+        found = self._backends.people.find(fields.lookup)
+        merged = self._recognition.merged(found, fields, activity.assurance, now)
+        activity = activity._replace(person_id=merged.person.id)
+        charges = self._charges(activity, prepared, ip)
+        extra = self._new_person(ip)
+        notes = fields.notes + merged.notes
+        save = merged.save
+        verdict = self._backends.record(activity, charges + extra * merged.charged, save)
+        if found is not None and merged.charged and isinstance(verdict, Full):
+            # No room to change the profile: the activity is stored without the change. If it was
+            # another quota that is full, this finds it full again.
+            verdict = self._backends.record(activity, charges)
+            notes += ("profile-kept",)
+        if verdict is None:
+            return None
+        # The answer about a new person must not differ from that about a known one.
+        return _captured(verdict, charges + extra, now), notes
+
+    def identified(
+        self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
+    ) -> tuple[Person | None, Notes]:
+        """Find or create the person whom ``fields`` name; None when they name none.
+
+        :returns: the person as stored, and notes for the outcome.
+        :raises RateLimited: when it would create one person too many.
+        """
+        if not self._recognition.usable(fields, assurance):
+            return None, fields.notes
+        found = self._backends.people.find(fields.lookup)
+        if found is None and fields.skip_non_existing:
+            return None, fields.notes
+        if found is not None:
+            merged = self._recognition.merged(found, fields, assurance, now)
+            if not merged.save and not merged.charged:
+                return found, fields.notes + merged.notes
+        person, notes = self.decide(
+            lambda: self._backends.atomically(lambda: self._identified(fields, assurance, ip, now))
+        )
+        return person, fields.notes + notes
+
+    def _identified(
+        self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
+    ) -> tuple[Person, Notes]:
+        people, limiter = self._backends.people, self._backends.limiter
+        found = people.find(fields.lookup)
+        merged = self._recognition.merged(found, fields, assurance, now)
+        charges = self._new_person(ip) if merged.charged else []
+        full = limiter.acquire(charges, now) if charges else None
+        if full is not None:
+            if found is None:
+                raise _limited("new-people-limit", full, charges, now)
+            return found, (*merged.notes, "profile-kept")
+        saved = merged.person
+        stored = False
+        try:
+            for person in merged.save:
+                saved = people.save(person)
+            stored = saved.id == merged.person.id
+        finally:
+            if not stored:
+                limiter.release(charges, now)
+        return saved, merged.notes
+
+    def _charges(self, activity: Activity, prepared: Prepared, ip: str | None) -> list[Charge]:
+        """What storing ``activity`` is counted as; without an address there is no IP quota."""
+        # By assurance too: a stranger who claims an address must not use up the verified quota.
+        bucket = prepared.person_bucket(f"{activity.assurance} {activity.person_id}")
+        charges = [Charge(bucket, prepared.person_quota)]
+        if ip is not None:
+            charges.append(Charge(prepared.ip_bucket(ip_bucket(ip)), prepared.ip_quota))
+        return charges
+
+    def _new_person(self, ip: str | None) -> list[Charge]:
+        """The charge for creating a person; a caller without an address takes no quota."""
+        if ip is None:
+            return []
+        return [Charge(self._new_people_bucket(ip_bucket(ip)), self._new_people_quota)]
+
+
+def _captured(verdict: Captured | Full | None, told: Sequence[Charge], now: float) -> Captured:
+    """What was recorded, unless it was refused.
+
+    :param told: the charges that the public answer speaks of: the person's, the address's, and that
+        for new people.
+    """
+    if verdict is None:
+        raise NotIdentified("person-gone")
+    if isinstance(verdict, Full):
+        names = ("person-limit", "ip-limit", "new-people-limit")
+        raise _limited(names[told.index(verdict.charge)], verdict, told, now)
+    return verdict
+
+
+def _limited(name: str, full: Full, told: Sequence[Charge], now: float) -> RateLimited:
+    return RateLimited(
+        name,
+        quota=full.charge.quota,
+        retry_after=full.retry_after,
+        public_retry_after=min(seconds_left(each.quota.seconds, now) for each in told),
+    )

@@ -1,0 +1,343 @@
+"""The pipeline decides who did what, and whether it may be stored.
+
+The law of this file: it decides, in the order of the contract, and does nothing else. It knows no
+framework and no backend; time, ids and bytes come from outside. Every request that enters leaves
+with exactly one outcome, which its :class:`Attempt` notes.
+
+Read ``Attempt.record`` aloud and you have the contract's rows 7 to 14.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from .errors import (
+    BackendError,
+    BadOrigin,
+    InvalidAttributes,
+    NotIdentified,
+    Refused,
+    UnknownActivity,
+    UnknownSource,
+)
+from .identity import Tokens, person_fields
+from .intake import Intake, Prepared
+from .model import MAX_ID, Activity, Captured, Identified, Outcome
+from .ports import Backends
+from .recognition import Recognition
+from .settings import Settings
+from .wire import ActivityRequest, TrackRequest
+
+_log = logging.getLogger("ortto_capture")
+
+DAY = 86_400
+#: Seconds between two looks for what is too old to be kept, and between two batches of it.
+RETAIN_EVERY, RETAIN_AGAIN = 60, 1
+#: Compact JSON is at most this many times longer than what was parsed: ``9e15`` (4 characters) is
+#: written ``9000000000000000.0`` (18), and nothing grows more.
+JSON_GROWTH = 5
+
+
+class Pipeline:
+    """The parts that a request passes, in the order of the contract's rows.
+
+    :param clock: returns epoch seconds.
+    :param new_id: returns a fresh person or event id.
+    :param keys: signing keys, newest first.
+    """
+
+    def __init__(
+        self,
+        backends: Backends,
+        settings: Settings,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+        keys: tuple[bytes, ...],
+    ) -> None:
+        self.backends = backends
+        self.settings = settings
+        self.new_id = new_id
+        self.clock = clock
+        self.tokens = Tokens(keys, settings.session_days * DAY)
+        self.recognition = Recognition(backends.people, self.tokens, settings, new_id)
+        # Keyed by the oldest, so that processes with the old list of keys and processes with the
+        # new one count together while keys are being rotated.
+        self.intake = Intake(backends, settings, self.recognition, keys[-1])
+        self.retention = Retention(backends, settings, clock)
+        self._prepared: dict[str, Prepared] = {}
+        self._untold: tuple[str, ...] = ()
+
+    def source(self, key: str | None, origin: str | None) -> str:
+        """Row 7: the capture key to store beside the activity."""
+        sources = self.settings.sources
+        if not sources:
+            return key if key is not None and len(key) <= MAX_ID else ""
+        source = sources.get(key or "")
+        if source is None:
+            raise UnknownSource("unknown-key")
+        # A missing Origin passes: browsers send it with every cross-origin POST, other programs
+        # can forge it anyway.
+        if source.origins and origin and origin not in source.origins:
+            raise BadOrigin("bad-origin")
+        return key or ""
+
+    def definition(self, activity_id: str) -> Prepared:
+        """Row 8: the definition, when websites may send it."""
+        definition = self.backends.definitions.get(activity_id)
+        if definition is None:
+            system = activity_id.startswith("act::")
+            raise UnknownActivity("system-id" if system else "unknown-activity")
+        if definition.archived:
+            raise UnknownActivity("archived")
+        if not definition.client_side:
+            raise UnknownActivity("disabled")
+        prepared = self._prepared.get(activity_id)
+        if prepared is None or (
+            prepared.definition is not definition and prepared.definition != definition
+        ):
+            prepared = self._prepared[activity_id] = self.intake.prepare(definition)
+        return prepared
+
+    def attributes(self, prepared: Prepared, request: ActivityRequest) -> dict[str, Any]:
+        """Row 10: the attributes, as they are stored."""
+        attributes = prepared.check(request.attributes)
+        most = self.settings.max_activity_bytes
+        # Most bodies are so small that their attributes cannot be too large: no need to measure.
+        if (request.size is None or request.size * JSON_GROWTH > most) and _json_size(
+            attributes
+        ) > most:
+            raise InvalidAttributes(
+                "too-large", expected=f"attributes of at most {most} bytes as compact JSON"
+            )
+        return attributes
+
+    def tell(self, name: str) -> None:
+        """Have the next outcome carry the note ``name``."""
+        self._untold += (name,)
+
+    def note(self, outcome: Outcome) -> None:
+        """Account for one request. The answer is decided, so that a fault is logged only."""
+        notes = outcome.notes
+        if self.intake.guard is not None and self.intake.guard.away:
+            notes += ("limited-locally",)
+        if self._untold:
+            untold, self._untold = self._untold, ()
+            notes += untold
+        if notes is not outcome.notes:
+            outcome = outcome._replace(notes=notes)
+        if self.backends.outcomes is not None:
+            try:
+                self.backends.outcomes.note(outcome)
+            except Exception as error:  # noqa: BLE001  # the answer is already decided
+                _log.error("an outcome is lost: %s", type(error).__name__)
+
+
+class Attempt:
+    """One request, from before it is read until it is accounted for: a context manager.
+
+    Set ``request`` as soon as it is read, then call :meth:`record` or :meth:`identify`. When the
+    block ends, however it ends, one outcome is noted.
+    """
+
+    __slots__ = ("_at", "_code", "_notes", "_person_id", "_pipeline", "_route", "request")
+    request: ActivityRequest | TrackRequest | None
+
+    def __init__(self, pipeline: Pipeline, route: str) -> None:
+        self._pipeline = pipeline
+        self._route = route
+        self.request = None
+        self._code = ""
+        self._notes: tuple[str, ...] = ()
+        self._person_id: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        request = self.request
+        activity_id = request.activity_id if isinstance(request, ActivityRequest) else None
+        notes = request.dropped + self._notes if request is not None else ()
+        pipeline = self._pipeline
+        if error is None:
+            pipeline.note(
+                Outcome(
+                    self._code,
+                    self._at,
+                    self._route,
+                    "",
+                    activity_id,
+                    self._person_id,
+                    None,
+                    None,
+                    notes,
+                )
+            )
+        elif isinstance(error, Exception):
+            pipeline.note(
+                Outcome(
+                    getattr(error, "code", "internal"),
+                    pipeline.clock(),
+                    self._route,
+                    getattr(error, "reason", "") or type(error).__name__,
+                    activity_id[:MAX_ID] if activity_id else None,
+                    getattr(error, "person_id", None),
+                    getattr(error, "field", None),
+                    getattr(error, "expected", None),
+                    notes,
+                )
+            )
+
+    def record(
+        self,
+        *,
+        ip: str | None,
+        origin: str | None = None,
+        gpc: bool = False,
+        source: str | None = None,
+    ) -> Captured:
+        """Take one ``activity`` request (contract §4, rows 7 to 14).
+
+        :param ip: the visitor's address; None takes no IP quota.
+        :param origin: the ``Origin`` header, when there was one.
+        :param gpc: whether the visitor signals Global Privacy Control.
+        :param source: what to store instead of the request's capture key, unchecked.
+        :raises Refused: the subclass says which check failed.
+        :raises BackendError: nothing was stored.
+        """
+        request = self.request
+        assert isinstance(request, ActivityRequest)
+        pipeline = self._pipeline
+        self._at = now = round(pipeline.clock(), 3)
+        if source is None:
+            source = pipeline.source(request.key, origin)  # row 7
+        prepared = pipeline.definition(request.activity_id)  # row 8
+        visitor = pipeline.recognition.visitor(request, now)  # row 9
+        person, assurance, fields = visitor
+        person_id = person.id if person is not None else ""
+        try:
+            activity = Activity(
+                request.event_id or pipeline.new_id(),
+                request.activity_id,
+                person_id,
+                pipeline.attributes(prepared, request),  # row 10
+                source,
+                assurance,
+                round(now - request.age, 3) if request.age else now,
+                now,
+                gpc or request.gpc,
+            )
+            if activity.gpc and pipeline.settings.gpc == "drop":
+                captured = Captured(0, "", activity)
+                self._notes = fields.notes if fields is not None else ()
+            else:
+                captured, self._notes = pipeline.intake.activity(
+                    activity, prepared, visitor, ip
+                )  # rows 11 to 13
+        except Refused as refused:
+            # A person who is gone may have been erased: nothing is kept of them again.
+            if not isinstance(refused, NotIdentified):
+                refused.person_id = person_id or None
+            raise
+        self._person_id = captured.activity.person_id or None
+        self._code = "duplicate" if captured.duplicate else "accepted"
+        if not captured.position:
+            self._code = "opted-out"
+        pipeline.retention.look(now)
+        return captured  # row 14
+
+    def identify(
+        self,
+        *,
+        ip: str | None,
+        origin: str | None = None,
+        gpc: bool = False,
+        source: str | None = None,
+    ) -> Identified:
+        """Take one ``track`` request; parameters and errors as for :meth:`record`."""
+        request = self.request
+        assert isinstance(request, TrackRequest)
+        pipeline = self._pipeline
+        self._at = now = round(pipeline.clock(), 3)
+        if source is None:
+            pipeline.source(request.key, origin)
+        fields = person_fields(request.members, pipeline.settings.merge_keys)
+        fields, assurance = pipeline.recognition.vouched(fields, fields.identity, now)
+        person, self._notes = None, fields.notes
+        if not (pipeline.settings.gpc == "drop" and (gpc or request.gpc)):
+            person, self._notes = pipeline.intake.identified(fields, assurance, ip, now)
+        if person is None:
+            answer = pipeline.recognition.kept(request.session, now)
+        else:
+            answer = Identified(pipeline.tokens.session(person.id, assurance, now), True)
+            self._person_id = person.id
+        self._code = "identified" if answer.identified else "anonymous"
+        return answer
+
+
+class Retention:
+    """Removes what is too old: with an activity now and then, and without a thread.
+
+    A visitor waits for it a few milliseconds longer, once a minute, or once a second while there is
+    more to remove. One reading of a clock is never trusted (contract §7): a clock that is ahead
+    would have everything removed.
+    """
+
+    def __init__(self, backends: Backends, settings: Settings, clock: Callable[[], float]) -> None:
+        self._backends = backends
+        self._activities = settings.retain_activities_days * DAY
+        self._people = settings.retain_idle_people_days * DAY
+        # A clock given from outside, as tests do, is its own monotonic clock.
+        self._monotonic = time.monotonic if clock is time.time else clock
+        #: How far the clock is ahead of the monotonic one.
+        self._ahead = clock() - self._monotonic()
+        #: When old things were removed last, and when that is due again.
+        self._done_at = self._due_at = 0.0
+        self._said = False
+
+    def look(self, now: float) -> None:
+        """Remove a batch of what is too old, when that is due; an activity was stored at ``now``."""
+        # A clock that was set back must not put this off until it has caught up.
+        if self._done_at <= now < self._due_at:
+            return
+        self._done_at = now
+        self._due_at = now + RETAIN_AGAIN
+        try:
+            if self._trusted(now):
+                more = self._backends.retain(now - self._activities, now - self._people)
+                self._due_at = now + (RETAIN_AGAIN if more else RETAIN_EVERY)
+        except BackendError as error:
+            # The activity is stored, and the next one tries again.
+            _log.error("nothing old could be removed: %s", error)
+
+    def _trusted(self, now: float) -> bool:
+        """Whether two independent witnesses bear out what the clock says, to within a day."""
+        latest = self._backends.journal.latest(2)
+        before = latest[0].activity.received_at if len(latest) > 1 else now
+        possible = self._monotonic() + self._ahead
+        if now - before <= DAY and now - possible <= DAY:
+            self._said = False
+            return True
+        if not self._said:
+            self._said = True
+            _log.warning(
+                "nothing old is removed, because the clock is %.1f days ahead of the newest "
+                "activity and %.1f days ahead of the time that this process has run: if it is "
+                "right, the next activity goes on, or restart this process; else set the clock",
+                (now - before) / DAY,
+                max(0.0, now - possible) / DAY,
+            )
+        return False
+
+
+def _json_size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
