@@ -1,28 +1,24 @@
-"""Who: addresses, tokens, and the buckets that people and addresses are counted in.
+"""Who: what a request says of a person, tokens, and the keys that visitors are counted by.
 
-The law of this file: the same person always comes out as the same string, and nothing that a
-stranger can write passes for proof. Signatures are ``itsdangerous``'; no cryptography is ours.
+The law of this file: one person always comes out as one string, and nothing that a stranger can
+write passes for proof. Signatures are ``itsdangerous``'; no cryptography is ours.
 """
 
 from __future__ import annotations
 
 import secrets
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from hashlib import blake2b, sha256
-from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple
 
 from itsdangerous import BadData, Signer, URLSafeSerializer
 from itsdangerous.encoding import base64_decode, base64_encode
 
+from .addresses import normalise_address
 from .errors import BadIdentity, BadToken, ConfigurationError, MalformedRequest
-from .model import Assurance, Identifier
+from .model import MAX_INTEGER, Assurance, Identifier
 
-#: RFC 5321's longest path, in bytes.
-MAX_ADDRESS = 254
 #: The longest external id, name or merge value, in characters (contract §3).
 MAX_TEXT = 255
 #: Both tokens are far shorter; longer ones are not worth checking.
@@ -37,44 +33,6 @@ _SUPPORTED = frozenset(
     {"key", "session", "identity", "gpc", "dropped", "v"}
     | {"email", "ei", "first", "last", "ac", "skipNonExisting"}
 )
-
-
-def normalise_address(text: str) -> str | None:
-    """The one spelling of an e-mail address, or None when it is not an address.
-
-    Trimmed, NFC, lower case in ASCII only (``casefold`` would merge people), the domain as
-    A-labels; exactly one ``@``, no white space or controls, at most 254 bytes. No provider's rules.
-    """
-    text = text.strip()
-    # NFC makes one code point of four at most; longer text is not worth normalising.
-    if len(text) > 4 * MAX_ADDRESS:
-        return None
-    text = unicodedata.normalize("NFC", text)
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_ADDRESS:
-        return None
-    local, at, domain = text.partition("@")
-    if not (local and at and domain) or any(map(_unprintable, text)):
-        return None
-    # What IDNA makes of a single character may be eighteen; its cost grows faster than that.
-    if len(unicodedata.normalize("NFKC", domain)) > MAX_ADDRESS:
-        return None
-    try:
-        domain = domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        return None
-    address = f"{local}@{domain}".translate(_LOWER)
-    # Compatibility mappings of the IDNA step may have made an "@" or a space of something else.
-    if address.count("@") != 1 or any(map(_unprintable, domain)):
-        return None
-    return address if len(address.encode()) <= MAX_ADDRESS else None
-
-
-_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-
-
-def _unprintable(character: str) -> bool:
-    """White space, controls, format characters, surrogates and unassigned code points."""
-    return character.isspace() or unicodedata.category(character)[0] in "CZ"
 
 
 def random_id() -> str:
@@ -305,12 +263,16 @@ def _canonical(signed: bytes) -> bool:
 def identity_fields(email: str | None, ei: str | int | None, max_age: int) -> dict[str, str]:
     """Check what the host asks to sign.
 
-    :raises ConfigurationError: when there is nothing to sign, or for too long.
+    :raises ConfigurationError: when there is nothing to sign, when no request could carry it, or
+        when it is to hold for too long.
     """
+    if not _is_storable(ei):
+        raise ConfigurationError("ei", _EI)
     try:
         fields = person_fields({"email": email, "ei": ei}, ())
     except MalformedRequest as error:
-        raise ConfigurationError(str(error.field), "cannot be signed: it is not valid") from None
+        expected = _EI if error.field == "ei" else 'give an address, such as "user@example.com"'
+        raise ConfigurationError(str(error.field), expected) from None
     if not fields.identifiers:
         raise ConfigurationError("email", "give an e-mail address or an external id to sign")
     if not 0 < max_age <= MAX_IDENTITY_AGE:
@@ -318,11 +280,26 @@ def identity_fields(email: str | None, ei: str | int | None, max_age: int) -> di
     return dict(fields.identifiers)
 
 
+_EI = (
+    f"give text of at most {MAX_TEXT} characters, without NUL and lone surrogates, "
+    f"or a whole number of at most {MAX_INTEGER}"
+)
+
+
+def _is_storable(ei: str | int | None) -> bool:
+    if isinstance(ei, int):
+        return -MAX_INTEGER <= ei <= MAX_INTEGER
+    try:
+        return "\0" not in str(ei) and bool(str(ei).encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def bucket_hasher(secret: bytes) -> Callable[[str, str], Callable[[str], bytes]]:
     """Make what makes, of a kind and an activity id, the function from a subject to a key.
 
-    A keyed hash over length-prefixed parts: different parts never meet in one key, and the keys
-    tell nobody whose they are. In two steps, because the first half is the same for all visitors.
+    A keyed hash over length-prefixed parts: different parts never meet in one key, and a key does
+    not tell whose it is. In two steps, because the first half is the same for all visitors.
     """
     keyed = blake2b(digest_size=16, key=sha256(b"ortto-capture buckets" + secret).digest())
 
@@ -338,22 +315,3 @@ def bucket_hasher(secret: bytes) -> Callable[[str, str], Callable[[str], bytes]]
         return bucket
 
     return buckets
-
-
-# 16,384 addresses: the visitors of a busy hour, at about 200 bytes each.
-@lru_cache(maxsize=16_384)
-def ip_bucket(address: str) -> str:
-    """The bucket that an address is counted in.
-
-    IPv4 as it is, unwrapped where IPv6 carries it; IPv6 by /64, which is what one customer gets;
-    one shared bucket for everything else, such as the empty address of a Unix socket.
-    """
-    try:
-        ip = ip_address(address.strip())
-    except ValueError:
-        return "unknown"
-    if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped is None:
-            return f"{int(ip) >> 64:x}/64"
-        ip = ip.ipv4_mapped
-    return str(ip)

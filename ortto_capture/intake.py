@@ -12,8 +12,9 @@ from dataclasses import replace
 from threading import get_ident
 from typing import Any, NamedTuple, TypeVar
 
+from .addresses import ip_bucket
 from .errors import BackendError, NotIdentified, RateLimited
-from .identity import PersonFields, bucket_hasher, ip_bucket
+from .identity import PersonFields, bucket_hasher
 from .limiting import GuardedLimiter, seconds_left
 from .model import Activity, Assurance, Captured, Charge, Definition, Full, Person, Quota
 from .ports import Backends, Pingable

@@ -1,8 +1,8 @@
 """Configuration: one frozen value, complete and checked when it is built.
 
 The law of this file: every setting is listed here with its default and its reason, and a wrong one
-is refused by name before anything is served. Numbers nobody needed to change are constants where
-they are used.
+is refused by name before anything is served. A number that no operator needed to change is a
+constant where it is used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from .errors import ConfigurationError
-from .model import Quota, Source, is_attribute_key
+from .model import EVENT_ID_SECONDS, MAX_INTEGER, Quota, Source, is_attribute_key
 
 #: Shorter keys are refused: 32 bytes are as many as the SHA-256 signatures have.
 MIN_SECRET = 32
@@ -38,7 +38,7 @@ class Settings:
     new_people_limit: str = "100/hour"
     #: Attribute keys that ``track``'s ``ac`` may identify by.
     merge_keys: Sequence[str] = ()
-    #: Let anybody ask, by ``skipNonExisting``, whether an address is known.
+    #: Let every visitor ask, by ``skipNonExisting``, whether an address is known.
     allow_skip_non_existing: bool = False
     #: ``"required"`` accepts only identity that the host vouched for.
     identity: Literal["open", "required"] = "open"
@@ -54,7 +54,8 @@ class Settings:
     on_limiter_error: Literal["local", "open", "closed"] = "local"
     #: What ``Sec-GPC: 1`` does: ``"record"`` the signal, or ``"drop"`` the activity.
     gpc: Literal["record", "drop"] = "record"
-    #: How long journal rows are kept by media that can forget.
+    #: How long activities are kept by media that can forget; at least as long as event ids are
+    #: remembered, which is 7 days.
     retain_activities_days: int = 400
     #: How long claimed people without activity are kept by media that can forget.
     retain_idle_people_days: int = 30
@@ -66,12 +67,10 @@ class Settings:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigurationError(name, f"choose one of {', '.join(map(repr, choices))}")
-        for name in _POSITIVE:
+        for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigurationError(name, "give a whole number of at least 1")
-        if self.session_days > 365:
-            raise ConfigurationError("session_days", "give at most 365")
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise ConfigurationError(name, f"give a whole number from {least} to {most}")
         for key, source in self.sources.items():
             if not (isinstance(key, str) and 0 < len(key) <= 100 and isinstance(source, Source)):
                 raise ConfigurationError(
@@ -130,11 +129,13 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "on_limiter_error": ("local", "open", "closed"),
     "gpc": ("record", "drop"),
 }
-_POSITIVE = (
-    "max_body",
-    "max_attributes",
-    "max_activity_bytes",
-    "session_days",
-    "retain_activities_days",
-    "retain_idle_people_days",
-)
+#: A hundred years, for operators who keep everything: backends count milliseconds.
+_CENTURY = 36_500
+_BOUNDS = {
+    "max_body": (1, MAX_INTEGER),
+    "max_attributes": (1, MAX_INTEGER),
+    "max_activity_bytes": (1, MAX_INTEGER),
+    "session_days": (1, 365),
+    "retain_activities_days": (EVENT_ID_SECONDS // 86_400, _CENTURY),
+    "retain_idle_people_days": (1, _CENTURY),
+}

@@ -192,8 +192,9 @@ _decoder = JSONDecoder(
 def checked(value: T) -> T:
     """Return a value that may not come from JSON, unless JSON or some backend cannot hold it.
 
-    :raises MalformedRequest: ``bad-json``, for NUL, lone surrogates, integers beyond ±(2⁵³−1), NaN and infinity, names
-        that are no strings, too many members, too deep a nesting, and other Python objects.
+    :raises MalformedRequest: ``bad-json``, for NUL, lone surrogates, integers beyond ±(2⁵³−1), NaN
+        and infinity, names that are no strings, too many members, too deep a nesting, and other
+        Python objects.
     """
     for leaf in _leaves(value, 1):
         kind = type(leaf)
