@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from secrets import token_bytes
 from typing import Any
 
@@ -159,14 +160,10 @@ class Capture:
         person = self.person(email, ei=ei)
         if person is None:
             return None
-        backends, intake, person_id = self.backends, self._pipeline.intake, person.id
-        activities = intake.decide(
-            lambda: backends.atomically(
-                lambda: privacy.erase(
-                    backends, person_id, lambda used: intake.counters(person_id, used)
-                )
-            )
-        )
+        intake = self._pipeline.intake
+        backends = intake.backends
+        decide = partial(privacy.erase, backends, person.id, partial(intake.counters, person.id))
+        activities = intake.decide(backends.atomically, decide)
         return Erased(activities, backends.scrub())
 
     # -- for the edge

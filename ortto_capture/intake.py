@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from threading import get_ident
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from .addresses import ip_bucket
 from .errors import BackendError, NotIdentified, RateLimited
@@ -23,6 +24,7 @@ from .schema import compile_check
 from .settings import Settings
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 Notes = tuple[str, ...]
 
 #: How often a decision is made anew when ports on different media let another process in between.
@@ -57,7 +59,8 @@ class Intake:
         if isinstance(backends.limiter, Pingable):
             self.guard = GuardedLimiter(backends.limiter, settings.on_limiter_error)
             backends = replace(backends, limiter=self.guard)
-        self._backends = backends
+        #: With the guarded limiter in place of one that can be away.
+        self.backends = backends
         self._person_quota = Quota.parse(settings.person_limit)
         self._ip_quota = Quota.parse(settings.ip_limit)
         self._new_people_quota = Quota.parse(settings.new_people_limit)
@@ -85,8 +88,8 @@ class Intake:
             for assurance in ("claimed", "verified")
         ]
 
-    def decide(self, decide: Callable[[], T]) -> T:
-        """Run ``decide`` as one decision of the calling thread.
+    def decide(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call ``function``, which stores, as one decision of the calling thread.
 
         :raises BackendError: when this thread is inside a decision already, as the handler of a
             signal may find it: what the handler stored would be undone with the decision that it
@@ -100,7 +103,7 @@ class Intake:
             )
         try:
             self._deciding.add(thread)
-            return decide()
+            return function(*args)
         finally:
             self._deciding.discard(thread)
 
@@ -113,17 +116,13 @@ class Intake:
         :raises RateLimited: when a limit has no room.
         :raises NotIdentified: when the person is gone.
         """
-        fields = visitor.fields
-        if fields is None:
+        if visitor.fields is None:
             charges = self._charges(activity, prepared, ip)
-            verdict = self.decide(lambda: self._backends.record(activity, charges))
+            verdict = self.decide(self.backends.record, activity, charges, ())
             return _captured(verdict, charges, activity.received_at), ()
         for _try in range(TRIES):
-            done = self.decide(
-                lambda: self._backends.atomically(
-                    lambda: self._activity_of(fields, activity, prepared, ip)
-                )
-            )
+            decide = partial(self._activity_of, visitor.fields, activity, prepared, ip)
+            done = self.decide(self.backends.atomically, decide)
             if done is not None:
                 return done
         raise BackendError("other processes change this person without end; try again")
@@ -133,18 +132,18 @@ class Intake:
     ) -> tuple[Captured, Notes] | None:
         """The same for a person described by ``fields``; None to be decided anew."""
         now = activity.received_at
-        found = self._backends.people.find(fields.lookup)
+        found = self.backends.people.find(fields.lookup)
         merged = self._recognition.merged(found, fields, activity.assurance, now)
         activity = activity._replace(person_id=merged.person.id)
         charges = self._charges(activity, prepared, ip)
         extra = self._new_person(ip)
         notes = fields.notes + merged.notes
         save = merged.save
-        verdict = self._backends.record(activity, charges + extra * merged.charged, save)
+        verdict = self.backends.record(activity, charges + extra * merged.charged, save)
         if found is not None and merged.charged and isinstance(verdict, Full):
             # No room to change the profile: the activity is stored without the change. If it was
             # another quota that is full, this finds it full again.
-            verdict = self._backends.record(activity, charges)
+            verdict = self.backends.record(activity, charges)
             notes += ("profile-kept",)
         if verdict is None:
             return None
@@ -161,22 +160,21 @@ class Intake:
         """
         if not self._recognition.usable(fields, assurance):
             return None, fields.notes
-        found = self._backends.people.find(fields.lookup)
+        found = self.backends.people.find(fields.lookup)
         if found is None and fields.skip_non_existing:
             return None, fields.notes
         if found is not None:
             merged = self._recognition.merged(found, fields, assurance, now)
             if not merged.save and not merged.charged:
                 return found, fields.notes + merged.notes
-        person, notes = self.decide(
-            lambda: self._backends.atomically(lambda: self._identified(fields, assurance, ip, now))
-        )
+        decide = partial(self._identified, fields, assurance, ip, now)
+        person, notes = self.decide(self.backends.atomically, decide)
         return person, fields.notes + notes
 
     def _identified(
         self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
     ) -> tuple[Person, Notes]:
-        people, limiter = self._backends.people, self._backends.limiter
+        people, limiter = self.backends.people, self.backends.limiter
         found = people.find(fields.lookup)
         merged = self._recognition.merged(found, fields, assurance, now)
         charges = self._new_person(ip) if merged.charged else []

@@ -163,7 +163,7 @@ class GuardedLimiter:
         self._counted.here = False
         if not self.away or self._failures < self.FAILURES or self._due(now):
             try:
-                refusal = self._limiter.acquire(charges, now)
+                full = self._limiter.acquire(charges, now)
             except StorageFull:
                 raise
             except BackendError as error:
@@ -175,7 +175,7 @@ class GuardedLimiter:
                     self._failures = 0
                     self.away = False
                     _log.warning("the rate limiter answers again")
-                return refusal
+                return full
         elif self._policy == "closed":
             raise BackendError("the rate limiter is away")
         self._counted.here = True
@@ -190,6 +190,11 @@ class GuardedLimiter:
             self._limiter.release(charges, now)
         except BackendError as error:
             self._failed(error, now)
+
+    def forget(self, keys: Collection[bytes]) -> None:
+        """Remove every count of these keys, in the backend and here; a fault is raised."""
+        self._local.forget(keys)
+        self._limiter.forget(keys)
 
     def _due(self, now: float) -> bool:
         # A clock that was set back must not keep the breaker open for long.

@@ -144,16 +144,13 @@ class Attempt:
     block ends, however it ends, one outcome is noted.
     """
 
-    __slots__ = ("_at", "_code", "_notes", "_person_id", "_pipeline", "_route", "request")
-    request: ActivityRequest | TrackRequest | None
+    __slots__ = ("_outcome", "_pipeline", "_route", "request")
 
     def __init__(self, pipeline: Pipeline, route: str) -> None:
         self._pipeline = pipeline
         self._route = route
-        self.request = None
-        self._code = ""
-        self._notes: tuple[str, ...] = ()
-        self._person_id: str | None = None
+        self._outcome: Outcome | None = None
+        self.request: ActivityRequest | TrackRequest | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -164,38 +161,25 @@ class Attempt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if isinstance(error, Exception):
+            self._pipeline.note(self._failed(error))
+        elif self._outcome is not None:
+            self._pipeline.note(self._outcome)
+
+    def _failed(self, error: Exception) -> Outcome:
         request = self.request
         activity_id = request.activity_id if isinstance(request, ActivityRequest) else None
-        notes = request.dropped + self._notes if request is not None else ()
-        pipeline = self._pipeline
-        if error is None:
-            pipeline.note(
-                Outcome(
-                    self._code,
-                    self._at,
-                    self._route,
-                    "",
-                    activity_id,
-                    self._person_id,
-                    None,
-                    None,
-                    notes,
-                )
-            )
-        elif isinstance(error, Exception):
-            pipeline.note(
-                Outcome(
-                    getattr(error, "code", "internal"),
-                    pipeline.clock(),
-                    self._route,
-                    getattr(error, "reason", "") or type(error).__name__,
-                    activity_id[:MAX_ID] if activity_id else None,
-                    getattr(error, "person_id", None),
-                    getattr(error, "field", None),
-                    getattr(error, "expected", None),
-                    notes,
-                )
-            )
+        return Outcome(
+            getattr(error, "code", "internal"),
+            self._pipeline.clock(),
+            self._route,
+            getattr(error, "reason", "") or type(error).__name__,
+            activity_id[:MAX_ID] if activity_id else None,
+            getattr(error, "person_id", None),
+            getattr(error, "field", None),
+            getattr(error, "expected", None),
+            request.dropped if request is not None else (),
+        )
 
     def record(
         self,
@@ -217,7 +201,7 @@ class Attempt:
         request = self.request
         assert isinstance(request, ActivityRequest)
         pipeline = self._pipeline
-        self._at = now = round(pipeline.clock(), 3)
+        now = pipeline.clock() * 1000 // 1 / 1000  # whole milliseconds
         if source is None:
             source = pipeline.source(request.key, origin)  # row 7
         prepared = pipeline.definition(request.activity_id)  # row 8
@@ -237,21 +221,20 @@ class Attempt:
                 gpc or request.gpc,
             )
             if activity.gpc and pipeline.settings.gpc == "drop":
-                captured = Captured(0, "", activity)
-                self._notes = fields.notes if fields is not None else ()
-            else:
-                captured, self._notes = pipeline.intake.activity(
-                    activity, prepared, visitor, ip
-                )  # rows 11 to 13
+                captured, notes = Captured(0, "", activity), fields.notes if fields else ()
+            else:  # rows 11 to 13
+                captured, notes = pipeline.intake.activity(activity, prepared, visitor, ip)
         except Refused as refused:
             # A person who is gone may have been erased: nothing is kept of them again.
             if not isinstance(refused, NotIdentified):
                 refused.person_id = person_id or None
             raise
-        self._person_id = captured.activity.person_id or None
-        self._code = "duplicate" if captured.duplicate else "accepted"
-        if not captured.position:
-            self._code = "opted-out"
+        position, _, (_, activity_id, person_id, *_), duplicate = captured
+        code = "duplicate" if duplicate else "accepted" if position else "opted-out"
+        notes += request.dropped
+        self._outcome = Outcome(
+            code, now, "activity", "", activity_id, person_id or None, None, None, notes
+        )
         pipeline.retention.look(now)
         return captured  # row 14
 
@@ -267,20 +250,23 @@ class Attempt:
         request = self.request
         assert isinstance(request, TrackRequest)
         pipeline = self._pipeline
-        self._at = now = round(pipeline.clock(), 3)
+        now = pipeline.clock() * 1000 // 1 / 1000  # whole milliseconds
         if source is None:
             pipeline.source(request.key, origin)
         fields = person_fields(request.members, pipeline.settings.merge_keys)
         fields, assurance = pipeline.recognition.vouched(fields, fields.identity, now)
-        person, self._notes = None, fields.notes
+        person, notes = None, fields.notes
         if not (pipeline.settings.gpc == "drop" and (gpc or request.gpc)):
-            person, self._notes = pipeline.intake.identified(fields, assurance, ip, now)
+            person, notes = pipeline.intake.identified(fields, assurance, ip, now)
         if person is None:
             answer = pipeline.recognition.kept(request.session, now)
         else:
             answer = Identified(pipeline.tokens.session(person.id, assurance, now), True)
-            self._person_id = person.id
-        self._code = "identified" if answer.identified else "anonymous"
+        code = "identified" if answer.identified else "anonymous"
+        person_id = person.id if person is not None else None
+        self._outcome = Outcome(
+            code, now, "track", person_id=person_id, notes=notes + request.dropped
+        )
         return answer
 
 

@@ -200,8 +200,9 @@ class Backends:
     outcomes: Outcomes | None = None
     in_process: bool = False
     epoch: str = field(default_factory=lambda: uuid4().hex[:12])
+    #: Shared by the copies that ``replace`` makes: they decide about the same ports.
     _lock: RLock = field(
-        default_factory=lambda: fork_safe_lock(outer=True), init=False, repr=False, compare=False
+        default_factory=lambda: fork_safe_lock(outer=True), repr=False, compare=False
     )
 
     def atomically(self, decide: Callable[[], T]) -> T:
@@ -237,14 +238,21 @@ class Backends:
         full = self.limiter.acquire(charges, activity.received_at)
         if full is not None:
             return full
-        captured = None
+        captured, saved = None, False
         try:
             if all(self.people.save(person).id == person.id for person in people):
+                saved = bool(people)
                 captured = self.journal.append(activity)
         finally:
-            # A limiter in another medium does not roll back with this one.
-            if captured is None:
+            # A limiter in another medium does not roll back with this one. A person who is stored
+            # in another medium stays, whatever becomes of the activity, and so does the charge: it
+            # bounds how many people a visitor can have stored.
+            if captured is None and not saved:
                 self.limiter.release(charges, activity.received_at)
+        if captured is None:
+            # In another medium another process may have journalled the event meanwhile.
+            first = self.journal.find(activity)
+            return first and first._replace(duplicate=True)
         return captured
 
     def secret(self) -> bytes | None:

@@ -91,7 +91,7 @@ class CaptureApp:
             self._routes[f"/{name}"] = partial(_asset, asset)
         self._console: WSGIApplication | None = None
         if console_guard is not None:
-            from .console import Console
+            from .console.api import Console
 
             self._console = Console(capture, console_guard)
         self._warned_of_processes = not capture.backends.in_process

@@ -99,7 +99,7 @@ def run_server(
     """Run a real server as a process of its own on ``app`` (``module:name``) and yield its port.
 
     The listening socket is made here and inherited, so a connection waits in the kernel's queue
-    from the first moment: nothing to poll for, and no port that somebody else could take. Should
+    from the first moment: nothing to poll for, and no port that another program could take. Should
     the server die, its socket dies with it; the test then fails with what the server wrote.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryFile("w+") as log:

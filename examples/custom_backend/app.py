@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from werkzeug.serving import run_simple
@@ -17,7 +17,6 @@ from werkzeug.serving import run_simple
 from ortto_capture import (
     Attribute,
     BackendError,
-    Backends,
     Capture,
     CaptureApp,
     Definition,
@@ -27,7 +26,7 @@ from ortto_capture import (
 
 
 class TableDefinitions:
-    """The ``Definitions`` port, and ``DefinitionEditor``. Nothing needs to be inherited."""
+    """The ``Definitions`` port. Nothing needs to be inherited."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -36,8 +35,8 @@ class TableDefinitions:
 
     @contextmanager
     def _table(self) -> Iterator[sqlite3.Connection]:
-        # A connection of its own each time, for a port is called from several threads; and no
-        # exception of the driver's leaves a port.
+        # A connection of its own each time, because a port is called from several threads. No
+        # exception of the driver leaves a port.
         try:
             with closing(sqlite3.connect(self._path)) as connection, connection:
                 yield connection
@@ -63,6 +62,14 @@ class TableDefinitions:
         with self._table() as table:
             table.execute("REPLACE INTO activities VALUES (?, ?)", row)
 
+    def declare(self, definitions: Sequence[Definition]) -> None:
+        """Create what is missing and replace what changed; an operator's switches stay."""
+        for definition in definitions:
+            stored = self.get(definition.id)
+            wanted = definition.declared_over(stored)
+            if wanted is not stored:
+                self.put(wanted)
+
 
 def _definition(text: str) -> Definition:
     members = json.loads(text)
@@ -73,17 +80,13 @@ def _definition(text: str) -> Definition:
 def build(path: Path) -> CaptureApp:
     """The capture app, alone: definitions from that file, the rest in memory."""
     definitions = TableDefinitions(path)
-    email = Attribute("str::email")
-    definitions.put(Definition("act:cm:login", "Logged in", client_side=True, attributes=[email]))
-    definitions.put(Definition("act:cm:refund-issued", "Refund issued"))
-    memory = open_backends("memory:")
-    backends = Backends(
-        definitions=definitions,
-        people=memory.people,
-        limiter=memory.limiter,
-        journal=memory.journal,
-        outcomes=memory.outcomes,
+    definitions.declare(
+        [
+            Definition("act:cm:login", "Logged in", client_side=True, attributes=["str::email"]),
+            Definition("act:cm:refund-issued", "Refund issued"),
+        ]
     )
+    backends = replace(open_backends("memory:"), definitions=definitions)
     settings = Settings(secret_keys=["change me: a secret of at least 32 bytes"])
     return CaptureApp(Capture(backends=backends, settings=settings))
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
@@ -18,13 +19,14 @@ from werkzeug.wrappers import Request, Response
 from ..capture import Capture
 from ..errors import BackendError
 from ..model import Captured, Outcome
-from ..ports import InProcess
 from ..schema import example
+from .rows import Rows
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_FILES = {
+#: The page itself. It holds no data: that comes from ``/api/feed`` alone.
+FILES = {
     "/": ("console.html", "text/html; charset=utf-8"),
     "/console.css": ("console.css", "text/css; charset=utf-8"),
     "/console.js": ("console.js", "text/javascript; charset=utf-8"),
@@ -40,37 +42,39 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-#: Rows of each kind in one answer.
+#: Activities in one answer.
 PAGE = 100
-_MASK = "•••"
+#: Refused requests in one answer; all backends keep more.
+REFUSED = 200
 
 _log = logging.getLogger("ortto_capture")
 
 
 class _Cursor(NamedTuple):
-    """What a page has seen: of which epoch, up to which position, refusal and count."""
+    """What a page has seen: the last refused request, how many outcomes, the journal's cursor."""
 
-    epoch: str
-    position: int
-    refusal: int
+    refused: int
     total: int
+    journal: str
 
     @classmethod
-    def parse(cls, text: str, epoch: str) -> _Cursor:
-        """Read what the page was given last; anything else starts over."""
-        seen, *numbers = text.split(":")
-        if seen == epoch and len(numbers) == 3 and all(map(str.isdecimal, numbers)):
-            return cls(epoch, *(int(number[:18]) for number in numbers))
-        return cls(epoch, 0, 0, 0)
+    def parse(cls, text: str) -> _Cursor | None:
+        """Read what follows the epoch; None when it is not ours."""
+        refused, _, rest = text.partition(":")
+        total, _, journal = rest.partition(":")
+        if not (refused.isdecimal() and total.isdecimal()):
+            return None
+        return cls(int(refused[:18]), int(total[:18]), journal)
 
     def __str__(self) -> str:
+        # The journal's cursor is opaque, so it comes last and may hold any character.
         return ":".join(map(str, self))
 
 
 class Console:
     """The activity page of one :class:`~ortto_capture.Capture`, as a WSGI app.
 
-    :param guard: lets a request in; everybody else finds nothing here.
+    :param guard: lets a request in; any other finds nothing here.
     """
 
     def __init__(self, capture: Capture, guard: Callable[[WSGIEnvironment], bool]) -> None:
@@ -79,7 +83,7 @@ class Console:
         static = files(__package__ or "").joinpath("static")
         self._files = {
             path: (static.joinpath(name).read_bytes(), content_type)
-            for path, (name, content_type) in _FILES.items()
+            for path, (name, content_type) in FILES.items()
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -114,37 +118,66 @@ class Console:
         return Response(body, content_type=content_type, headers=_HEADERS)
 
     def _feed(self, request: Request) -> Response:
-        """What came since the cursor ``after``; 304 when nothing did."""
+        """What came since the cursor ``after``, in order of time; 304 when nothing did."""
         backends = self._capture.backends
-        after = request.args.get("after", "")
-        seen = _Cursor.parse(after, backends.epoch)
-        captured = backends.journal.recent(seen.position, PAGE)
-        refused: Iterable[Outcome] = ()
+        seen = self._seen(request)
+        refused: Sequence[Outcome] = ()
         counts: Mapping[str, int] = {}
         if backends.outcomes is not None:
-            refused = backends.outcomes.refusals(seen.refusal, PAGE)
+            refused = backends.outcomes.refused(seen.refused if seen else 0, REFUSED)
             counts = backends.outcomes.counts()
+        if len(refused) == REFUSED:
+            # The page may have missed some, so it begins again with the latest.
+            seen = None
+        journal = backends.journal
+        captured = journal.after(seen.journal, PAGE) if seen else journal.latest(PAGE)
+        last = seen or _Cursor(0, 0, "")
         now = _Cursor(
-            backends.epoch,
-            max((row.position for row in captured), default=seen.position),
-            max((each.number for each in refused), default=seen.refusal),
+            max((each.number for each in refused), default=last.refused),
             sum(number for code, number in counts.items() if not code.startswith("note:")),
+            captured[-1].cursor if captured else last.journal,
         )
-        # A page that has nothing yet gets an answer, even an empty one.
-        if now == seen and after == str(seen):
+        if now == seen:
             return Response(status=304, headers=_HEADERS)
         return _json(
             {
-                "cursor": str(now),
-                "captured": [self._captured(row) for row in captured],
-                "refused": [self._refused(each) for each in refused],
+                "cursor": f"{backends.epoch}:{now}",
+                # These are all that the page shows, not what comes on top.
+                "anew": seen is None,
+                "rows": self._rows(captured, refused, whole=seen is not None),
                 "counts": counts,
-                # The first answer holds the latest; those that follow may be one page of several.
-                "more": seen.position > 0 and len(captured) == PAGE,
+                "more": seen is not None and len(captured) == PAGE,
                 "warnings": self._warnings(request.environ),
                 "example": self._example(),
             }
         )
+
+    def _seen(self, request: Request) -> _Cursor | None:
+        query = dict(parse_qsl(request.environ.get("QUERY_STRING", "")))
+        epoch, after = f"{self._capture.backends.epoch}:", query.get("after", "")
+        return _Cursor.parse(after.removeprefix(epoch)) if after.startswith(epoch) else None
+
+    def _rows(
+        self, captured: Sequence[Captured], refused: Sequence[Outcome], *, whole: bool
+    ) -> list[dict[str, Any]]:
+        """Both kinds in one order, by time.
+
+        :param whole: no row is missing between these and what the page has. Otherwise there may be
+            more of a kind before a full page of it. Rows of the other kind from that time are left
+            out: they would stand there as if nothing else had happened.
+        """
+        since = 0.0
+        if not whole and len(captured) == PAGE:
+            since = min(each.activity.received_at for each in captured)
+        if not whole and len(refused) == REFUSED:
+            since = max(since, min(each.at for each in refused))
+        rows = Rows(self._capture.backends)
+        shown = [
+            *((each.activity.received_at, "captured", rows.captured(each)) for each in captured),
+            *((each.at, "refused", rows.refused(each)) for each in refused),
+        ]
+        shown.sort(key=itemgetter(0))
+        return [{"kind": kind, **row} for at, kind, row in shown if at >= since]
 
     def _example(self) -> dict[str, Any] | None:
         """An activity to try: the first that websites may send, with harmless attributes."""
@@ -155,51 +188,9 @@ class Console:
 
     def _warnings(self, environ: WSGIEnvironment) -> list[str]:
         """What an operator should mend, by name; the page has the words."""
-        alone = isinstance(self._capture.backends.limiter, InProcess)
-        several = ["counts-alone"] if alone and environ["wsgi.multiprocess"] else []
+        alone = self._capture.backends.in_process and environ["wsgi.multiprocess"]
+        several = ["counts-alone"] if alone else []
         return several + self._capture.warnings
-
-    def _captured(self, row: Captured) -> dict[str, Any]:
-        definition = self._capture.backends.definitions.get(row.activity_id)
-        # What is not declared any more may have been sensitive.
-        shown = {a.key for a in definition.attributes if not a.sensitive} if definition else set()
-        return {
-            "id": row.position,
-            "at": row.received_at.isoformat(),
-            "occurred": row.occurred_at.isoformat(),
-            "person": self._person(row.person_id),
-            "activity": row.activity_id,
-            "name": definition.name if definition else None,
-            "attributes": {
-                key: value if key in shown else _MASK for key, value in row.attributes.items()
-            },
-            "source": row.source,
-            "assurance": row.assurance,
-            "event": row.event_id,
-        }
-
-    def _refused(self, outcome: Outcome) -> dict[str, Any]:
-        activity_id = outcome.activity_id
-        definition = self._capture.backends.definitions.get(activity_id) if activity_id else None
-        return {
-            "id": outcome.number,
-            "at": datetime.fromtimestamp(outcome.at, UTC).isoformat(),
-            "route": outcome.route,
-            "person": self._person(outcome.person_id),
-            "activity": activity_id,
-            "name": definition.name if definition else None,
-            "code": outcome.code,
-            "reason": outcome.reason,
-            "field": outcome.field,
-            "expected": outcome.expected,
-        }
-
-    def _person(self, person_id: str | None) -> str | None:
-        """How a person is called: by address, else by another identifier, else by id."""
-        person = self._capture.backends.people.get(person_id) if person_id else None
-        if person is None:
-            return person_id
-        return person.email or person.identifiers[0].value
 
 
 def _json(value: Any, status: int = 200) -> Response:

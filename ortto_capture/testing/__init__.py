@@ -12,16 +12,15 @@ except ImportError as error:  # pragma: no cover  # tested in a process of its o
     ) from error
 
 # Before the contracts are imported, so that their asserts say what they compared.
-pytest.register_assert_rewrite("ortto_capture.testing.contracts", "ortto_capture.testing.erasure")
+pytest.register_assert_rewrite("ortto_capture.testing.contracts")
 
-from .contracts import (  # noqa: E402  # after the line above, which must come first
-    DefinitionsContract,
-    JournalContract,
-    OutcomesContract,
-    PeopleContract,
-    RateLimiterContract,
-)
-from .erasure import ErasureContract  # noqa: E402
+# After the line above, which must come first.
+from .contracts.definitions import DefinitionsContract  # noqa: E402
+from .contracts.erasure import ErasureContract  # noqa: E402
+from .contracts.journal import JournalContract  # noqa: E402
+from .contracts.limiter import RateLimiterContract  # noqa: E402
+from .contracts.outcomes import OutcomesContract  # noqa: E402
+from .contracts.people import PeopleContract  # noqa: E402
 from .fakes import FakeClock, Ids  # noqa: E402
 
 __all__ = [

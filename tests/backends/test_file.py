@@ -1,13 +1,14 @@
-"""The file backend: its ports keep their contracts, and its directory keeps in order."""
+"""The file backend: its ports keep their contracts, and its directory is kept in order."""
 
 from __future__ import annotations
 
-import sqlite3
+import os
+import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +16,25 @@ import pytest
 from werkzeug.test import Client
 
 from ortto_capture import (
-    Attribute,
     BackendError,
     Capture,
     CaptureApp,
     ConfigurationError,
-    Definition,
-    DefinitionEditor,
     Definitions,
+    Full,
     Identifier,
     Journal,
-    NotIdentified,
     Outcomes,
     People,
-    Person,
+    RateLimited,
     RateLimiter,
     Settings,
     open_backends,
 )
-from ortto_capture.backends.file import FileBackends, Tombstones, open_file
-from ortto_capture.backends.file_outcomes import FileOutcomes
-from ortto_capture.backends.file_rows import BATCH
-from ortto_capture.backends.store_file import MIGRATIONS, prepare
-from ortto_capture.model import Activity, Assurance, Charge, Outcome, Quota
+from ortto_capture.backends.file import FileBackends, open_file
+from ortto_capture.model import Activity, Outcome
 from ortto_capture.testing import (
     DefinitionsContract,
-    ErasureContract,
     FakeClock,
     JournalContract,
     OutcomesContract,
@@ -48,10 +42,8 @@ from ortto_capture.testing import (
     RateLimiterContract,
 )
 
-LOGIN = Definition(
-    "act:cm:login", "Logged in", client_side=True, attributes=[Attribute("str::email")]
-)
-NOON = 1_795_435_200.0
+from ..faults.driver import driven
+from .samples import DAY, LOGIN, NOON, TABLES, activity, charge, content, events, person, sql
 
 
 @pytest.fixture
@@ -90,76 +82,65 @@ class TestFileOutcomes(OutcomesContract):
         return backends.outcomes
 
 
-class TestErasureOnFiles(ErasureContract):
-    @pytest.fixture
-    def backends(self, tmp_path: Path) -> Iterator[FileBackends]:
-        with open_file(str(tmp_path / "data")) as opened:
-            yield opened
+def account(backends: FileBackends, clock: FakeClock | None = None, **settings: Any) -> Capture:
+    """An account with one activity."""
+    backends.definitions.declare([LOGIN])
+    return Capture(backends=backends, settings=Settings(**settings), clock=clock or FakeClock(NOON))
 
 
-def define(backends: FileBackends) -> None:
-    assert isinstance(backends.definitions, DefinitionEditor)
-    backends.definitions.put(LOGIN)
+# -- rows 11 to 13 in one step
 
 
-def account(
-    backends: FileBackends, clock: FakeClock | None = None, **settings: str | int
-) -> Capture:
-    define(backends)
-    return Capture(
-        backends=backends,
-        settings=Settings.from_mapping(settings),
-        clock=clock or FakeClock(),
-    )
-
-
-def person(number: int, *, created_at: float = NOON, vouched: bool = False) -> Person:
-    address = Identifier("email", f"user{number}@emaildomain.com")
-    assurance: Assurance = "verified" if vouched else "claimed"
-    return Person(f"person-{number:04}", (address,), "John", None, assurance, created_at)
-
-
-def activity(number: int, *, who: str = "nobody", at: float = NOON) -> Activity:
-    return Activity(f"event-{number}", LOGIN.id, who, {"n": number}, "", "claimed", at, at, False)
-
-
-def sql(data: Path, statement: str, *parameters: object) -> list[tuple[object, ...]]:
-    """What somebody else does to the file."""
-    with closing(sqlite3.connect(data / "store.sqlite3", isolation_level=None)) as connection:
-        return connection.execute(statement, parameters).fetchall()
-
-
-# -- one look at all of it
-
-
-def test_what_somebody_did_is_appended_when_they_are_stored(backends: FileBackends) -> None:
+def test_an_activity_is_recorded_with_its_charges(backends: FileBackends) -> None:
     backends.people.save(person(1))
 
-    assert backends.append(activity(1, who="person-0001")) == 1
-    assert [each.event_id for each in backends.journal.recent()] == ["event-1"]
+    captured = backends.record(activity(1), [charge()])
+
+    assert captured is not None
+    assert backends.journal.latest() == [captured]
+    assert isinstance(backends.record(activity(2), [charge()]), Full)
+    assert events(backends) == ["event-1"]
 
 
-def test_nothing_is_appended_for_somebody_who_is_not_stored(backends: FileBackends) -> None:
-    assert backends.append(activity(1, who="person-0001")) is None
-    assert backends.journal.recent() == []
+def test_nothing_is_recorded_for_a_person_who_is_not_stored(backends: FileBackends) -> None:
+    assert backends.record(activity(1), [charge()]) is None
+
+    assert events(backends) == []
+    assert backends.limiter.acquire([charge()], NOON) is None, "and nothing was charged"
 
 
-def test_nothing_is_appended_twice(backends: FileBackends) -> None:
+def test_a_repeated_event_is_the_first_one_and_is_not_charged(backends: FileBackends) -> None:
     backends.people.save(person(1))
-    backends.append(activity(1, who="person-0001"))
+    first = backends.record(activity(1), [charge(amount=2)])
+    assert first is not None
+    assert not isinstance(first, Full)
 
-    assert backends.append(activity(1, who="person-0001")) is None
-    assert len(backends.journal.recent()) == 1
+    for _ in range(3):
+        assert backends.record(activity(1), [charge(amount=2)]) == first._replace(duplicate=True)
+
+    assert events(backends) == ["event-1"]
+    assert backends.limiter.acquire([charge(amount=2)], NOON) is None
+
+
+def test_a_person_is_stored_with_the_activity_or_not_at_all(backends: FileBackends) -> None:
+    who = person(2)
+    assert backends.record(activity(1, who=who.id), [charge()], [who]) is not None
+
+    other = person(3)
+    assert isinstance(backends.record(activity(2, who=other.id), [charge()], [other]), Full)
+
+    assert backends.people.get(who.id) == who
+    assert backends.people.get(other.id) is None
 
 
 class Audit:
-    """A journal around another, which somebody has put in its place."""
+    """A journal around another, put in its place by the host."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.heard: list[str] = []
 
-    def append(self, given: Activity) -> int | None:
+    def append(self, given: Activity) -> object:
         self.heard.append(given.event_id)
         return self.journal.append(given)
 
@@ -168,34 +149,42 @@ class Audit:
 
 
 def test_a_journal_that_took_the_place_of_ours_is_asked(backends: FileBackends) -> None:
-    capture = account(backends)
     audit: Any = Audit(backends.journal)
-    backends.journal = audit
+    changed = replace(backends, journal=audit)
+    capture = account(changed)
     session = capture.identify(email="user@emaildomain.com").session
     capture.record(session, LOGIN.id, event_id="event-1")
-    backends.people.save(person(1, created_at=0))
-    backends.retain(0, NOON)
 
-    assert backends.people.get("person-0001") is not None, "may be active elsewhere"
     assert audit.heard == ["event-1"]
-    assert len(backends.journal.recent()) == 1
+    assert events(backends) == ["event-1"]
+
+
+def test_people_with_activities_in_another_journal_are_not_idle(backends: FileBackends) -> None:
+    elsewhere = open_backends("memory:").journal
+    changed = replace(backends, journal=elsewhere)
+    backends.people.save(person(1, created_at=0))
+    changed.record(activity(1), [])
+
+    changed.retain(0, NOON)
+
+    assert backends.people.get("person-0001") is not None
 
 
 def test_people_who_took_the_place_of_ours_are_asked(backends: FileBackends) -> None:
-    elsewhere: Any = open_backends("memory:").people
-    backends.people = elsewhere
-    capture = account(backends)
+    changed = replace(backends, people=open_backends("memory:").people)
+    capture = account(changed)
     session = capture.identify(email="user@emaildomain.com").session
 
     assert capture.record(session, LOGIN.id).position == 1
-    assert backends.append(activity(2, who="nobody")) is None
+    assert changed.record(activity(2, who="not-stored"), []) is None
+    assert sql(backends.directory, "SELECT count(*) FROM identifiers") == [(0,)]
 
 
 # -- opening
 
 
 def test_the_directory_is_made_for_its_owner_only(backends: FileBackends) -> None:
-    define(backends)
+    backends.definitions.put(LOGIN)
     backends.secret()
 
     mode = stat.S_IMODE(backends.directory.stat().st_mode)
@@ -218,55 +207,84 @@ def test_an_address_that_says_nothing_useful_is_refused(address: str) -> None:
 def test_answers_wait_for_the_disk_unless_told_otherwise(
     tmp_path: Path, query: str, level: int
 ) -> None:
-    with open_file(f"{tmp_path / 'data'}{query}") as backends:
-        store = backends._store  # noqa: SLF001
-        assert store.atomically(lambda: store.read("PRAGMA synchronous")) == [(level,)]
+    """By SQLite's own word for it: 2 syncs at every commit, 1 only when the log is moved."""
+    open_file(str(tmp_path / "data")).close()
+    with driven() as driver, open_file(f"{tmp_path / 'data'}{query}") as backends:
+        backends.journal.append(activity(1))
+
+        assert driver.synchronous == {level}
+
+
+def test_a_relative_path_stays_where_it_was_when_the_process_changes_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or rows, people and counters go to another store that lies there, with a 200."""
+    (tmp_path / "elsewhere").mkdir()
+    open_file(str(tmp_path / "elsewhere" / "data")).close()
+    monkeypatch.chdir(tmp_path)
+    with open_file("data") as backends:
+        capture = account(backends)
+        secret = backends.secret()
+        for place in ("elsewhere", "/"):
+            monkeypatch.chdir(tmp_path / place)
+            capture.record(None, LOGIN.id, person={"email": "user@emaildomain.com"})
+            backends.definitions.put(replace(LOGIN, name=place))
+            assert backends.secret() == secret
+            assert capture.erase("user@emaildomain.com") == (1, True)
+        capture.record(None, LOGIN.id, event_id="last", person={"email": "a@emaildomain.com"})
+        copy = backends.backup(tmp_path / "copy")
+
+    with open_file(str(tmp_path / "elsewhere" / "data")) as other:
+        assert events(other) == []
+        assert other.definitions.all() == []
+    for directory in (tmp_path / "data", copy):
+        with open_file(str(directory)) as again:
+            assert events(again) == ["last"]
+            assert again.definitions.get(LOGIN.id) == replace(LOGIN, name="/")
+
+
+def test_nothing_is_held_open_when_construction_returns(tmp_path: Path) -> None:
+    """A server may fork behind Python's back: children must inherit no connection and no lock."""
+    with open_file(str(tmp_path / "data")) as first:
+        first.journal.append(activity(1))
+
+    opened = open_file(str(tmp_path / "data"))
+    held = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+    opened.close()
+
+    assert [each for each in held if each.startswith(str(tmp_path))] == []
 
 
 def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
     with open_file(str(tmp_path / "data")) as backends:
         capture = account(backends)
         session = capture.identify(email="user@emaildomain.com", first="Zoë").session
-        captured = capture.record(session, LOGIN.id, {"str::email": "a@b.example"})
+        captured = capture.record(session, LOGIN.id, {"str::email": "a@b.example"}, age=1_234.5)
         epoch = backends.epoch
     with open_file(str(tmp_path / "data")) as backends:
         capture = account(backends)
 
         assert backends.epoch == epoch
-        assert backends.journal.recent() == [captured]
+        assert backends.journal.latest() == [captured]
         assert backends.outcomes.counts()["accepted"] == 1
         assert capture.identify(session=session) == (session, True), "the secret is kept as well"
 
 
-def test_a_store_made_by_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 999])
+def test_a_store_of_another_format_is_refused_and_left_alone(tmp_path: Path, version: int) -> None:
     open_file(str(tmp_path)).close()
-    sql(tmp_path, "PRAGMA user_version = 999")
+    sql(tmp_path, f"PRAGMA user_version = {version}")
     before = (tmp_path / "store.sqlite3").read_bytes()
 
-    with pytest.raises(ConfigurationError, match=r"store\.sqlite3.*999.*update ortto-capture"):
+    with pytest.raises(ConfigurationError, match=rf"store\.sqlite3.*\b{version}\b") as refused:
         open_file(str(tmp_path))
 
+    assert len(str(refused.value).partition("store.sqlite3")[2]) > 40, "the remedy"
     assert (tmp_path / "store.sqlite3").read_bytes() == before
 
 
-def test_a_store_of_an_older_format_is_brought_forward(tmp_path: Path) -> None:
-    """By the steps it lacks, in one transaction; what is in it stays."""
-    with open_file(str(tmp_path)) as backends:
-        backends.journal.append(activity(1))
-    path, lock = tmp_path / "store.sqlite3", tmp_path / "store.lock"
-    broken = (*MIGRATIONS, "CREATE TABLE extra (x); CREATE TABLE extra (x);")
-
-    with pytest.raises(ConfigurationError):
-        prepare(path, lock, broken)
-    assert sql(tmp_path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
-    prepare(path, lock, (*MIGRATIONS, "CREATE TABLE extra (x);"))
-
-    assert sql(tmp_path, "PRAGMA user_version") == [(len(MIGRATIONS) + 1,)]
-    assert sql(tmp_path, "SELECT count(*) FROM journal, (SELECT count(*) FROM extra)") == [(1,)]
-
-
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("data", "says"),
     [
         (b"", "not a store"),
         (b"no database at all" * 100, "damaged, or no store"),
@@ -274,13 +292,13 @@ def test_a_store_of_an_older_format_is_brought_forward(tmp_path: Path) -> None:
     ],
 )
 def test_something_else_under_the_name_of_the_store_is_refused(
-    tmp_path: Path, content: bytes | None, says: str
+    tmp_path: Path, data: bytes | None, says: str
 ) -> None:
     path = tmp_path / "store.sqlite3"
-    if content is None:
+    if data is None:
         path.mkdir()
     else:
-        path.write_bytes(content)
+        path.write_bytes(data)
 
     with pytest.raises(ConfigurationError, match=says) as refused:
         open_file(str(tmp_path))
@@ -288,113 +306,105 @@ def test_something_else_under_the_name_of_the_store_is_refused(
     assert str(path) in str(refused.value)
 
 
-def test_a_damaged_store_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+def test_a_damaged_page_is_told_and_never_read(tmp_path: Path) -> None:
     with open_file(str(tmp_path)) as backends:
         for number in range(50):
             backends.journal.append(activity(number))
     path = tmp_path / "store.sqlite3"
-    content = bytearray(path.read_bytes())
-    # The number of cells of a page in the middle.
-    content[4096 * 4 + 3] ^= 1
-    path.write_bytes(content)
+    data = bytearray(path.read_bytes())
+    size = int.from_bytes(data[16:18], "big")
+    # The number of cells of every page of a tree but the first, which holds the schema.
+    for page in range(1, len(data) // size):
+        if data[page * size] in (5, 13) and data[page * size + 4]:
+            data[page * size + 4] ^= 1
+    path.write_bytes(data)
 
-    with pytest.raises(ConfigurationError, match=r"damaged.*restore a backup"):
-        open_file(str(tmp_path))
-
-
-# -- one transaction for many
-
-
-def test_those_who_wait_share_one_transaction(backends: FileBackends) -> None:
-    """The first waits for nobody; everybody who comes meanwhile goes with it."""
-    store = backends._store  # noqa: SLF001
-    leading, waiting = threading.Event(), threading.Event()
-
-    def first() -> int | None:
-        leading.set()
-        waiting.wait()
-        return backends.journal.append(activity(0))
-
-    with ThreadPoolExecutor(9) as pool:
-        leader = pool.submit(store.atomically, first)
-        leading.wait()
-        others = [pool.submit(backends.journal.append, activity(n)) for n in range(1, 9)]
-        wait_until(lambda: len(store._group) == 8)  # noqa: SLF001
-        before = store.transactions
-        waiting.set()
-        positions = [each.result() for each in [leader, *others]]
-
-    assert sorted(filter(None, positions)) == list(range(1, 10))
-    assert store.transactions == before + 1
+    try:
+        with open_file(str(tmp_path)) as backends:
+            assert any(str(path) in each for each in backends.problems())
+            with pytest.raises(BackendError, match=r"damaged.*restore a backup"):
+                backends.journal.latest()
+    except ConfigurationError as error:
+        assert "restore a backup" in str(error)
 
 
-def test_one_that_fails_does_not_fail_its_neighbours(backends: FileBackends) -> None:
-    """They are run again without it, and nothing of it stays."""
-    store = backends._store  # noqa: SLF001
-    leading, waiting = threading.Event(), threading.Event()
+@pytest.mark.parametrize(
+    ("name", "kind"), [("erased", "directory"), ("store.copying", "file"), ("secret", "directory")]
+)
+def test_what_should_not_be_there_is_named(tmp_path: Path, name: str, kind: str) -> None:
+    if kind == "directory":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).touch()
 
-    def first() -> None:
-        leading.set()
-        waiting.wait()
-
-    def writes_and_fails() -> None:
-        backends.people.save(person(1))
-        raise ZeroDivisionError
-
-    def writes_and_refuses() -> None:
-        raise NotIdentified
-
-    with ThreadPoolExecutor(5) as pool:
-        leader = pool.submit(store.atomically, first)
-        leading.wait()
-        decisions: list[Callable[[], object]] = [
-            lambda: backends.journal.append(activity(1)),
-            writes_and_fails,
-            writes_and_refuses,
-            lambda: backends.journal.append(activity(2)),
-        ]
-        others = []
-        for decision in decisions:
-            others.append(pool.submit(store.atomically, decision))
-            wait_until(lambda: len(store._group) == len(others))  # noqa: SLF001
-        waiting.set()
-        leader.result()
-        found = [each.exception() or each.result() for each in others]
-
-    assert [type(each) for each in found] == [int, ZeroDivisionError, NotIdentified, int]
-    assert len(backends.journal.recent()) == 2
-    assert backends.people.get("person-0001") is None
+    with (
+        pytest.raises(ConfigurationError, match=name if name != "store.copying" else "backup"),
+        open_file(str(tmp_path)) as backends,
+    ):
+        backends.secret()
 
 
-def test_a_thread_that_is_interrupted_leaves_the_others_an_answer(backends: FileBackends) -> None:
-    store = backends._store  # noqa: SLF001
-    leading, waiting = threading.Event(), threading.Event()
+def test_a_directory_below_a_file_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
 
-    def first() -> None:
-        leading.set()
-        waiting.wait()
-
-    def interrupted() -> None:
-        backends.people.save(person(1))
-        raise KeyboardInterrupt
-
-    with ThreadPoolExecutor(3) as pool:
-        asked: list[Future[Any]] = [pool.submit(store.atomically, first)]
-        leading.wait()
-        for decision in (interrupted, lambda: backends.journal.append(activity(1))):
-            asked.append(pool.submit(store.atomically, decision))
-            wait_until(lambda: len(store._group) == len(asked) - 1)  # noqa: SLF001
-        waiting.set()
-        found = [type(each.exception()) for each in asked]
-
-    assert found == [KeyboardInterrupt, BackendError, BackendError]
-    assert backends.people.get("person-0001") is None
-    assert backends.journal.append(activity(2)) == 1
+    with pytest.raises(ConfigurationError, match=f"{tmp_path}/file"):
+        open_file(str(tmp_path / "file" / "data"))
 
 
-def test_a_full_quota_is_remembered_only_while_it_is_full(backends: FileBackends) -> None:
-    """What a lost transaction had filled has room again; so has what was given back."""
-    one = Charge(b"k" * 16, Quota(1, 3600))
+def test_only_what_is_ours_is_cleared_away_when_a_store_is_made(tmp_path: Path) -> None:
+    """``store.sqlite3.new-layout`` is a file of the operator's."""
+    (tmp_path / "store.sqlite3.new-layout").write_text("precious")
+    (tmp_path / "store.sqlite3.newest").mkdir()
+
+    open_file(str(tmp_path)).close()
+    open_file(str(tmp_path)).close()
+
+    assert (tmp_path / "store.sqlite3.new-layout").read_text() == "precious"
+    assert (tmp_path / "store.sqlite3.newest").is_dir()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda each: each.people.get("person-0001"),
+        lambda each: each.people.save(person(2)),
+        lambda each: each.journal.append(activity(2)),
+        lambda each: each.journal.latest(),
+        lambda each: each.limiter.acquire([charge()], NOON),
+        lambda each: each.record(activity(2), []),
+        lambda each: each.atomically(lambda: None),
+        lambda each: each.outcomes.refused(),
+        lambda each: each.retain(NOON, NOON),
+        lambda each: each.journal.ping(),
+    ],
+    ids="get save append latest acquire record atomically refused retain ping".split(),
+)
+def test_closed_backends_say_that_they_are_closed(backends: FileBackends, use: Any) -> None:
+    backends.people.save(person(1))
+    backends.close()
+    backends.close()
+
+    for _ in range(2):
+        with pytest.raises(BackendError, match="closed"):
+            use(backends)
+
+
+def test_a_request_to_closed_backends_is_503_and_an_outcome_of_it_harms_nothing(
+    backends: FileBackends,
+) -> None:
+    client = Client(CaptureApp(account(backends)))
+    backends.close()
+
+    body = {"activity_id": LOGIN.id, "person": {"email": "user@emaildomain.com"}}
+    assert client.post("/-/events/activity", json=body).status_code == 503
+    assert client.get("/-/health").status_code == 503
+
+
+# -- limits
+
+
+def test_a_full_quota_has_room_again_when_what_filled_it_is_undone(backends: FileBackends) -> None:
+    one = charge()
 
     def fill_and_fail() -> None:
         assert backends.limiter.acquire([one], NOON) is None
@@ -402,7 +412,7 @@ def test_a_full_quota_is_remembered_only_while_it_is_full(backends: FileBackends
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        backends._store.atomically(fill_and_fail)  # noqa: SLF001
+        backends.atomically(fill_and_fail)
     assert backends.limiter.acquire([one], NOON) is None
     assert backends.limiter.acquire([one], NOON) is not None
     backends.limiter.release([one], NOON)
@@ -413,156 +423,336 @@ def test_a_full_quota_is_remembered_only_while_it_is_full(backends: FileBackends
         assert other.limiter.acquire([one], NOON) is None, "another process forgot it"
 
 
+def test_a_changed_quota_counts_at_once_in_every_process(backends: FileBackends) -> None:
+    with open_file(str(backends.directory)) as other:
+        for each in (backends, other):
+            each.limiter.acquire([charge(amount=1)], NOON)
+            assert each.limiter.acquire([charge(amount=1)], NOON) is not None
+
+        assert backends.limiter.acquire([charge(amount=3)], NOON) is None, "raised"
+        assert other.limiter.acquire([charge(amount=3)], NOON) is None, "elsewhere, too"
+        assert other.limiter.acquire([charge(amount=3)], NOON) is not None
+        assert backends.limiter.acquire([charge(amount=2)], NOON) is not None, "lowered"
+        assert backends.limiter.acquire([charge(amount=4)], NOON) is None
+
+
+def test_a_changed_limit_counts_with_the_next_request(backends: FileBackends) -> None:
+    with open_file(str(backends.directory)) as elsewhere:
+        capture = account(backends)
+        visitor = {"email": "user@emaildomain.com"}
+        answers = []
+        for most in (1, 2, 1, 3):
+            elsewhere.definitions.put(replace(LOGIN, limits={"person": f"{most}/day"}))
+            backends.definitions.put(replace(LOGIN, limits={"person": f"{most}/day"}))
+            for _ in range(2):
+                try:
+                    capture.record(None, LOGIN.id, person=visitor)
+                except RateLimited:
+                    answers.append((most, "full"))
+                else:
+                    answers.append((most, "stored"))
+
+    assert answers == [
+        (1, "stored"),
+        (1, "full"),
+        (2, "stored"),
+        (2, "full"),
+        (1, "full"),
+        (1, "full"),
+        (3, "stored"),
+        (3, "full"),
+    ]
+
+
 def test_a_refusal_for_a_full_quota_writes_nothing(backends: FileBackends) -> None:
-    one = Charge(b"k" * 16, Quota(1, 3600))
-    backends.limiter.acquire([one], NOON)
-    backends.limiter.acquire([one], NOON)
-    before = backends._store.transactions  # noqa: SLF001
+    backends.limiter.acquire([charge()], NOON)
+    backends.limiter.acquire([charge()], NOON)
+    before = content(backends.directory)
 
     for _ in range(5):
-        assert backends.limiter.acquire([one], NOON) is not None
+        assert backends.limiter.acquire([charge()], NOON) is not None
 
-    assert backends._store.transactions == before  # noqa: SLF001
-
-
-def test_counts_of_past_windows_are_dropped(backends: FileBackends) -> None:
-    """A few with every charge, so that nobody waits for all of them."""
-    quota = Quota(1, 3600)
-    for number in range(20):
-        backends.limiter.acquire([Charge(b"%016d" % number, quota)], NOON)
-    for hours in (1, 2):
-        backends.limiter.acquire([Charge(b"%016d" % hours, quota)], NOON + 3600 * hours)
-
-    assert sql(backends.directory, "SELECT count(*) FROM counts") == [(2,)]
+    assert content(backends.directory) == before
 
 
-# -- forgetting
-
-
-def test_activities_are_forgotten_in_batches(backends: FileBackends) -> None:
-    def fill() -> None:
-        for number in range(BATCH + 10):
-            backends.journal.append(activity(number, at=NOON + number))
-
-    backends._store.atomically(fill)  # noqa: SLF001
-
-    assert backends.retain(NOON + BATCH + 5, 0)
-    assert len(backends.journal.recent(limit=5000)) == 10
-    assert not backends.retain(NOON + BATCH + 5, 0)
-    assert [row.event_id for row in backends.journal.recent()] == [
-        f"event-{number}" for number in range(BATCH + 5, BATCH + 10)
-    ]
-    assert backends.journal.append(activity(9_999)) == BATCH + 11
-
-
-def test_only_people_nobody_vouched_for_and_without_activity_are_forgotten(
+def test_counts_of_past_windows_are_dropped_a_few_with_every_charge(
     backends: FileBackends,
 ) -> None:
+    """So that no request waits for all of them."""
+    for number in range(2_000):
+        backends.atomically(lambda number=number: backends.limiter.acquire([charge(number)], NOON))
+    left = []
+    for hours in range(1, 100):
+        backends.limiter.acquire([charge(hours)], NOON + 3600 * hours)
+        left += sql(backends.directory, "SELECT count(*) FROM counts")
+
+    assert left[0][0] > 1_000, "not all of them at once"  # type: ignore[operator]
+    assert left[-1][0] <= 3  # type: ignore[operator]
+
+
+def test_no_charges_are_always_counted(backends: FileBackends) -> None:
+    assert backends.limiter.acquire([], NOON) is None
+    backends.limiter.release([], NOON)
+    backends.limiter.forget([])
+
+
+def test_rotating_the_secret_keys_does_not_split_the_counters(backends: FileBackends) -> None:
+    """While workers with the old list of keys and workers with the new one run side by side."""
+    old, new = "the older of two example secrets, long enough", "the newer of two secrets, long too"
+    before = account(backends, secret_keys=[old], person_limit="2/day", ip_limit="3/hour")
+    with open_file(str(backends.directory)) as elsewhere:
+        after = account(elsewhere, secret_keys=[new, old], person_limit="2/day", ip_limit="3/hour")
+        visitor = {"email": "user@emaildomain.com"}
+        before.record(None, LOGIN.id, person=visitor, ip="203.0.113.7")
+        after.record(None, LOGIN.id, person=visitor, ip="203.0.113.7")
+
+        for capture in (before, after):
+            with pytest.raises(RateLimited):
+                capture.record(None, LOGIN.id, person=visitor)
+        before.record(None, LOGIN.id, person={"email": "b@emaildomain.com"}, ip="203.0.113.7")
+        with pytest.raises(RateLimited):
+            after.record(None, LOGIN.id, person={"email": "c@emaildomain.com"}, ip="203.0.113.7")
+
+
+# -- the journal
+
+
+def test_ids_that_differ_in_case_or_spelling_are_different_ids(backends: FileBackends) -> None:
+    spellings = ["Order-1", "order-1", "ORDER-1", "order-1 ", "ordér-1", "orde\u0301r-1"]
+    for each in spellings:
+        held = (Identifier("ei", each), Identifier("email", f"{each}@b.example"))
+        who = person(1)._replace(id=each, identifiers=held)
+        assert backends.people.save(who) == who
+        for event in spellings:
+            captured = backends.journal.append(
+                activity(1)._replace(event_id=event, person_id=each, activity_id=f"act:cm:{each}")
+            )
+            assert captured is not None, (each, event)
+
+    assert len(events(backends)) == len(spellings) ** 2
+    for each in spellings:
+        found = backends.people.find([Identifier("ei", each)])
+        assert found is not None
+        assert found.id == each
+        mine = backends.journal.of(each)
+        assert [one.event_id for one in mine] == spellings
+        assert {one.activity_id for one in mine} == {f"act:cm:{each}"}
+    backends.people.erase("order-1")
+    backends.journal.erase("order-1")
+    assert backends.people.get("Order-1") is not None
+    assert len(backends.journal.of("ORDER-1")) == len(spellings)
+
+
+def test_an_event_that_was_only_claimed_hides_no_verified_one(backends: FileBackends) -> None:
+    backends.people.save(person(1))
+    claimed, verified = activity(1), activity(1, assurance="verified")
+    assert backends.record(claimed, []) is not None
+
+    assert backends.journal.find(verified) is None
+    captured = backends.record(verified, [])
+
+    assert captured is not None
+    assert not isinstance(captured, Full)
+    assert not captured.duplicate
+    assert [each.assurance for each in backends.journal.latest()] == ["claimed", "verified"]
+
+
+def test_a_reader_sees_what_another_process_stores_and_goes_on_from_its_cursor(
+    backends: FileBackends,
+) -> None:
+    with open_file(str(backends.directory)) as reader:
+        backends.journal.append(activity(1))
+        [first] = reader.journal.after("")
+        backends.journal.append(activity(2))
+        backends.journal.append(activity(3, who="person-0002"))
+        backends.journal.erase("person-0001")
+
+        assert [each.event_id for each in reader.journal.after(first.cursor)] == ["event-3"]
+        backends.journal.erase("person-0002")
+        fresh = backends.journal.append(activity(4))
+        assert fresh is not None
+        assert fresh.position == 4, "no position is given twice"
+        assert [each.event_id for each in reader.journal.after(first.cursor)] == ["event-4"]
+
+
+# -- retention
+
+
+def test_activities_are_forgotten_in_bounded_batches(backends: FileBackends) -> None:
+    count = 5_000
+
+    def fill() -> None:
+        for number in range(count):
+            backends.journal.append(activity(number, at=NOON + number))
+
+    backends.atomically(fill)
+
+    assert backends.retain(NOON + count - 5, 0)
+    assert len(events(backends)) > 5, "no visitor waits for all of it"
+    for _ in range(count):
+        if not backends.retain(NOON + count - 5, 0):
+            break
+    assert events(backends) == [f"event-{number}" for number in range(count - 5, count)]
+    fresh = backends.journal.append(activity(9_999))
+    assert fresh is not None
+    assert fresh.position == count + 1
+
+
+def test_only_claimed_people_without_activity_are_forgotten(backends: FileBackends) -> None:
     active = person(1, created_at=0)
-    for each in (active, person(2, created_at=0), person(3), person(4, created_at=0, vouched=True)):
+    vouched = person(4, created_at=0, assurance="verified")
+    for each in (active, person(2, created_at=0), person(3), vouched):
         backends.people.save(each)
     backends.journal.append(activity(1, who=active.id))
 
-    assert not backends.retain(0, NOON)
+    while backends.retain(0, NOON):
+        pass
 
     left = [number for number in range(1, 5) if backends.people.get(f"person-{number:04}")]
     assert left == [1, 3, 4]
     assert backends.people.find([Identifier("email", "user2@emaildomain.com")]) is None
 
 
-def test_people_are_looked_through_a_batch_at_a_time(backends: FileBackends) -> None:
+def test_people_are_forgotten_in_bounded_batches(backends: FileBackends) -> None:
     def fill() -> None:
-        for number in range(BATCH + 1):
+        for number in range(5_000):
             backends.people.save(person(number, created_at=0))
 
-    backends._store.atomically(fill)  # noqa: SLF001
+    backends.atomically(fill)
 
     assert backends.retain(0, NOON)
-    assert sql(backends.directory, "SELECT count(*) FROM people") == [(1,)]
-    assert not backends.retain(0, NOON)
-    assert sql(backends.directory, "SELECT count(*) FROM people") == [(0,)]
+    assert backends.people.get(person(4_999).id) is not None
+    for _ in range(5_000):
+        if not backends.retain(0, NOON):
+            break
+    assert sql(backends.directory, "SELECT count(*) FROM people, identifiers") == [(0,)]
 
 
-def test_the_pipeline_forgets_by_the_settings_once_a_minute(backends: FileBackends) -> None:
-    clock = FakeClock()
+def test_a_person_who_is_vouched_for_meanwhile_is_not_forgotten(backends: FileBackends) -> None:
+    """Whether a person is idle is decided in the transaction that removes them."""
+    idle = [person(number, created_at=0) for number in range(400)]
+    for each in idle:
+        backends.people.save(each)
+    with open_file(str(backends.directory)) as elsewhere:
+        start = threading.Barrier(2)
+
+        def vouch() -> None:
+            start.wait()
+            for each in reversed(idle):
+
+                def verify(each: Any = each) -> None:
+                    if elsewhere.people.get(each.id) is not None:
+                        elsewhere.people.save(each._replace(assurance="verified"))
+                        vouched.append(each.id)
+
+                elsewhere.atomically(verify)
+
+        vouched: list[str] = []
+        thread = threading.Thread(target=vouch)
+        thread.start()
+        start.wait()
+        while backends.retain(0, NOON):
+            pass
+        thread.join()
+
+    assert [each for each in vouched if backends.people.get(each) is None] == []
+
+
+def test_the_pipeline_forgets_by_the_settings(backends: FileBackends) -> None:
+    clock = FakeClock(NOON)
     capture = account(backends, clock, retain_activities_days=400, retain_idle_people_days=30)
     session = capture.identify(email="user@emaildomain.com").session
     capture.identify(email="idle@emaildomain.com")
     capture.record(session, LOGIN.id)
-    clock.advance(31 * 86_400)
+    clock.advance(31 * DAY)
     second = capture.record(session, LOGIN.id)
+    clock.advance(120)
+    third = capture.record(session, LOGIN.id)
     assert capture.person("idle@emaildomain.com") is None
-    assert len(backends.journal.recent()) == 2
-    clock.advance(369 * 86_400 + 1)
+    assert len(backends.journal.latest()) == 3
+    clock.advance(369 * DAY)
     fresh = capture.identify(email="user@emaildomain.com").session
-    third = capture.record(fresh, LOGIN.id)
+    fourth = capture.record(fresh, LOGIN.id)
+    clock.advance(120)
+    fifth = capture.record(fresh, LOGIN.id)
 
-    assert backends.journal.recent() == [second, third]
-
-
-# -- erasing
-
-
-def test_an_erased_person_does_not_come_back_with_a_backup(tmp_path: Path) -> None:
-    with open_file(str(tmp_path / "data")) as backends:
-        capture = account(backends)
-        for number in range(3):
-            session = capture.identify(email=f"user{number}@emaildomain.com").session
-            capture.record(session, LOGIN.id)
-        copy = backends.backup(tmp_path / "copy")
-        assert capture.erase("user1@emaildomain.com") == (1, True)
-        again = capture.identify(email="user1@emaildomain.com")
-    (copy / "store.sqlite3").replace(tmp_path / "data" / "store.sqlite3")
-
-    with open_file(str(tmp_path / "data")) as backends:
-        capture = account(backends)
-        assert capture.person("user1@emaildomain.com") is None
-        assert len(backends.journal.recent()) == 2
-        assert b"user1@emaildomain.com" not in everything(tmp_path / "data")
-        assert capture.identify(email="user1@emaildomain.com").identified
-    with open_file(str(tmp_path / "data")) as backends:
-        assert account(backends).person("user1@emaildomain.com") is not None, "only the one erased"
-    assert again.identified
+    assert backends.journal.latest() == [second, third, fourth, fifth]
 
 
-def test_what_somebody_reads_meanwhile_is_overwritten_later(backends: FileBackends) -> None:
-    capture = account(backends)
-    capture.identify(email="user@emaildomain.com")
-    with closing(sqlite3.connect(backends.directory / "store.sqlite3")) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM people").fetchall()
-        assert capture.erase("user@emaildomain.com") == (0, False)
-        assert b"user@emaildomain.com" in everything(backends.directory)
-        reader.rollback()
-    backends._scrub_at = 0  # noqa: SLF001  # as if a second had passed
-
-    capture.identify(email="somebody.else@emaildomain.com")
-
-    assert b"user@emaildomain.com" not in everything(backends.directory)
+# -- clocks (contract §7: retention never trusts one clock reading)
 
 
-def test_a_torn_line_spoils_no_other_tombstone(tmp_path: Path) -> None:
-    """A full disk or a crash may leave half a line."""
-    stones = Tombstones(tmp_path / "erased")
-    stones.add("one", [b"k" * 16], NOON)
-    with (tmp_path / "erased").open("ab") as file:
-        file.write(b"0123456")
-    stones.add("two", [], NOON)
+def test_one_request_under_a_clock_that_is_far_ahead_removes_nothing(
+    backends: FileBackends, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock(NOON)
+    capture = account(backends, clock)
+    capture.identify(email="idle@emaildomain.com")
+    for number in range(5):
+        clock.advance(10)
+        capture.record(None, LOGIN.id, event_id=f"event-{number}", person={"email": "a@b.example"})
+    clock.advance(401 * DAY)
+    capture.record(None, LOGIN.id, event_id="ahead", person={"email": "b@b.example"})
+    clock.advance(-401 * DAY)
+    for number in range(5, 10):
+        clock.advance(100)
+        capture.record(None, LOGIN.id, event_id=f"event-{number}", person={"email": "c@b.example"})
 
-    found = Tombstones(tmp_path / "erased").read()
-    assert found[stones.hash("one")] == [b"k" * 16]
-    assert found[stones.hash("two")] == []
+    assert len(events(backends)) == 11
+    assert capture.person("idle@emaildomain.com") is not None
+    assert sum("nothing old is removed" in each.getMessage() for each in caplog.records) == 1
 
 
-# -- the rest of the directory
+def test_a_clock_beyond_what_the_process_has_run_removes_nothing_however_often_it_is_read(
+    backends: FileBackends, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock(NOON)
+    monkeypatch.setattr("time.time", clock)
+    backends.definitions.declare([LOGIN])
+    capture = Capture(backends=backends, clock=clock)
+    capture.record(None, LOGIN.id, event_id="before", person={"email": "a@b.example"})
+    clock.advance(500 * DAY)
+    for number in range(5):
+        clock.advance(100)
+        capture.record(None, LOGIN.id, event_id=f"{number}", person={"email": "b@b.example"})
+
+    assert events(backends) == ["before", "0", "1", "2", "3", "4"]
+    assert sum("nothing old is removed" in each.getMessage() for each in caplog.records) == 1
+
+
+def test_a_clock_that_was_set_back_does_not_stop_retention(backends: FileBackends) -> None:
+    clock = FakeClock(NOON)
+    capture = account(backends, clock, retain_activities_days=10)
+    backends.people.save(person(1))
+    capture.record(None, LOGIN.id, event_id="first", person={"email": "a@b.example"})
+    clock.advance(-3 * DAY)
+    for number in range(3, 10):
+        backends.record(activity(number, at=clock.now - number * 4 * DAY), [])
+    for _ in range(3):
+        clock.advance(120)
+        capture.record(None, LOGIN.id, person={"email": "a@b.example"})
+
+    left = [each.activity.received_at for each in backends.journal.after("", 1_000)]
+    assert min(left) >= clock.now - 10 * DAY
+
+
+def test_limits_hold_when_the_clock_is_set_back(backends: FileBackends) -> None:
+    assert backends.limiter.acquire([charge()], NOON + 3_600) is None
+    assert backends.limiter.acquire([charge()], NOON) is None
+    assert backends.limiter.acquire([charge()], NOON) is not None
+    assert backends.limiter.acquire([charge()], NOON + 3_600) is not None
+
+
+# -- the secret
 
 
 def test_the_secret_is_the_same_for_every_process(backends: FileBackends) -> None:
     with open_file(str(backends.directory)) as other, ThreadPoolExecutor(8) as pool:
         found = {each.result() for each in [pool.submit(b.secret) for b in [backends, other] * 4]}
 
-    assert len(found) == 1
-    assert len(found.pop()) >= 32
+    [secret] = found
+    assert secret is not None
+    assert len(secret) >= 32
 
 
 def test_a_secret_that_is_too_short_is_refused(backends: FileBackends) -> None:
@@ -570,6 +760,36 @@ def test_a_secret_that_is_too_short_is_refused(backends: FileBackends) -> None:
 
     with pytest.raises(ConfigurationError, match=r"secret_keys.*less than 32 bytes"):
         backends.secret()
+
+
+def test_a_secret_that_others_can_read_is_warned_about_once(
+    backends: FileBackends, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = backends.secret()
+    (backends.directory / "secret").chmod(0o644)
+
+    for _ in range(3):
+        assert backends.secret() == secret
+
+    told = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(told) == 1
+    assert str(backends.directory / "secret") in told[0]
+    assert "chmod" in told[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_secret_of_another_user_is_warned_about(
+    backends: FileBackends, caplog: pytest.LogCaptureFixture
+) -> None:
+    backends.secret()
+    os.chown(backends.directory / "secret", 65_534, 65_534)
+
+    backends.secret()
+
+    assert any("secret" in each.getMessage() for each in caplog.records)
+
+
+# -- copies
 
 
 def test_a_backup_is_a_whole_directory_of_its_own(backends: FileBackends, tmp_path: Path) -> None:
@@ -580,7 +800,7 @@ def test_a_backup_is_a_whole_directory_of_its_own(backends: FileBackends, tmp_pa
     copy = backends.backup(str(tmp_path / "copy"))
 
     with open_file(str(copy)) as opened:
-        assert opened.journal.recent() == [captured]
+        assert opened.journal.latest() == [captured]
         assert opened.definitions.get(LOGIN.id) == LOGIN
         assert account(opened).identify(session=session).identified
         assert opened.epoch != backends.epoch, "its positions go their own way"
@@ -588,24 +808,78 @@ def test_a_backup_is_a_whole_directory_of_its_own(backends: FileBackends, tmp_pa
         backends.backup(copy)
 
 
+# -- damage
+
+
+def stored_everything(backends: FileBackends) -> None:
+    """A person and an activity in which no member has its default."""
+    who = person(1, assurance="verified")._replace(
+        identifiers=(Identifier("email", "user1@emaildomain.com"), Identifier("ei", "1")),
+        last="Apple",
+    )
+    backends.people.save(who)
+    backends.people.save(person(2))
+    for number in (1, 2):
+        given = activity(number, assurance="verified", at=NOON + number)
+        backends.journal.append(given._replace(source="site", gpc=True, occurred_at=NOON - number))
+
+
+def test_every_stored_member_is_in_a_checksum(backends: FileBackends, tmp_path: Path) -> None:
+    """Another program changes one column after the other: each change is told, none is returned."""
+    stored_everything(backends)
+    people = [backends.people.get(f"person-000{number}") for number in (1, 2)]
+    journal = backends.journal.latest()
+    backends.close()
+    unseen = []
+    for table in TABLES:
+        for _, column, kind, *_ in sql(backends.directory, f"PRAGMA table_info({table})"):
+            place = tmp_path / f"{table}-{column}"
+            shutil.copytree(backends.directory, place)
+            other = f"{column} || 'x'" if kind == "TEXT" else f"{column} + 1"
+            first = f"SELECT min(rowid) FROM {table}"
+            if table == "identifiers":
+                first = "SELECT min(value) FROM identifiers"
+            key = "value" if table == "identifiers" else "rowid"
+            sql(place, f"UPDATE {table} SET {column} = {other} WHERE {key} = ({first})")  # noqa: S608
+            with open_file(str(place)) as hurt:
+                try:
+                    found = [hurt.people.get(f"person-000{number}") for number in (1, 2)]
+                    for who in people:
+                        assert who is not None
+                        found += [hurt.people.find([each]) for each in who.identifiers]
+                    told = found != [*people, people[0], people[0], people[1]]
+                    told = told or hurt.journal.latest() != journal
+                    if told and not hurt.problems():
+                        unseen.append(f"{table}.{column} gave another value")
+                except BackendError as error:
+                    assert "restore a backup" in str(error)
+                if not hurt.problems():
+                    unseen.append(f"{table}.{column}")
+
+    assert unseen == []
+
+
 def test_damaged_rows_are_reported_and_never_returned(backends: FileBackends) -> None:
     capture = account(backends)
     session = capture.identify(email="user@emaildomain.com", first="John").session
     capture.record(session, LOGIN.id)
+    who = capture.person("user@emaildomain.com")
+    assert who is not None
     assert backends.problems() == []
     where = backends.directory
     sql(where, 'UPDATE journal SET attributes = \'{"str::email":"else@b.example"}\'')
     sql(where, "UPDATE people SET first = 'Jack'")
-    sql(where, "UPDATE identifiers SET person_id = 'somebody'")
 
     for look in (
-        backends.journal.recent,
-        lambda: backends.people.get(next(iter(sql(where, "SELECT id FROM people")[0]))),  # type: ignore[arg-type]
+        backends.journal.latest,
+        lambda: backends.journal.after(""),
+        lambda: backends.journal.of(who.id),
+        lambda: backends.people.get(who.id),
         lambda: backends.people.find([Identifier("email", "user@emaildomain.com")]),
     ):
         with pytest.raises(BackendError, match=r"store\.sqlite3.*damaged.*restore a backup"):
             look()
-    assert len(backends.problems()) == 3
+    assert len(backends.problems()) == 2
 
 
 @pytest.mark.parametrize("value", ["X'00'", "NULL", "'text'"])
@@ -614,7 +888,19 @@ def test_a_value_of_a_type_we_never_stored_is_damage(backends: FileBackends, val
     sql(backends.directory, f"UPDATE journal SET received_at = {value}")  # noqa: S608
 
     with pytest.raises(BackendError, match="damaged"):
-        backends.journal.recent()
+        backends.journal.latest()
+
+
+def test_a_note_of_the_stores_own_that_is_gone_is_damage(tmp_path: Path) -> None:
+    with open_file(str(tmp_path)) as backends:
+        backends.journal.append(activity(1))
+    sql(tmp_path, "DELETE FROM meta")
+
+    with pytest.raises(ConfigurationError, match=r"store\.sqlite3.*damaged"):
+        open_file(str(tmp_path))
+
+
+# -- health
 
 
 def test_the_store_can_be_asked_whether_it_is_there(backends: FileBackends) -> None:
@@ -630,36 +916,69 @@ def test_the_store_can_be_asked_whether_it_is_there(backends: FileBackends) -> N
     away.rename(backends.directory)
 
     assert health.get("/-/health").status_code == 200
-    assert backends.journal.append(activity(1)) == 1
+    captured = backends.journal.append(activity(1))
+    assert captured is not None
+    assert captured.position == 1
+
+
+# -- outcomes
+
+
+def refusal(number: int, person_id: str | None = None) -> Outcome:
+    """One refused request."""
+    return Outcome("not-found", NOON + number, "activity", "unknown", person_id=person_id)
 
 
 def test_outcomes_that_cannot_be_written_now_are_written_later(backends: FileBackends) -> None:
     away = backends.directory.rename(backends.directory.with_name("away"))
     backends.outcomes.note(Outcome("storage-full", NOON, "activity", "StorageFull"))
-    backends.outcomes.flush()
+    with pytest.raises(BackendError):
+        backends.outcomes.counts()
     away.rename(backends.directory)
 
     assert backends.outcomes.counts() == {"storage-full": 1}
-    assert [each.code for each in backends.outcomes.refusals()] == ["storage-full"]
+    assert [each.code for each in backends.outcomes.refused()] == ["storage-full"]
 
 
-def test_the_last_refusals_are_kept_and_their_numbers_rise(tmp_path: Path) -> None:
-    with open_file(str(tmp_path)) as backends:
-        outcomes = FileOutcomes(backends._store, capacity=3)  # noqa: SLF001
-        for number in range(5):
-            outcomes.note(Outcome("not-found", NOON + number, "activity", "unknown"))
-            outcomes.flush()
+def test_the_last_few_hundred_refusals_are_kept_and_their_numbers_rise(
+    backends: FileBackends,
+) -> None:
+    for number in range(1_500):
+        backends.outcomes.note(refusal(number))
+        if number % 100 == 0:
+            backends.outcomes.counts()
 
-        kept = outcomes.refusals(limit=10)
+    kept = backends.outcomes.refused(limit=10_000)
 
-    assert [(each.number, each.at - NOON) for each in kept] == [(3, 2.0), (4, 3.0), (5, 4.0)]
+    assert 100 <= len(kept) <= 1_000
+    assert [each.at for each in kept] == [NOON + n for n in range(1_500 - len(kept), 1_500)]
+    numbers = [each.number for each in kept]
+    assert numbers == sorted(set(numbers))
+    assert backends.outcomes.refused(numbers[-3]) == kept[-2:]
+    assert backends.outcomes.counts() == {"not-found": 1_500}
 
 
-def everything(data: Path) -> bytes:
-    return b"".join(each.read_bytes() for each in data.iterdir())
+def test_outcomes_gathered_before_a_fork_are_counted_once(backends: FileBackends) -> None:
+    for _ in range(3):
+        backends.outcomes.note(Outcome("accepted", NOON, "activity"))
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            backends.outcomes.note(Outcome("accepted", NOON, "activity"))
+            backends.close()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    assert backends.outcomes.counts() == {"accepted": 4}
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    """For what another thread is about to do; each look gives it a turn."""
-    while not true():
-        threading.Event().wait(0.001)
+def test_a_refusal_that_was_damaged_is_reported(backends: FileBackends) -> None:
+    backends.outcomes.note(refusal(1))
+    backends.outcomes.refused()
+    sql(backends.directory, "UPDATE refusals SET outcome = '{'")
+
+    with pytest.raises(BackendError, match="damaged"):
+        backends.outcomes.refused()

@@ -10,8 +10,10 @@ from uuid import uuid4
 import pytest
 from limits.storage import MemcachedStorage, MemoryStorage
 
-from ortto_capture import BackendError, Charge, ConfigurationError, InProcess, Pingable, Quota
+from ortto_capture import BackendError, ConfigurationError
 from ortto_capture.backends.limits import LimitsRateLimiter
+from ortto_capture.model import Charge, Quota
+from ortto_capture.ports import Pingable
 
 NOW = 1_795_392_000.0
 
@@ -22,15 +24,10 @@ def charge() -> Charge:
 
 @pytest.fixture
 def dead_port() -> int:
-    """A port nobody listens on."""
+    """A port that no server listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
-
-
-def test_only_memory_is_in_process(valkey_url: str) -> None:
-    assert isinstance(LimitsRateLimiter(Racing()), InProcess)
-    assert not isinstance(LimitsRateLimiter(valkey_url), InProcess)
 
 
 def test_a_storage_that_answers_is_healthy(valkey_url: str) -> None:
@@ -75,7 +72,7 @@ def test_an_address_that_cannot_be_opened_is_a_configuration_error(uri: str) -> 
 
 
 class Racing(MemoryStorage):
-    """Somebody else takes the last place between the look and the count."""
+    """Another process takes the last place between the look and the count."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +94,7 @@ class RacingUpwards(Racing):
         return super().incr(key, expiry, amount)
 
 
-def test_who_loses_a_race_is_refused_even_where_nothing_can_be_given_back() -> None:
+def test_the_loser_of_a_race_is_refused_even_where_nothing_can_be_given_back() -> None:
     """A fault instead would be decided by ``on_limiter_error``, which may let it pass."""
     limiter, contested = LimitsRateLimiter(RacingUpwards()), charge()
 
@@ -107,7 +104,7 @@ def test_who_loses_a_race_is_refused_even_where_nothing_can_be_given_back() -> N
     assert refusal.charge == contested
 
 
-def test_who_loses_a_race_for_the_last_place_gives_everything_back() -> None:
+def test_the_loser_of_a_race_for_the_last_place_gives_everything_back() -> None:
     limiter = LimitsRateLimiter(Racing())
     first, contested = Charge(uuid4().bytes, Quota(1, 3600)), charge()
 
@@ -175,7 +172,7 @@ def test_a_storage_that_cannot_count_down_wastes_charges_and_grants_none() -> No
 
 
 class Refusing(MemoryStorage):
-    """Fails as memcached's driver does when nobody listens: with an error that is not its own."""
+    """Fails as memcached's driver does when no server listens: with an error that is not its own."""
 
     def get(self, key: str) -> int:
         raise ConnectionRefusedError
@@ -188,3 +185,17 @@ def test_errors_of_the_operating_system_are_backend_errors() -> None:
         with pytest.raises(BackendError) as failed:
             call([charge()], NOW)
         assert isinstance(failed.value.__cause__, ConnectionRefusedError)
+
+
+@pytest.mark.parametrize("seconds", [60, 3_600, 86_400])
+def test_what_is_forgotten_was_never_charged(seconds: int) -> None:
+    """A window of any length that this process has charged."""
+    limiter = LimitsRateLimiter("memory://")
+    now = time.time()
+    one, other = (Charge(uuid4().bytes, Quota(1, seconds)) for _ in range(2))
+    limiter.acquire([one, other], now)
+
+    limiter.forget([one.key])
+
+    assert limiter.acquire([one], now) is None
+    assert limiter.acquire([other], now) is not None

@@ -1,4 +1,4 @@
-"""What the store does when SQLite, the file or another process gets in its way."""
+"""What callers see when SQLite, the disk or another process gets in the store's way."""
 
 from __future__ import annotations
 
@@ -7,114 +7,74 @@ import resource
 import signal
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
-from ortto_capture import (
-    Activity,
-    BackendError,
-    Capture,
-    Charge,
-    ConfigurationError,
-    Outcome,
-    Quota,
-    Settings,
-    StorageFull,
-)
-from ortto_capture.backends import file_limiter, store, store_scrub
-from ortto_capture.backends.file import open_file
-from ortto_capture.backends.group import Group, Job
-from ortto_capture.backends.store import Store
-from ortto_capture.backends.store_file import fault
-from ortto_capture.locks import fork_safe_lock
+from ortto_capture import BackendError, StorageFull
+from ortto_capture.backends import store
+from ortto_capture.backends.file import FileBackends, open_file
+
+from ..faults.driver import Driver, driven, slow
+from .samples import activity, charge, content, events, person, sql
+
+#: So many times, where each is to fail.
+ALWAYS = 1_000_000
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store.sqlite3")
-    yield made
-    made.close()
+def driver() -> Iterator[Driver]:
+    with driven() as driver:
+        yield driver
 
 
-def said(name: str) -> sqlite3.OperationalError:
-    """An error as SQLite raises it."""
-    error = sqlite3.OperationalError("in SQLite's words")
-    error.sqlite_errorname = name
-    return error
+@pytest.fixture
+def backends(driver: Driver, tmp_path: Path) -> Iterator[FileBackends]:
+    with open_file(str(tmp_path / "data")) as opened:
+        opened.people.save(person(1))
+        yield opened
 
 
-class Failing:
-    """A cursor on which one kind of statement fails, once."""
-
-    def __init__(self, cursor: sqlite3.Cursor, statement: str, name: str) -> None:
-        self._cursor = cursor
-        self._statement = statement
-        self._name: str | None = name
-
-    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
-        if self._name and sql.startswith(self._statement):
-            name, self._name = self._name, None
-            raise said(name)
-        return self._cursor.execute(sql, parameters)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
-
-
-def let_fail(opened: Store, statement: str, name: str) -> None:
-    opened.atomically(lambda: opened.read("SELECT 1"))
-    failing: Any = Failing(opened._writing(), statement, name)  # noqa: SLF001
-    opened._writer = failing  # noqa: SLF001
-
-
-def note(opened: Store, value: int) -> None:
-    opened.atomically(lambda: opened.set_meta("scrub", value))
+# -- every error says what is wrong and what to do
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "says"),
+    ("statement", "name", "kind", "says"),
     [
-        ("SQLITE_FULL", StorageFull, "no space is left"),
-        ("SQLITE_BUSY", BackendError, "close that one"),
-        ("SQLITE_BUSY_SNAPSHOT", BackendError, "close that one"),
-        ("SQLITE_READONLY", BackendError, "writable for user"),
-        ("SQLITE_CANTOPEN", BackendError, "writable for user"),
-        ("SQLITE_CORRUPT_INDEX", BackendError, "restore a backup"),
-        ("SQLITE_NOTADB", BackendError, "restore a backup"),
-        ("SQLITE_IOERR_FSYNC", BackendError, "did not confirm a write"),
-        ("SQLITE_IOERR_WRITE", BackendError, "check the disk"),
-        ("SQLITE_IOERR_READ", BackendError, "check the disk"),
-        ("SQLITE_TOOBIG", BackendError, "SQLITE_TOOBIG"),
+        ("COMMIT", "SQLITE_FULL", StorageFull, "no space is left"),
+        ("COMMIT", "SQLITE_BUSY_SNAPSHOT", BackendError, "close that one"),
+        ("BEGIN", "SQLITE_READONLY", BackendError, "writable for user"),
+        ("BEGIN", "SQLITE_CANTOPEN", BackendError, "writable for user"),
+        ("BEGIN", "SQLITE_CORRUPT_INDEX", BackendError, "restore a backup"),
+        ("BEGIN", "SQLITE_NOTADB", BackendError, "restore a backup"),
+        ("COMMIT", "SQLITE_IOERR_FSYNC", BackendError, "did not confirm a write"),
+        ("COMMIT", "SQLITE_IOERR_WRITE", BackendError, "check the disk"),
+        ("COMMIT", "SQLITE_IOERR_READ", BackendError, "check the disk"),
+        ("COMMIT", "SQLITE_TOOBIG", BackendError, "SQLITE_TOOBIG"),
     ],
 )
-def test_every_error_names_the_path_and_what_to_do(
-    tmp_path: Path, name: str, kind: type[BackendError], says: str
+def test_every_error_names_the_path_and_the_remedy(
+    backends: FileBackends,
+    driver: Driver,
+    statement: str,
+    name: str,
+    kind: type[BackendError],
+    says: str,
 ) -> None:
-    path = tmp_path / "store.sqlite3"
-    path.touch()
+    driver.fail(statement, name)
 
-    found = fault(said(name), path)
+    with pytest.raises(BackendError) as raised:
+        backends.journal.append(activity(1))
 
-    assert type(found) is kind
-    assert str(found).startswith(f"{path}: ")
-    assert says in str(found)
-    assert "SQLite's words" not in str(found)
-
-
-def test_a_store_that_is_not_there_is_to_be_put_back(tmp_path: Path) -> None:
-    assert "put it back" in str(fault(said("SQLITE_CANTOPEN"), tmp_path / "store.sqlite3"))
-
-
-def test_an_error_whose_text_is_damaged_is_damage(tmp_path: Path) -> None:
-    error = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-
-    assert "damaged" in str(fault(error, tmp_path / "store.sqlite3"))
+    assert type(raised.value) is kind
+    assert str(raised.value).startswith(f"{backends.directory / 'store.sqlite3'}: ")
+    assert says in str(raised.value)
+    assert "SQLite's own words" not in str(raised.value)
 
 
 @contextmanager
@@ -127,249 +87,387 @@ def files_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("limit", [4_096, 1 << 22])
-def test_a_limit_for_file_sizes_is_a_full_disk(tmp_path: Path, limit: int) -> None:
-    """Told by the sizes, or by trying."""
-    path = tmp_path / "store.sqlite3"
-    path.write_bytes(bytes(1_000))
-
-    with files_at_most(limit):
-        found = fault(said("SQLITE_IOERR_WRITE"), path)
-
-    assert (type(found) is StorageFull) == (limit == 4_096)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_disk_that_cannot_be_written_any_more_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("limit", "kind"), [(4_096, StorageFull), (1 << 30, BackendError)])
+def test_a_write_that_fails_at_the_limit_for_file_sizes_is_storage_full(
+    backends: FileBackends, driver: Driver, limit: int, kind: type[BackendError]
 ) -> None:
-    """Told by trying, where no limit tells."""
-    monkeypatch.setattr("ortto_capture.backends.store_file.HEADROOM", -(1 << 30))
-    path = tmp_path / "store.sqlite3"
-    path.touch()
+    driver.fail("COMMIT", "SQLITE_IOERR_WRITE")
+    before = sorted(backends.directory.iterdir())
 
-    with files_at_most(4_096):
-        found = fault(said("SQLITE_IOERR_WRITE"), path)
+    with pytest.raises(BackendError) as raised, files_at_most(limit):
+        backends.journal.append(activity(1))
 
-    assert type(found) is StorageFull
-
-
-def test_after_a_write_the_disk_did_not_confirm_nothing_more_is_stored(opened: Store) -> None:
-    note(opened, 1)
-    let_fail(opened, "COMMIT", "SQLITE_IOERR_FSYNC")
-
-    for _ in range(2):
-        with pytest.raises(BackendError, match="did not confirm"):
-            note(opened, 2)
-    assert opened.meta("scrub") == 1, "what was acknowledged can be read"
-    with pytest.raises(BackendError, match="did not confirm"):
-        opened.ping()
-    with closing(Store(opened.path)) as again:
-        note(again, 3)
-        assert again.meta("scrub") == 3
+    assert type(raised.value) is kind
+    assert sorted(backends.directory.iterdir()) == before, "nothing is left of finding out"
 
 
-@pytest.mark.parametrize("statement", ["BEGIN", "UPDATE", "COMMIT"])
-@pytest.mark.parametrize("name", ["SQLITE_FULL", "SQLITE_IOERR_READ", "SQLITE_BUSY"])
-def test_a_fault_undoes_everything_and_the_next_one_passes(
-    opened: Store, statement: str, name: str
+def test_a_store_that_was_moved_away_is_to_be_put_back(backends: FileBackends) -> None:
+    path = backends.directory / "store.sqlite3"
+    backends.journal.append(activity(1))
+    away = path.rename(backends.directory / "away")
+
+    for use in (
+        lambda: backends.journal.append(activity(2)),
+        lambda: backends.people.get("person-0001"),
+        backends.journal.latest,
+        backends.journal.ping,
+    ):
+        with pytest.raises(BackendError, match=r"store\.sqlite3.*put it back"):
+            use()
+    away.rename(path)
+
+    assert backends.people.get("person-0001") == person(1)
+    assert backends.journal.append(activity(2)) is not None
+    assert events(backends) == ["event-1", "event-2"]
+
+
+def test_what_the_driver_says_of_a_damaged_row_is_not_repeated(backends: FileBackends) -> None:
+    """It may hold what a visitor sent."""
+    sql(backends.directory, "INSERT INTO outcomes VALUES (CAST(x'4a6f616eff' AS TEXT), 1)")
+
+    with pytest.raises(BackendError, match=r"is damaged.*restore a backup") as kept:
+        backends.outcomes.counts()
+
+    assert "Joan" not in str(kept.value)
+    assert kept.value.__cause__ is None
+    assert backends.scrub(), "the error that is kept here keeps no statement open"
+
+
+# -- a fault undoes everything
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "INSERT", "COMMIT"])
+@pytest.mark.parametrize("name", ["SQLITE_FULL", "SQLITE_IOERR_READ", "SQLITE_CORRUPT"])
+def test_a_fault_undoes_everything_and_the_next_decision_is_stored(
+    backends: FileBackends, driver: Driver, statement: str, name: str
 ) -> None:
-    let_fail(opened, statement, name)
+    def both() -> None:
+        backends.people.save(person(2))
+        assert backends.limiter.acquire([charge()], 0.0) is None
+        backends.journal.append(activity(1, who="person-0002"))
+
+    driver.fail(statement, name)
 
     with pytest.raises(BackendError):
-        note(opened, 1)
-    assert opened.meta("scrub") == 0
-    note(opened, 2)
-    assert opened.meta("scrub") == 2
+        backends.atomically(both)
+
+    assert driver.failed[statement] == 1
+    assert backends.people.get("person-0002") is None
+    assert events(backends) == []
+    backends.atomically(both)
+    assert events(backends) == ["event-1"]
 
 
-def test_a_fault_that_somebody_swallows_still_loses_the_transaction(opened: Store) -> None:
-    let_fail(opened, "UPDATE", "SQLITE_IOERR_READ")
+def test_a_decision_that_swallows_a_fault_is_undone_and_raises(
+    backends: FileBackends, driver: Driver
+) -> None:
+    """It may have stored half of what it believes to have stored."""
 
     def swallows() -> str:
-        for attempt in (lambda: opened.set_meta("scrub", 1), lambda: opened.meta("epoch")):
-            with pytest.raises(BackendError, match="check the disk"):
-                attempt()
-        with pytest.raises(BackendError, match="check the disk"):
-            opened.set_meta("scrub", 2)
+        backends.people.save(person(2))
+        driver.fail("INSERT", "SQLITE_IOERR_READ")
+        with suppress(BackendError):
+            backends.people.save(person(3))
+        with suppress(BackendError):
+            backends.people.save(person(4))
         return "done"
 
     with pytest.raises(BackendError, match="check the disk"):
-        opened.atomically(swallows)
-    assert opened.meta("scrub") == 0
+        backends.atomically(swallows)
+
+    assert [backends.people.get(f"person-000{number}") for number in (2, 3, 4)] == [None] * 3
 
 
-def test_one_row_that_cannot_be_stored_is_nobody_elses_fault(opened: Store) -> None:
-    let_fail(opened, "UPDATE", "SQLITE_TOOBIG")
-    leading, waiting = threading.Event(), threading.Event()
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(
+    backends: FileBackends, driver: Driver
+) -> None:
+    driver.fail("BEGIN", "SQLITE_BUSY", times=5)
 
-    def first() -> None:
-        leading.set()
-        waiting.wait()
-
-    with ThreadPoolExecutor(3) as pool:
-        pool.submit(opened.atomically, first)
-        leading.wait()
-        asked = [pool.submit(note, opened, value) for value in (1, 2)]
-        while len(opened._group) < 2:  # noqa: SLF001
-            leading.wait(0.001)
-        waiting.set()
-        found = [type(each.exception()) for each in asked]
-
-    assert set(found) == {BackendError, type(None)}
+    assert backends.journal.append(activity(1)) is not None
+    assert driver.failed["BEGIN"] == 5
 
 
-def while_somebody_writes(opened: Store, look: Callable[[], object]) -> object:
-    """What ``look`` returns in this thread while another is in a transaction."""
-    leading, waiting = threading.Event(), threading.Event()
+def test_after_a_write_the_disk_did_not_confirm_nothing_more_is_stored(
+    backends: FileBackends, driver: Driver, tmp_path: Path
+) -> None:
+    """The kernel may drop what it could not write, and say afterwards that all is well."""
+    backends.journal.append(activity(1))
+    driver.fail("COMMIT", "SQLITE_IOERR_FSYNC")
+
+    for _ in range(2):
+        with pytest.raises(BackendError, match="did not confirm"):
+            backends.journal.append(activity(2))
+
+    assert events(backends) == ["event-1"], "what was acknowledged can be read"
+    with pytest.raises(BackendError, match="did not confirm"):
+        backends.journal.ping()
+    with open_file(str(tmp_path / "data")) as again:
+        assert again.journal.append(activity(3)) is not None
+
+
+def test_a_log_that_the_disk_did_not_take_over_stops_everything(
+    backends: FileBackends, driver: Driver
+) -> None:
+    """SQLite would move its log into the file by itself, and not tell that this failed."""
+    driver.fail("PRAGMA wal_checkpoint", "SQLITE_IOERR_FSYNC")
+
+    def many() -> None:
+        for number in range(4_000):
+            backends.journal.append(activity(number))
+
+    with suppress(BackendError):
+        backends.atomically(many)
+
+    assert driver.failed["PRAGMA wal_checkpoint"] == 1
+    with pytest.raises(BackendError, match="did not confirm"):
+        backends.journal.append(activity(5_000))
+
+
+# -- other writers
+
+
+def while_another_thread_writes(backends: FileBackends, look: Callable[[], Any]) -> Any:
+    """What ``look`` returns in this thread while another one is inside a decision."""
+    deciding, looked = threading.Event(), threading.Event()
 
     def write() -> None:
-        opened.set_meta("scrub", 1)
-        leading.set()
-        waiting.wait()
+        backends.people.save(person(2))
+        deciding.set()
+        looked.wait()
 
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(opened.atomically, write)
-        leading.wait()
+        done = pool.submit(backends.atomically, write)
+        deciding.wait()
         try:
             return look()
         finally:
-            waiting.set()
+            looked.set()
             done.exception()
 
 
-def test_nobody_who_only_looks_waits_for_a_writer(opened: Store) -> None:
-    assert while_somebody_writes(opened, lambda: opened.meta("scrub")) == 0
-    assert opened.meta("scrub") == 1
+def test_reading_waits_for_no_writer_and_sees_what_is_committed(backends: FileBackends) -> None:
+    def look() -> list[object]:
+        return [backends.people.get("person-0002"), events(backends), backends.journal.ping()]
+
+    assert while_another_thread_writes(backends, look) == [None, [], None]
+    assert backends.people.get("person-0002") == person(2)
 
 
-def test_looking_while_the_store_is_away_fails_until_it_is_back(opened: Store) -> None:
-    def look() -> str:
-        opened._close_reader()  # noqa: SLF001
-        away = opened.path.rename(opened.path.with_name("away"))
+def test_reading_fails_while_the_store_is_away_and_another_thread_writes(
+    backends: FileBackends,
+) -> None:
+    path = backends.directory / "store.sqlite3"
+
+    def look() -> None:
+        away = path.rename(path.with_name("away"))
         with pytest.raises(BackendError, match="put it back"):
-            opened.meta("scrub")
-        away.rename(opened.path)
-        return str(opened.meta("epoch"))
+            backends.people.get("person-0001")
+        away.rename(path)
 
-    assert while_somebody_writes(opened, look) == opened.meta("epoch")
+    while_another_thread_writes(backends, look)
+
+    assert backends.people.get("person-0001") == person(1)
 
 
-def test_processes_queue_for_the_file(opened: Store) -> None:
-    """Here another store in the same process: each has its own lock on the file."""
-    with closing(Store(opened.path)) as other, ThreadPoolExecutor(1) as pool:
+def test_processes_take_turns(backends: FileBackends) -> None:
+    """Here other backends in this process: they know nothing of the first."""
+    with open_file(str(backends.directory)) as other, ThreadPoolExecutor(1) as pool:
 
         def write() -> Any:
-            opened.set_meta("scrub", 1)
-            later = pool.submit(note, other, 2)
-            # Long enough for it to have tried: it is never done before this ends.
+            backends.journal.append(activity(1))
+            later = pool.submit(other.journal.append, activity(2))
+            # Long enough for it to have tried: it is never done before this decision ends.
             with pytest.raises(TimeoutError):
                 later.result(timeout=0.05)
             return later
 
-        opened.atomically(write).result()
+        captured = backends.atomically(write).result()
 
-    assert opened.meta("scrub") == 2
+    assert [each.position for each in backends.journal.latest()] == [1, captured.position]
 
 
-def test_a_process_that_never_ends_is_not_waited_for(
-    opened: Store, monkeypatch: pytest.MonkeyPatch
+def test_a_process_that_never_commits_is_waited_for_no_longer_than_patience(
+    backends: FileBackends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "PATIENCE", 0.05)
-
-    # The second store looks at the file's format under the same lock, so it is opened before.
-    with closing(Store(opened.path)) as other:
+    with open_file(str(backends.directory)) as other:
 
         def held_by_the_first() -> None:
-            opened.set_meta("scrub", 1)
-            with pytest.raises(BackendError, match="another process writes and does not end"):
-                note(other, 2)
+            backends.journal.append(activity(1))
+            with pytest.raises(BackendError, match=r"store\.sqlite3.*(close|find|fuser)"):
+                other.journal.append(activity(2))
 
-        opened.atomically(held_by_the_first)
-        note(other, 3)
-    assert opened.meta("scrub") == 3
+        backends.atomically(held_by_the_first)
 
-
-def test_a_lock_that_cannot_be_had_is_named(opened: Store) -> None:
-    opened.close()
-    lock = opened.path.with_suffix(".lock")
-    lock.unlink()
-    lock.mkdir()
-
-    with pytest.raises(BackendError, match=r"store\.lock.*writable by user"):
-        note(opened, 1)
+        assert other.journal.append(activity(2)) is not None
+    assert events(backends) == ["event-1", "event-2"]
 
 
-def test_scrubbing_gives_way_to_whoever_reads(
-    opened: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_each_thread_waits_for_a_locked_file_from_its_own_arrival(
+    backends: FileBackends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At whatever moment; and says so when the file is not to be had at all."""
-    monkeypatch.setattr(store, "BRIEFLY", 0.01)
-    note(opened, 1)
-    leftovers = store_scrub.Pages.leftovers
-    with closing(sqlite3.connect(opened.path, isolation_level=None)) as somebody:
+    """Eight requests before a locked file are all answered after two seconds, not after sixteen."""
+    monkeypatch.setattr(store, "PATIENCE", 0.5)
+    with closing(sqlite3.connect(backends.directory / "store.sqlite3")) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        began = monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(backends.journal.append, activity(n)) for n in range(8)]
+        took = monotonic() - began
+        holder.rollback()
 
-        def meanwhile(pages: store_scrub.Pages) -> list[int]:
-            somebody.execute("UPDATE meta SET value = 2 WHERE name = 'scrub'")
-            somebody.execute("BEGIN")
-            somebody.execute("SELECT * FROM meta").fetchall()
-            return leftovers(pages)
-
-        monkeypatch.setattr(store_scrub.Pages, "leftovers", meanwhile)
-        assert not opened.scrub()
-        somebody.execute("ROLLBACK")
-    monkeypatch.setattr(store_scrub.Pages, "leftovers", leftovers)
-    assert opened.meta("scrub") == 2
-    away = opened.path.rename(opened.path.with_name("away"))
-    assert not opened.scrub()
-    assert "could not be overwritten yet" in caplog.text
-    away.rename(opened.path)
-    assert opened.scrub()
-    assert opened.meta("scrub") == 0
+    assert {type(each.exception()) for each in asked} == {BackendError}
+    assert took < 8 * 0.5 / 2
+    assert events(backends) == []
 
 
-def test_a_copy_that_cannot_be_made_is_an_error(opened: Store, tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="copy"):
-        opened.back_up(tmp_path / "nowhere" / "copy")
+# -- threads share a transaction, each with its own answer
 
 
-@pytest.mark.parametrize("damaged", [slice(0, 16), slice(100, 130)])
-def test_what_is_wrong_with_the_whole_file_is_told(opened: Store, damaged: slice) -> None:
-    assert opened.problems() == []
-    opened.close()
-    content = bytearray(opened.path.read_bytes())
-    content[damaged] = b"\xff" * (damaged.stop - damaged.start)
-    opened.path.write_bytes(content)
+def crowd(size: int, work: Callable[[int], object]) -> list[object]:
+    """What ``work`` returned or raised in each of so many threads, begun at once."""
+    start = threading.Barrier(size)
 
-    assert str(opened.path) in opened.problems()[0]
+    def run(number: int) -> object:
+        start.wait()
+        try:
+            return work(number)
+        except BaseException as error:  # noqa: BLE001  # the answer of that thread
+            return error
+
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(run, range(size)))
+
+
+def test_threads_share_the_wait_for_a_slow_disk(backends: FileBackends, driver: Driver) -> None:
+    driver.before("COMMIT", slow(0.005))
+    before = driver.run["COMMIT"]
+
+    def work(thread: int) -> None:
+        for number in range(10):
+            backends.journal.append(activity(thread * 100 + number))
+
+    assert crowd(16, work) == [None] * 16
+
+    assert len(set(events(backends))) == 160
+    assert driver.run["COMMIT"] - before < 80
+
+
+@pytest.mark.parametrize("name", ["SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC"])
+def test_a_commit_that_fails_is_told_to_every_thread_that_shared_it(
+    tmp_path: Path, driver: Driver, name: str
+) -> None:
+    """None of what it held is stored, no counter is changed, and no thread got an answer."""
+    shared = 0
+    for round_ in range(10):
+        with open_file(str(tmp_path / str(round_))) as backends:
+            backends.people.save(person(1))
+            driver.before("COMMIT", slow(0.005))
+            driver.failed.clear()
+            driver.fail("COMMIT", name, times=2)
+
+            def work(number: int, backends: FileBackends = backends) -> object:
+                return backends.record(activity(number), [charge(amount=100)])
+
+            answers = crowd(8, work)
+            driver.mend()
+            failed = [each for each in answers if isinstance(each, BaseException)]
+            shared += len(failed) > driver.failed["COMMIT"]
+
+            assert {type(each) for each in failed} <= {BackendError, StorageFull}
+            assert len({id(each) for each in failed}) == len(failed), "each thread has its own"
+            stored = events(backends)
+            assert len(stored) == 8 - len(failed)
+            assert {
+                each.event_id for each in answers if not isinstance(each, BaseException)
+            } == set(  # type: ignore[attr-defined]
+                stored
+            )
+            counted = sql(backends.directory, "SELECT coalesce(sum(count), 0) FROM counts")
+            assert counted == [(len(stored),)]
+    assert shared, "no failed commit was shared by several threads"
+
+
+def test_a_row_that_cannot_be_stored_fails_no_other_thread(
+    backends: FileBackends, driver: Driver
+) -> None:
+    driver.before("COMMIT", slow(0.005))
+    driver.fail("INSERT INTO journal", "SQLITE_TOOBIG")
+
+    answers = crowd(8, lambda number: backends.journal.append(activity(number)))
+
+    assert [type(each) for each in answers].count(BackendError) == 1
+    assert len(events(backends)) == 7
 
 
 class Impatient(BaseException):
-    """Raised by a signal in the middle of waiting."""
+    """Raised in the middle of anything, as by a signal's handler."""
 
 
-def group_of(turn: Any) -> Group:
-    """A group whose work is no more than what its members decide."""
+@pytest.mark.parametrize("mistake", [ZeroDivisionError, KeyboardInterrupt, Impatient])
+def test_a_decision_that_writes_and_raises_takes_nothing_of_its_neighbours_along(
+    backends: FileBackends, driver: Driver, mistake: type[BaseException]
+) -> None:
+    """What it wrote is undone, its exception is raised in its own thread, the others are stored."""
+    driver.before("COMMIT", slow(0.005))
 
-    def work(jobs: list[Job[Any]]) -> bool:
-        group.take(jobs)
-        for job in jobs:
-            job.run()
-            job.finish()
-        return True
+    def work(number: int) -> object:
+        who = person(number)
 
-    group = Group(turn, work)
-    return group
+        def decide() -> object:
+            backends.people.save(who)
+            if number % 8 == 3:
+                raise mistake
+            return backends.journal.append(activity(number, who=who.id))
+
+        return backends.atomically(decide)
+
+    answers = [each for _ in range(3) for each in crowd(8, lambda n, base=_: work(8 * base + n))]  # type: ignore[misc]
+
+    stored = [number for number in range(24) if number % 8 != 3]
+    assert [type(each) for each in answers[3::8]] == [mistake] * 3
+    assert sorted(events(backends)) == sorted(f"event-{number}" for number in stored)
+    saved = [number for number in range(24) if backends.people.get(person(number).id)]
+    assert saved == stored
 
 
-def test_whoever_gives_up_waiting_is_not_waited_for() -> None:
-    """A signal ends the main thread's waiting; nobody else's answer is lost by it."""
-    leading, waiting = threading.Event(), threading.Event()
-    group = group_of(fork_safe_lock(outer=True))
+def test_a_refusal_leaves_the_others_of_its_transaction_alone(
+    backends: FileBackends, driver: Driver
+) -> None:
+    driver.before("COMMIT", slow(0.005))
 
-    def first() -> None:
-        leading.set()
+    answers = crowd(8, lambda number: backends.record(activity(number), [charge(amount=3)]))
+
+    kinds = [type(each).__name__ for each in answers]
+    assert sorted(kinds) == ["Captured"] * 3 + ["Full"] * 5
+    assert len(events(backends)) == 3
+    assert sql(backends.directory, "SELECT sum(count) FROM counts") == [(3,)]
+
+
+def test_no_answer_leaves_before_what_it_rests_on_is_on_the_disk(
+    backends: FileBackends, driver: Driver
+) -> None:
+    """A duplicate, too, was decided on a row that a power cut could still take."""
+    for round_ in range(5):
+        driver.before("COMMIT", slow(0.01))
+        driver.fail("COMMIT", "SQLITE_IOERR_WRITE")
+        answers = crowd(8, lambda _, round_=round_: backends.record(activity(round_), []))  # type: ignore[misc]
+        driver.mend()
+        answered = [each for each in answers if not isinstance(each, BaseException)]
+
+        assert bool(answered) == (f"event-{round_}" in events(backends)), answers
+        assert sum(not each.duplicate for each in answered) <= 1  # type: ignore[attr-defined]
+
+
+def test_a_thread_that_a_signal_takes_out_of_the_queue_is_not_waited_for(
+    backends: FileBackends,
+) -> None:
+    deciding, waiting = threading.Event(), threading.Event()
+
+    def first() -> object:
+        deciding.set()
         waiting.wait()
+        return backends.journal.append(activity(1))
 
     def give_up(*_: object) -> None:
         raise Impatient
@@ -377,287 +475,160 @@ def test_whoever_gives_up_waiting_is_not_waited_for() -> None:
     before = signal.signal(signal.SIGALRM, give_up)
     try:
         with ThreadPoolExecutor(2) as pool:
-            done = pool.submit(group.ask, first)
-            leading.wait()
+            done = pool.submit(backends.atomically, first)
+            deciding.wait()
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             with pytest.raises(Impatient):
-                group.ask(lambda: "never run")
-            assert len(group) == 0
-            later = pool.submit(group.ask, lambda: "answered")
+                backends.journal.append(activity(2))
+            later = pool.submit(backends.journal.append, activity(3))
             waiting.set()
-            assert later.result() == "answered"
-            done.result()
+            assert done.result(timeout=20) is not None
+            assert later.result(timeout=20) is not None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        waiting.set()
+
+    assert events(backends) == ["event-1", "event-3"]
 
 
-def test_a_leader_that_is_interrupted_hands_over() -> None:
-    """Whoever leads next is not kept waiting for a thread that is not there."""
-    interrupted = [True]
+def test_a_decision_inside_a_decision_is_a_part_of_it(backends: FileBackends) -> None:
+    def outer() -> None:
+        backends.atomically(lambda: backends.people.save(person(2)))
+        raise ZeroDivisionError
 
-    class Turn:
-        def __enter__(self) -> None:
-            if interrupted:
-                interrupted.clear()
-                raise Impatient
+    with pytest.raises(ZeroDivisionError):
+        backends.atomically(outer)
 
-        def __exit__(self, *_: object) -> None:
-            """Nothing is held."""
-
-    group = group_of(Turn())
-    with pytest.raises(Impatient):
-        group.ask(lambda: "never run")
-
-    assert group.ask(lambda: "answered") == "answered"
+    assert backends.people.get("person-0002") is None
 
 
-def two_ask(group: Group, entered: threading.Event, both: threading.Event) -> list[Future[str]]:
-    """One that leads, once another waits."""
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(group.ask, lambda: "first")
-        entered.wait()
-        other = pool.submit(group.ask, lambda: "other")
-        while len(group) < 2:
-            pass
-        both.set()
-    return [first, other]
+# -- copies and forks
 
 
-class WaitingTurn:
-    """Lets whoever leads begin when another waits."""
+def test_a_copy_that_cannot_be_made_names_the_path(backends: FileBackends, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
 
-    def __init__(self) -> None:
-        self.entered, self.both = threading.Event(), threading.Event()
-
-    def __enter__(self) -> None:
-        self.entered.set()
-        self.both.wait()
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is held."""
+    with pytest.raises(BackendError, match=f"{tmp_path}/file"):
+        backends.backup(tmp_path / "file" / "copy")
 
 
-def test_whoever_is_being_taken_when_the_leader_is_interrupted_has_an_answer() -> None:
-    class Waiting(deque[Job[Any]]):
-        left = 2
-
-        def popleft(self) -> Job[Any]:
-            self.left -= 1
-            if self.left == 0:
-                raise Impatient
-            return super().popleft()
-
-    turn = WaitingTurn()
-    group = group_of(turn)
-    group._waiting = Waiting()  # noqa: SLF001
-    asked = two_ask(group, turn.entered, turn.both)
-
-    assert [type(each.exception()) for each in asked] == [Impatient, BackendError]
-    assert len(group) == 0
-    assert group.ask(lambda: "answered") == "answered"
-
-
-def test_whoever_is_being_woken_when_the_leader_is_interrupted_is_woken(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_copy_that_the_disk_has_no_room_for_is_an_error_and_no_backup(
+    backends: FileBackends, tmp_path: Path
 ) -> None:
-    interrupted = [True]
-    wake = Job.wake
+    def fill() -> None:
+        for number in range(2_000):
+            backends.journal.append(activity(number))
 
-    def interrupt(job: Job[Any]) -> None:
-        if job.ready is not None and interrupted:
-            interrupted.clear()
-            raise Impatient
-        wake(job)
+    backends.atomically(fill)
 
-    monkeypatch.setattr(Job, "wake", interrupt)
-    turn = WaitingTurn()
-    group = group_of(turn)
-    first, other = two_ask(group, turn.entered, turn.both)
+    with pytest.raises(BackendError, match="copy"), files_at_most(100_000):
+        backends.backup(tmp_path / "copy")
 
-    assert type(first.exception()) is Impatient
-    assert other.result() == "other"
+    assert not (tmp_path / "copy" / "store.sqlite3").exists()
+    assert len(events(backends)) == 2_000
 
 
-def test_a_row_that_cannot_be_decoded_leaves_nothing_open(opened: Store) -> None:
-    """Else nobody could overwrite what was erased for as long as somebody keeps the error."""
-    broken = "INSERT INTO outcomes VALUES (CAST(x'4a6f616eff' AS TEXT), 1)"
-    opened.atomically(lambda: opened.write(broken))
-    with pytest.raises(BackendError, match="restore a backup") as kept:
-        opened.atomically(lambda: opened.read("SELECT code FROM outcomes"))
+def test_a_fork_during_a_copy_leaves_a_child_that_can_write(
+    backends: FileBackends, tmp_path: Path
+) -> None:
+    def fill() -> None:
+        for number in range(10_000):
+            backends.journal.append(activity(number))
 
-    assert opened.scrub()
-    assert kept.value.__cause__ is None
-
-
-def test_a_fork_waits_for_a_copy_that_is_being_made(opened: Store, tmp_path: Path) -> None:
-    """Its connection would cross the fork, and what the child writes would be lost."""
-    text = "x" * 1_500
-    opened.atomically(
-        lambda: [
-            opened.write("INSERT INTO outcomes VALUES (?, 1)", (f"{number}{text}",))
-            for number in range(20_000)
-        ]
-    )
+    backends.atomically(fill)
     copying = threading.Event()
 
     def copy() -> None:
         copying.set()
-        opened.back_up(tmp_path / "copy")
+        backends.backup(tmp_path / "copy")
 
     with ThreadPoolExecutor(1) as pool:
         copied = pool.submit(copy)
         copying.wait()
         child = os.fork()
         if child == 0:
-            note(opened, 7)
-            os._exit(0)
+            status = 1
+            try:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(20)
+                backends.journal.append(activity(20_000))
+                status = 0
+            finally:
+                os._exit(status)
         copied.result()
-    opened.close()
-    assert os.waitpid(child, 0)[1] == 0
 
-    assert opened.meta("scrub") == 7
-
-
-def test_what_the_driver_says_of_a_row_is_not_repeated(opened: Store) -> None:
-    add = "INSERT INTO outcomes VALUES (CAST(x'4a6f616eff' AS TEXT), 1)"
-    opened.atomically(lambda: opened.write(add))
-
-    with pytest.raises(BackendError, match="is damaged") as raised:
-        opened.read("SELECT code FROM outcomes")
-    assert "Joan" not in str(raised.value)
-    assert raised.value.__cause__ is None
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    backends.close()
+    with open_file(str(backends.directory)) as again:
+        assert events(again)[-1] == "event-20000"
+    with open_file(str(tmp_path / "copy")) as copied_store:
+        assert len(events(copied_store)) >= 10_000
 
 
-def test_a_log_that_the_disk_did_not_take_over_stops_everything(
-    opened: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("damaged", [slice(0, 16), slice(100, 130)])
+def test_damage_to_the_whole_file_is_told(backends: FileBackends, damaged: slice) -> None:
+    assert backends.problems() == []
+    path = backends.directory / "store.sqlite3"
+    backends.close()
+    data = bytearray(path.read_bytes())
+    data[damaged] = b"\xff" * (damaged.stop - damaged.start)
+    path.write_bytes(data)
+
+    try:
+        with open_file(str(backends.directory)) as again:
+            told = again.problems()
+    except ValueError as error:
+        told = [str(error)]
+
+    assert str(path) in told[0]
+
+
+# -- erased bytes
+
+
+def test_overwriting_gives_way_to_a_reader_and_is_done_when_it_ends(
+    backends: FileBackends, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(store, "CHANGES", 1)
-    let_fail(opened, "PRAGMA wal_checkpoint(PASSIVE)", "SQLITE_IOERR_FSYNC")
-    note(opened, 1)
+    path = backends.directory / "store.sqlite3"
+    backends.people.save(person(2))
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM people").fetchall()
 
-    with pytest.raises(BackendError, match="did not confirm"):
-        note(opened, 2)
+        def erase() -> None:
+            backends.bury("person-0002", [])
+            backends.people.erase("person-0002")
+
+        backends.atomically(erase)
+        assert not backends.scrub()
+        reader.execute("ROLLBACK")
+    away = path.rename(path.with_name("away"))
+    assert not backends.scrub()
+    assert "could not be overwritten yet" in caplog.text
+    away.rename(path)
+
+    assert backends.scrub()
+    assert b"user2@emaildomain.com" not in content(backends.directory)
 
 
-def test_what_is_erased_during_scrubbing_is_scrubbed_again(
-    opened: Store, monkeypatch: pytest.MonkeyPatch
+def test_what_is_erased_while_other_bytes_are_overwritten_is_overwritten_as_well(
+    backends: FileBackends,
 ) -> None:
-    note(opened, 1)
-    leftovers = store_scrub.Pages.leftovers
+    def erase(number: int) -> object:
+        for each in range(100 + 20 * number, 120 + 20 * number):
+            gone = backends.people.save(person(each)).id
 
-    def meanwhile(pages: store_scrub.Pages) -> Any:
-        opened.atomically(lambda: opened.count_meta("scrub"))
-        return leftovers(pages)
+            def decide(gone: str = gone) -> None:
+                backends.bury(gone, [])
+                backends.people.erase(gone)
 
-    monkeypatch.setattr(store_scrub.Pages, "leftovers", meanwhile)
-    assert not opened.scrub()
-    assert opened.meta("scrub") == 2
-    monkeypatch.undo()
-    assert opened.scrub()
-    assert opened.meta("scrub") == 0
+            backends.atomically(decide)
+            backends.scrub()
+        return None
 
+    assert crowd(4, erase) == [None] * 4
 
-# -- the directory around it
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("erased", "directory"), ("store.copying", "file"), ("secret", "directory")]
-)
-def test_what_should_not_be_there_is_named(tmp_path: Path, name: str, kind: str) -> None:
-    if kind == "directory":
-        (tmp_path / name).mkdir()
-    else:
-        (tmp_path / name).touch()
-
-    with (
-        pytest.raises(ConfigurationError, match=name if name != "store.copying" else "backup"),
-        open_file(str(tmp_path)) as backends,
-    ):
-        backends.secret()
-
-
-def test_a_directory_below_a_file_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    with pytest.raises(ConfigurationError, match=f"{tmp_path}/file"):
-        open_file(str(tmp_path / "file" / "data"))
-
-
-def test_only_so_many_full_quotas_are_remembered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_limiter, "REMEMBERED", 2)
-    with open_file(str(tmp_path)) as backends:
-        limiter = backends.limiter
-        limiter.release([], 0.0)
-        for number in range(5):
-            one = Charge(b"%016d" % number, Quota(1, 3600))
-            assert limiter.acquire([one], 0.0) is None
-            assert limiter.acquire([one], 0.0) is not None
-        assert 0 < len(limiter._full) <= 3  # noqa: SLF001
-
-
-def test_past_windows_are_dropped_a_batch_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_limiter, "BATCH", 2)
-    with open_file(str(tmp_path)) as backends:
-        for number in range(5):
-            backends.limiter.acquire([Charge(b"%016d" % number, Quota(1, 3600))], 0.0)
-        left = []
-        for number in range(4):
-            backends.limiter.acquire([Charge(b"%016d" % number, Quota(9, 3600))], 9 * 3600.0)
-            left.append(len(backends._store.read("SELECT 1 FROM counts WHERE slot = 0")))  # noqa: SLF001
-
-    assert left == [3, 1, 0, 0]
-
-
-def test_a_child_forgets_the_outcomes_its_parent_gathered(tmp_path: Path) -> None:
-    with open_file(str(tmp_path)) as backends:
-        backends.outcomes.note(Outcome("accepted", 0.0, "activity"))
-        assert backends.outcomes._timer is not None  # noqa: SLF001
-        backends.outcomes._timer.cancel()  # noqa: SLF001
-        backends.outcomes.before_fork()
-        backends.outcomes.after_fork_in_child()
-
-        assert backends.outcomes.counts() == {}
-
-
-def test_a_refusal_that_was_damaged_is_reported(tmp_path: Path) -> None:
-    with open_file(str(tmp_path)) as backends:
-        backends.outcomes.note(Outcome("not-found", 0.0, "activity", "unknown"))
-        backends.outcomes.flush()
-        with closing(sqlite3.connect(tmp_path / "store.sqlite3", isolation_level=None)) as somebody:
-            somebody.execute("UPDATE refusals SET outcome = '{'")
-
-        with pytest.raises(BackendError, match="a refusal is damaged"):
-            backends.outcomes.refusals()
-
-
-def test_a_note_of_the_stores_own_that_is_gone_is_damage(tmp_path: Path) -> None:
-    what = Activity("event", "act:cm:login", "nobody", {}, "", "claimed", 0.0, 0.0, False)
-    with open_file(str(tmp_path)) as backends:
-        kept = backends._store  # noqa: SLF001
-        kept.atomically(lambda: kept.write("DELETE FROM meta WHERE name IN ('erased', 'last')"))
-
-        with pytest.raises(BackendError, match="damaged"):
-            kept.meta("erased")
-        with pytest.raises(BackendError, match="damaged"):
-            backends.journal.append(what)
-
-
-def test_an_erased_name_that_another_process_had_noted_is_not_written(tmp_path: Path) -> None:
-    settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
-    with open_file(str(tmp_path)) as backends, open_file(str(tmp_path)) as elsewhere:
-        capture = Capture(backends=backends, settings=settings)
-        capture.identify(email="anna@emaildomain.com")
-        person = capture.person("anna@emaildomain.com")
-        assert person is not None
-        refusal = Outcome("rate-limit", 0.0, "activity", "person-limit", "act:cm:login", person.id)
-        elsewhere.outcomes.note(refusal)
-        capture.erase("anna@emaildomain.com")
-        elsewhere.outcomes.note(refusal)
-        elsewhere.outcomes.flush()
-
-        assert {each.person_id for each in backends.outcomes.refusals()} == {None}
+    assert backends.scrub()
+    left = content(backends.directory)
+    assert [n for n in range(100, 180) if f"user{n}@".encode() in left] == []

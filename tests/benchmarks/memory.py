@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import cast
 from uuid import uuid4
 
-from ortto_capture import Activity, Charge, Quota
-from ortto_capture.backends.memory import MemoryJournal, MemoryPeople, MemoryRateLimiter
+from ortto_capture.backends.memory import MemoryJournal, MemoryPeople
+from ortto_capture.limiting import FixedWindows
+from ortto_capture.model import Activity, Charge, Quota
 
 from .measure import Figure
 from .programs import KEY, body, call, environ, event_id, ours
@@ -30,7 +31,7 @@ def bytes_each(work: Callable[[], None], times: int) -> float:
 def figures(scale: float = 1.0) -> Iterator[Figure]:
     """All figures of this file."""
     times = int(100_000 * scale)
-    limiter = MemoryRateLimiter(capacity=10_000_000)
+    limiter = FixedWindows(capacity=10_000_000)
     quota = Quota(10, 86_400)
 
     def one_key() -> None:

@@ -15,14 +15,9 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from ortto_capture import Attribute, Capture, CaptureApp, Definition, Settings, Source
-from ortto_capture.backends.memory import (
-    MemoryDefinitions,
-    MemoryJournal,
-    MemoryOutcomes,
-    MemoryPeople,
-    MemoryRateLimiter,
-)
-from ortto_capture.ports import Backends, DefinitionEditor
+from ortto_capture.backends.memory import MemoryBackends, MemoryPeople
+from ortto_capture.limiting import FixedWindows
+from ortto_capture.ports import Backends
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -125,16 +120,11 @@ def bare(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
 def ours(
     clock: Callable[[], float] = time, people: int = 2_000_000, backends: Backends | None = None
 ) -> tuple[CaptureApp, Capture]:
-    """This library with limits that nobody reaches, on the memory backend if on no other."""
+    """This library with limits that no visitor reaches, on the memory backend if on no other."""
     if backends is None:
-        backends = Backends(
-            definitions=MemoryDefinitions(),
-            people=MemoryPeople(capacity=people),
-            limiter=MemoryRateLimiter(capacity=10_000_000),
-            journal=MemoryJournal(),
-            outcomes=MemoryOutcomes(),
+        backends = MemoryBackends(
+            people=MemoryPeople(capacity=people), limiter=FixedWindows(capacity=10_000_000)
         )
-    assert isinstance(backends.definitions, DefinitionEditor)
     for definition in (PURCHASE, OFF, FULL):
         backends.definitions.put(definition)
     settings = Settings(

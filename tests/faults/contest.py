@@ -1,6 +1,6 @@
 """Four processes of eight threads want the same places: exactly ten and exactly a hundred get them.
 
-The law of this file: every place is accounted for. Whoever was refused was refused by a key that
+The law of this file: every place is accounted for. A refused request was refused by a key that
 had given all its places to requests begun before, and after the rush each key has exactly the
 places left that were not given: a refused request took none.
 
@@ -170,7 +170,7 @@ def places(hits: list[Hit]) -> dict[str, list[int]]:
 
 
 def remainder(directory: Path, hits: list[Hit], sessions: dict[str, str]) -> Iterator[str]:
-    """Afterwards each key has exactly the places that nobody got, and each place got has a row."""
+    """Afterwards each key has exactly the places not yet given, and each place given has a row."""
     taken = places(hits)
     with account(directory) as capture:
         stored = len(everything(files(capture)))

@@ -204,9 +204,9 @@ class Account:
         for each in stored:
             person = people.get(of.get(each.event_id, ""))
             if each.event_id not in of:
-                yield f"{each.event_id} is stored, and nobody recorded it"
+                yield f"{each.event_id} is stored, and was never recorded"
             elif person is None or person.id != each.person_id:
-                yield f"{each.event_id} belongs to nobody, or to somebody else"
+                yield f"{each.event_id} belongs to no person, or to another one"
             elif each.attributes != attributes(each.event_id):
                 yield f"{each.event_id} is not what was recorded"
         erasing = {name for (name,) in begun["erase"]}

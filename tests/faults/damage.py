@@ -12,45 +12,76 @@ from __future__ import annotations
 import random
 import shutil
 from collections import Counter
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ortto_capture import BackendError, ConfigurationError, Identifier, Person
+from ortto_capture import Activity, BackendError, ConfigurationError, Identifier, Person
+from ortto_capture.backends.file import FileBackends
+from ortto_capture.model import Assurance
 
-from .stage import LOGIN, account, define, everything, files, finish, opened, program
+from .stage import LOGIN, NOW, define, everything, finish, opened, program
 
 PEOPLE, EACH = 200, 2
 
 
 class Content(NamedTuple):
-    """All people and activities, as they were sent."""
+    """All people, and all activities with their positions, as they were given to the ports."""
 
     people: dict[str, Person]
-    activities: list[tuple[str, str, dict[str, Any]]]
+    activities: list[tuple[int, Activity]]
+
+
+def person_of(number: int) -> Person:
+    """One of the people: every member differs from the next one's."""
+    held = (Identifier("ei", f"external-{number}"), Identifier("email", f"p-{number}@b.example"))
+    return Person(
+        f"person-{number:04}",
+        held[: 1 + number % 2],
+        f"First{number}" if number % 5 else None,
+        f"Last{number} {'é' * (number % 30)}" if number % 7 else None,
+        assurance_of(number),
+        NOW - number * 1.5,
+    )
+
+
+def activity_of(number: int, each: int) -> Activity:
+    """One activity of theirs: every member differs from the next one's."""
+    return Activity(
+        f"event-{number}-{each}",
+        LOGIN if number % 3 else "act:cm:other",
+        f"person-{number:04}",
+        {"txt:cm:note": f"{number} {each} " * (number % 13), "bol:cm:new": number % 2 == 0},
+        f"site-{number % 4}" if number % 4 else "",
+        assurance_of(number + each),
+        NOW - number - 0.125,
+        NOW + number / 8,
+        number % 3 == 0,
+    )
+
+
+def assurance_of(number: int) -> Assurance:
+    """Either, in turns."""
+    return "verified" if number % 2 else "claimed"
 
 
 def fill(directory: Path) -> Content:
     """A store with everything in it, closed cleanly."""
     define(directory)
-    people: dict[str, Person] = {}
-    activities: list[tuple[str, str, dict[str, Any]]] = []
-    with account(directory) as capture:
-        for number in range(PEOPLE):
-            email = f"person-{number}@emaildomain.com"
-            first, last = f"First{number}", f"Last{number} {'é' * (number % 30)}"
-            fields = {"email": email, "first": first, "last": last, "ei": f"external-{number}"}
+    content = Content({}, [])
+    with opened(directory) as backends:
+
+        def store(number: int) -> None:
+            person = backends.people.save(person_of(number))
+            content.people[person.id] = person_of(number)
             for each in range(EACH):
-                note = {"txt:cm:note": f"{number} {each} " * (number % 13), "str:cm:id": email}
-                event = f"event-{number}-{each}"
-                stored = capture.record(None, LOGIN, note, event_id=event, person=fields)
-                activities.append((event, stored.person_id, note))
-            who = stored.person_id
-            identifiers = (Identifier("ei", f"external-{number}"), Identifier("email", email))
-            kept = files(capture).people.get(who)
-            assert kept is not None
-            assert set(kept.identifiers) == set(identifiers)
-            people[who] = Person(who, kept.identifiers, first, last, "claimed", kept[5])
-    return Content(people, activities)
+                captured = backends.journal.append(activity_of(number, each))
+                assert captured is not None
+                content.activities.append((captured.position, activity_of(number, each)))
+
+        for number in range(PEOPLE):
+            backends.atomically(partial(store, number))
+    return content
 
 
 def hurt(directory: Path, rng: random.Random) -> str:
@@ -90,8 +121,8 @@ def verdict(directory: Path, content: Content) -> str:
     return "right"
 
 
-def _difference(backends: Any, content: Content) -> str:
-    found = [(each.event_id, each.person_id, each.attributes) for each in everything(backends)]
+def _difference(backends: FileBackends, content: Content) -> str:
+    found = [(each.position, each.activity) for each in everything(backends)]
     if found != content.activities:
         return f"{len(found)} activities were read, not the {len(content.activities)} stored"
     for person_id, person in content.people.items():

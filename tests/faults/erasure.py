@@ -1,6 +1,6 @@
 """Erases people and searches the raw bytes of every file for what is left of them.
 
-The law of this file: nobody is asked whether something is gone; the files are read. What is looked
+The law of this file: no port is asked whether something is gone; the files are read. What is looked
 for is all that was sent in, what was made of it, and the limiter's keys.
 
 ``python -m tests.faults.erasure DIR PEOPLE SEED``
@@ -46,7 +46,7 @@ def keys(capture: Capture, person_id: str) -> list[bytes]:
     return [bucket(f"{assurance} {person_id}") for assurance in ("claimed", "verified")]
 
 
-class Somebody:
+class Visitor:
     """One person with all that a page may say of them."""
 
     def __init__(self, number: int, rng: random.Random) -> None:
@@ -94,7 +94,7 @@ def erase_all(directory: Path, people: int, rng: random.Random) -> Iterator[str]
             clock=lambda: NOW,
             new_id=lambda: f"{rng.getrandbits(128):032x}",
         )
-        crowd = [Somebody(number, rng) for number in range(2 * people)]
+        crowd = [Visitor(number, rng) for number in range(2 * people)]
         for each in crowd:
             each.act(capture)
         rng.shuffle(crowd)
@@ -127,7 +127,7 @@ def erase_all(directory: Path, people: int, rng: random.Random) -> Iterator[str]
     yield from restored(directory, backup, gone)
 
 
-def restored(directory: Path, backup: Path, gone: Sequence[Somebody]) -> Iterator[str]:
+def restored(directory: Path, backup: Path, gone: Sequence[Visitor]) -> Iterator[str]:
     """A backup put back over the store does not bring the erased back; they may come by again."""
     for path in directory.glob("store.sqlite3*"):
         path.unlink()
@@ -138,7 +138,7 @@ def restored(directory: Path, backup: Path, gone: Sequence[Somebody]) -> Iterato
         for each in gone:
             if capture.person(email=each.email) is not None:
                 yield f"{each.email} came back with the backup"
-        # Not the counts of a backup: hashes of an id that is nobody's, gone when the window ends.
+        # Not the counts of a backup: hashes of an id that no person has, gone when the window ends.
         yield from traces(directory, [needle for e in gone for needle in (*e.said(), e.id)])
         before = {each.email: each.id for each in gone}
         for each in gone[:10]:
@@ -157,7 +157,7 @@ def blocked(directory: Path, rng: random.Random) -> Iterator[str]:
     """A reader in another process keeps the bytes; once it ends the next write clears them."""
     define(directory)
     with account(directory) as capture:
-        gone, kept = Somebody(1, rng), Somebody(2, rng)
+        gone, kept = Visitor(1, rng), Visitor(2, rng)
         gone.act(capture)
         kept.act(capture)
         needles = gone.needles(capture)
@@ -176,7 +176,7 @@ def blocked(directory: Path, rng: random.Random) -> Iterator[str]:
             reader.heard()
             erased = capture.erase(email=gone.email)
             if erased is None or erased.complete or erased.activities != EVENTS:
-                yield f"erased while somebody reads: {erased}"
+                yield f"erased while another process reads: {erased}"
             if capture.person(email=gone.email) is not None:
                 yield "the bytes may be pending, the person may not"
             if not any(traces(directory, needles)):

@@ -1,7 +1,7 @@
 """Forks while other threads are in the middle of writing.
 
-The law of this file: a child is on its own: it opens its own handles, finds no lock that nobody
-will release, writes, and what it and its parent were told is stored is stored once.
+The law of this file: a child is on its own: it opens its own handles, finds no lock that is never
+released, writes, and what it and its parent were told is stored is stored once.
 
 ``python -m tests.faults.forks DIR CHILDREN``
 """
@@ -49,7 +49,7 @@ def main(directory: str, children: str) -> None:
                     signal.signal(signal.SIGALRM, signal.SIG_DFL)
                     signal.alarm(20)
                     recorded(capture, f"child-{number}")
-                    files(capture).journal.recent()
+                    files(capture).journal.latest()
                     grandchild = os.fork()
                     if grandchild == 0:
                         recorded(capture, f"grandchild-{number}")

@@ -48,7 +48,7 @@ def server(
 
 
 def ask(url: str, event: str, email: str) -> int:
-    """One request of a browser: somebody new, or known, does something."""
+    """One request of a browser: a visitor, new or known, does something."""
     there = urlsplit(url)
     connection = http.client.HTTPConnection(there.hostname or "", there.port, timeout=PATIENCE)
     body = {"activity_id": LOGIN, "event_id": event, "person": {"email": email}}
@@ -96,7 +96,7 @@ def traced(directory: Path, variant: str) -> tuple[list[str], list[Call]]:
 
 
 def is_answer(call: Call) -> bool:
-    """Whether this call tells somebody that something is stored."""
+    """Whether this call tells a client or the parent that something is stored."""
     to_client = call.path.startswith("socket:") and "200 OK" in call.arguments
     to_parent = call.path.startswith("pipe:") and "acknowledged" in call.arguments
     return call.name in SENDS and (to_client or to_parent)
@@ -138,7 +138,7 @@ def findings(directory: Path, found: Sequence[Call], acknowledged: Sequence[str]
 
 
 def _alone(answer: Call, found: Sequence[Call]) -> bool:
-    """Whether nobody else was being served."""
+    """Whether no other client was being served."""
     if answer.path.startswith("pipe:"):
         return True
     asked = [c for c in found if c.thread == answer.thread and c.ended < answer.began]

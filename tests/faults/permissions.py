@@ -1,7 +1,7 @@
-"""Opens a store as somebody who may not.
+"""Opens a store as a user who may not.
 
-The law of this file: the kernel says no, not a flag: where this process is root, whose every wish
-is granted, a child that is nobody opens the store.
+The law of this file: the kernel says no, not a flag: where this process is root, who may do
+anything, a child without privileges opens the store.
 
 ``python -m tests.faults.permissions DIR``
 """
@@ -18,8 +18,8 @@ from ortto_capture import CaptureError
 
 from .stage import LOGIN, account, child, define, everything, files, finish, program
 
-#: Debian's and everybody else's ``nobody``.
-NOBODY = 65_534
+#: The user id of an unprivileged user on Debian and elsewhere.
+UNPRIVILEGED = 65_534
 #: What is closed to its owner, and how far.
 CLOSED = [
     (".", 0o000),
@@ -37,16 +37,16 @@ def recorded(directory: Path, event: str) -> None:
         capture.record(None, LOGIN, event_id=event, person={"email": "user@emaildomain.com"})
 
 
-def as_nobody(directory: Path) -> str:
-    """What opening and recording comes to for nobody: ``opened``, or the error's words."""
+def as_unprivileged(directory: Path) -> str:
+    """What opening and recording comes to for that user: ``opened``, or the error's words."""
 
     def work(say: Callable[[str], None], _wait: Callable[[], None]) -> None:
         if os.geteuid() == 0:
             os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+            os.setgid(UNPRIVILEGED)
+            os.setuid(UNPRIVILEGED)
         try:
-            recorded(directory, "by-nobody")
+            recorded(directory, "by-unprivileged")
         except CaptureError as error:
             say(f"{type(error).__name__} {error}".replace("\n", " "))
         else:
@@ -62,7 +62,7 @@ def main(directory: str) -> None:
     template = Path(directory) / "template"
     define(template)
     recorded(template, "before")
-    # Not below pytest's directories, into which nobody else may look.
+    # Not below pytest's directories, which are closed to other users.
     with tempfile.TemporaryDirectory() as made:
         place = Path(made)
         place.chmod(0o755)
@@ -71,19 +71,19 @@ def main(directory: str) -> None:
             shutil.copytree(template, store)
             for path in (store, *store.iterdir()):
                 if os.geteuid() == 0:
-                    os.chown(path, NOBODY, NOBODY)
+                    os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
             closed = store / name
             before = closed.stat().st_mode
             closed.chmod(mode)
-            said = as_nobody(store)
+            said = as_unprivileged(store)
             if not said.startswith("ConfigurationError") or str(store) not in said:
                 findings.append(f"{name} closed to {mode:o}: {said}")
             closed.chmod(before)
-            if (said := as_nobody(store)) != "opened":
+            if (said := as_unprivileged(store)) != "opened":
                 findings.append(f"{name} is open again: {said}")
             with account(store) as capture:
                 stored = [each.event_id for each in everything(files(capture))]
-            if stored != ["before", "by-nobody"]:
+            if stored != ["before", "by-unprivileged"]:
                 findings.append(f"{name} closed to {mode:o}: stored are {stored}")
     finish(findings, cases=len(CLOSED))
 

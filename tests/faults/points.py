@@ -123,14 +123,14 @@ def create(directory: Path, say: Say, variant: str) -> None:
 
 
 def record(directory: Path, say: Say, variant: str) -> None:
-    """Somebody new does something."""
+    """A new visitor does something."""
     with account(directory, variant) as capture:
         capture.record(None, LOGIN, event_id="new", person={"email": NEW}, ip=ADDRESS)
         say("acknowledged")
 
 
 def erase(directory: Path, say: Say, variant: str) -> None:
-    """Somebody asks to be forgotten."""
+    """A person asks to be forgotten."""
     with account(directory, variant) as capture:
         erased = capture.erase(email=GONE)
         say(f"acknowledged {erased is not None and erased.complete}")
@@ -162,7 +162,7 @@ def forget(directory: Path, say: Say, variant: str) -> None:
 
 
 def sound(directory: Path) -> Iterator[str]:
-    """It opens, is sound, is nobody else's business, and takes in."""
+    """It opens, is sound, is closed to other users, and takes in."""
     with account(directory) as capture:
         yield from files(capture).problems()
         redefine(files(capture), login(LIMITS, "Another name"))
@@ -233,18 +233,18 @@ def erased(directory: Path, said: list[str]) -> Iterator[str]:
 
 
 def found_again(directory: Path) -> Iterator[str]:
-    """What the files still hold of somebody who was erased."""
+    """What the files still hold of a person who was erased."""
     person_id, *counted = directory.with_name("hidden").read_text().split()
     said = [GONE, "gone.away", *GONE_EVENTS, person_id]
     yield from traces(directory, [*said, *map(bytes.fromhex, counted)])
 
 
 def absent(directory: Path, said: list[str]) -> Iterator[str]:
-    """A restored backup brings nobody back."""
+    """A restored backup brings no erased person back."""
     with account(directory) as capture:
         if capture.person(email=GONE) is not None:
             yield "back with the backup"
-        # Not its counts: hashes of an id that is nobody's, gone when the window ends.
+        # Not its counts: hashes of an id that no person has, gone when the window ends.
         yield from traces(directory, [GONE, "gone.away", *GONE_EVENTS])
     yield from sound(directory)
 
@@ -287,14 +287,14 @@ def _same(directory: Path) -> Iterator[str]:
 
 
 def forgotten(directory: Path, said: list[str]) -> Iterator[str]:
-    """Whatever was forgotten, nobody is left half."""
+    """Whatever was forgotten, no person is left half."""
     with account(directory) as capture:
         stored = everything(files(capture))
         if said and stored:
             yield f"{len(stored)} are kept too long"
         for each in stored:
             if files(capture).people.get(each.person_id) is None:
-                yield f"{each.event_id} belongs to nobody"
+                yield f"{each.event_id} belongs to no person"
     yield from sound(directory)
 
 

@@ -40,7 +40,7 @@ Squeeze: TypeAlias = Callable[[Path, int], Iterator[None]]
 
 
 class Visitor:
-    """Somebody who posts, and remembers which of it was acknowledged."""
+    """A visitor who posts, and a list of what was acknowledged."""
 
     def __init__(self, capture: Capture) -> None:
         self.app = CaptureApp(capture)

@@ -25,7 +25,6 @@ from ortto_capture import (
     Capture,
     Captured,
     Definition,
-    DefinitionEditor,
     Settings,
     open_backends,
 )
@@ -85,12 +84,11 @@ def define(directory: Path | str, limits: Mapping[str, str] | None = ROOMY) -> N
 
 def redefine(backends: FileBackends, definition: Definition) -> None:
     """Put a definition."""
-    assert isinstance(backends.definitions, DefinitionEditor)
     backends.definitions.put(definition)
 
 
 def login(limits: Mapping[str, str] | None = ROOMY, name: str = "Logged in") -> Definition:
-    """The activity that everybody records."""
+    """The activity that every campaign records."""
     attributes = [Attribute("txt:cm:note"), Attribute("str::email"), Attribute("str:cm:id")]
     return Definition(LOGIN, name, client_side=True, attributes=attributes, limits=limits)
 
@@ -98,10 +96,10 @@ def login(limits: Mapping[str, str] | None = ROOMY, name: str = "Logged in") -> 
 def everything(backends: FileBackends) -> list[Captured]:
     """Every activity, from the oldest."""
     found: list[Captured] = []
-    after = -1
-    while page := backends.journal.recent(after, 1_000):
+    cursor = ""
+    while page := backends.journal.after(cursor, 1_000):
         found += page
-        after = page[-1].position
+        cursor = page[-1].cursor
     return found
 
 

@@ -1,4 +1,4 @@
-"""What was acknowledged is stored, whoever is killed and whenever."""
+"""What was acknowledged is stored, whichever process is killed and whenever."""
 
 from __future__ import annotations
 

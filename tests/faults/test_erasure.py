@@ -1,4 +1,4 @@
-"""Whoever is erased is nowhere in any file, and a restored backup brings nobody back."""
+"""An erased person is in no file, and a restored backup brings no erased person back."""
 
 from __future__ import annotations
 

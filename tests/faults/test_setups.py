@@ -44,7 +44,7 @@ def garbage(path: Path) -> None:
     path.write_bytes(b"This is no database, but long enough to be mistaken for one. " * 100)
 
 
-def somebody_elses(path: Path) -> None:
+def of_another_program(path: Path) -> None:
     """A database, of another program."""
     path.unlink()
     connection = sqlite3.connect(path)
@@ -61,7 +61,7 @@ SPOILT: list[tuple[str, bool, Spoil]] = [
     ("store.sqlite3", False, halved),
     ("store.sqlite3", False, empty),
     ("store.sqlite3", False, garbage),
-    ("store.sqlite3", True, somebody_elses),
+    ("store.sqlite3", True, of_another_program),
     ("secret", False, empty),
     ("activities.json", False, halved),
 ]
@@ -85,9 +85,9 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_and_left_alone(
     with account(directory) as capture:
         visitor = Visitor(capture)
         visitor.post()
-        capture.erase(email="nobody@emaildomain.com")
+        capture.erase(email="unknown@emaildomain.com")
     kept = shutil.copytree(directory, tmp_path / "kept")
-    if away and spoil is not somebody_elses:
+    if away and spoil is not of_another_program:
         (directory / name).unlink(missing_ok=True)
     spoil(directory / name)
     before = (directory / name).read_bytes() if (directory / name).is_file() else None

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..services import PATIENCE, missing
 
-#: Whatever changes a file, makes it durable, or tells somebody.
+#: System calls that change a file, make it durable, or tell another process.
 WRITES = ("write", "pwrite64", "writev", "pwritev", "ftruncate", "fallocate")
 SYNCS = ("fsync", "fdatasync")
 NAMES = ("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir")
@@ -128,7 +128,7 @@ def undurable(
     answers = [call for call in found if answer(call)]
     for number, sent in enumerate(answers):
         before = [call for call in found if call.worked and call.ended < sent.began]
-        # What another thread has under way is its own affair: nobody was told of it yet.
+        # What another thread has under way was not acknowledged yet.
         own = [call for call in before if call.thread == sent.thread]
         for path, written in _last_writes(own, directory).items():
             synced = [each for each in before if each.name in SYNCS and each.path == path]

@@ -1,4 +1,4 @@
-"""A disk that fails to confirm, and a store that somebody else holds.
+"""A disk that fails to confirm, and a store that another program holds.
 
 The law of this file: the fault is real: an error injected into the system call, a lock really held
 by another process. Each has its answer, is over when its cause is, and costs nothing acknowledged.
@@ -23,7 +23,7 @@ from .space import Visitor, elsewhere
 from .stage import account, child, define, everything, files, finish, program
 from .tracing import SYNCS, attached, injected
 
-#: What somebody who may not write waits at most, and a busy machine's share on top (contract §4).
+#: Seconds until the 503 (contract §4, row 13), and a busy machine's share on top.
 LEAST, MOST = 1.5, 3.5
 
 
@@ -43,7 +43,7 @@ def latched(directory: Path) -> Iterator[str]:
         answers = [ask(url, "first", "user@emaildomain.com")]
         with attached(talk.pid, *failing):
             answers.append(ask(url, "second", "user@emaildomain.com"))
-        # The disk is well again, and what it dropped meanwhile nobody knows.
+        # The disk works again, and what it dropped meanwhile is unknown.
         answers.append(ask(url, "third", "user@emaildomain.com"))
         answers.append(ask(url, "fourth", "new@emaildomain.com"))
         talk.go()
@@ -89,7 +89,7 @@ def full_by_injection(directory: Path) -> Iterator[str]:
 
 
 def busy(directory: Path, hold: Callable[[Path], object]) -> Iterator[str]:
-    """Somebody else holds the lock: 503 after about two seconds, and then all is well again."""
+    """Another process holds the lock: 503 after about two seconds, then 200 again."""
     define(directory)
 
     def holder(say: Callable[[str], None], wait: Callable[[], None]) -> None:

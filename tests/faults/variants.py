@@ -16,10 +16,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ortto_capture import Charge, RateLimited, Refusal
+from ortto_capture import Activity, Captured, Charge, Full
 from ortto_capture.backends.file import FileBackends
-
-__all__ = ["VARIANTS", "spoilt"]
 
 T = TypeVar("T")
 Open = Callable[[], FileBackends]
@@ -35,27 +33,37 @@ class _Undone(Exception):
 
 
 @contextmanager
+def spoiling(
+    method: str, spoilt_method: Callable[..., Any], opened: Open
+) -> Iterator[FileBackends]:
+    """The backends while their class has ``spoilt_method(real, self, ...)`` for ``method``."""
+    real = getattr(FileBackends, method)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileBackends, method, lambda *given: spoilt_method(real, *given))
+        with opened() as backends:
+            yield backends
+
+
+@contextmanager
 def acknowledge_first(opened: Open) -> Iterator[FileBackends]:
     """Decides, answers, and stores later."""
-    with opened() as backends:
-        atomically = backends.atomically
-        later: list[threading.Thread] = []
+    later: list[threading.Thread] = []
 
-        def at_once(decide: Callable[[], T]) -> T:
-            answers: list[T] = []
+    def at_once(real: Any, backends: FileBackends, decide: Callable[[], T]) -> T:
+        answers: list[T] = []
 
-            def undo() -> None:
-                answers.append(decide())
-                raise _Undone
+        def undo() -> None:
+            answers.append(decide())
+            raise _Undone
 
-            with suppress(_Undone):
-                atomically(undo)
-            thread = threading.Thread(target=atomically, args=(decide,))
-            thread.start()
-            later.append(thread)
-            return answers[-1]
+        with suppress(_Undone):
+            real(backends, undo)
+        thread = threading.Thread(target=real, args=(backends, decide))
+        thread.start()
+        later.append(thread)
+        return answers[-1]
 
-        backends.atomically = at_once
+    with spoiling("atomically", at_once, opened) as backends:
         try:
             yield backends
         finally:
@@ -110,44 +118,24 @@ def rename_without_directory_fsync(opened: Open) -> Iterator[FileBackends]:
             yield backends
 
 
-@contextmanager
-def count_refused(opened: Open) -> Iterator[FileBackends]:
+def count_refused(opened: Open) -> AbstractContextManager[FileBackends]:
     """Charges the limit that had room although the other one refused."""
-    with opened() as backends:
-        atomically, acquire = backends.atomically, backends.limiter.acquire
-        leader = threading.local()
 
-        def noted(charges: Sequence[Charge], now: float) -> Refusal | None:
-            leader.asked[:] = [([charge], now) for charge in charges]
-            return acquire(charges, now)
+    def charged(
+        real: Any, backends: FileBackends, activity: Activity, charges: Sequence[Charge], *rest: Any
+    ) -> Captured | Full | None:
+        answer: Captured | Full | None = real(backends, activity, charges, *rest)
+        if isinstance(answer, Full):
+            for charge in charges:
+                backends.limiter.acquire([charge], activity.received_at)
+        return answer
 
-        def charged(decide: Callable[[], T]) -> T:
-            asked: list[tuple[list[Charge], float]] = []
-
-            def watched() -> T:
-                # Whichever thread leads the transaction runs it.
-                leader.asked = asked
-                return decide()
-
-            try:
-                return atomically(watched)
-            except RateLimited:
-                for charge, now in asked:
-                    acquire(charge, now)
-                raise
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(backends.limiter, "acquire", noted)
-            patch.setattr(backends, "atomically", charged)
-            yield backends
+    return spoiling("record", charged, opened)
 
 
-@contextmanager
-def two_transactions(opened: Open) -> Iterator[FileBackends]:
+def two_transactions(opened: Open) -> AbstractContextManager[FileBackends]:
     """Commits the charge and the journal row apart."""
-    with opened() as backends:
-        backends.atomically = lambda decide: decide()
-        yield backends
+    return spoiling("atomically", lambda _real, _backends, decide: decide(), opened)
 
 
 VARIANTS: dict[str, Callable[[Open], AbstractContextManager[FileBackends]]] = {

@@ -11,6 +11,7 @@ const search = byId("search");
 let cursor = "";
 let behind = 0; // rows fetched in a row without catching up
 let failing = null; // since when, in words
+let token = ""; // from the link that was printed at start, where there is one
 
 // Beside the word, a shape of its own for each outcome.
 const SHAPES = {
@@ -38,12 +39,12 @@ function ago(at) {
   return Math.floor(seconds / 86400) + " d ago";
 }
 
-const kindOf = (item) =>
-  item.attributes ? "accepted" : FAILURES.includes(item.code) ? "failed" : "refused";
+const kindOf = (item) => item.kind === "captured"
+  ? "accepted" : FAILURES.includes(item.code) ? "failed" : "refused";
 
 function who(item) {
   if (item.person) return item.person;
-  // Before row 9 of the checks nobody has asked yet who it is.
+  // Before row 9 of the checks it is not known yet who it is.
   return ["not-identified", "bad-session", "bad-identity"].includes(item.code) ? "nobody" : "–";
 }
 
@@ -83,9 +84,9 @@ function detail(item) {
     ? Object.entries(item.attributes).map(([key, value]) => [key, inWords(value)])
     : [["expected", item.expected], ["answer", item.code], ["route", item.route]];
   facts.push(
-    ["activity", item.activity], ["person", item.person], ["assurance", item.assurance],
-    ["source", item.source], ["event id", item.event],
-    ["occurred", item.occurred && exact(item.occurred)], ["received", exact(item.at)]
+    ["activity", item.activity_id], ["person", item.person], ["assurance", item.assurance],
+    ["source", item.source], ["event id", item.event_id],
+    ["occurred", item.occurred_at && exact(item.occurred_at)], ["received", exact(item.when)]
   );
   const list = make("dl", "mono");
   facts.filter(([, value]) => value).forEach(([name, value]) => {
@@ -104,7 +105,7 @@ function entry(item) {
   outcome.append(shape(kind), kind);
   time.title = exact(item.when);
   if (item.name) activity.append(" ");
-  activity.append(make("span", "id mono", item.activity || item.route));
+  activity.append(make("span", "id mono", item.activity_id || item.route));
   row.type = "button";
   row.setAttribute("aria-expanded", "false");
   row.append(outcome, time, make("span", "person", who(item)), activity, make("span", "about", about(item)));
@@ -127,22 +128,18 @@ function toggle(element, open) {
 
 /* What the server said */
 
-const epoch = (text) => text.split(":")[0];
-
 function show(data) {
   const first = cursor === "";
-  if (epoch(data.cursor) !== epoch(cursor)) feed.replaceChildren();
-  behind = data.more ? behind + data.captured.length : 0;
+  if (data.anew) feed.replaceChildren();
+  behind = data.more ? behind + data.rows.length : 0;
   // Further behind than the page can hold: it begins again, with the latest.
   cursor = behind < MOST ? data.cursor : "";
-  const items = [...data.captured, ...data.refused];
-  items.forEach((item) => { item.when = Date.parse(item.at); });
-  items.sort((a, b) => a.when - b.when);
   steady(() => {
-    items.forEach((item) => {
+    data.rows.forEach((item) => {
+      item.when = Date.parse(item.received_at || item.at);
       const element = entry(item);
       if (!first) element.classList.add("new");
-      feed.prepend(element);
+      place(element);
     });
     while (feed.children.length > MOST) feed.lastChild.remove();
     count(data.counts);
@@ -152,7 +149,14 @@ function show(data) {
   });
 }
 
-// Nothing may move under somebody who reads: further down, or in a row that is open.
+// Newest first. An answer may bring rows that are older than some that are here.
+function place(element) {
+  let next = feed.firstChild;
+  while (next && next.item.when > element.item.when) next = next.nextSibling;
+  feed.insertBefore(element, next);
+}
+
+// Nothing may move under the reader's eyes: further down, or in a row that is open.
 function steady(change) {
   const rows = Array.from(feed.querySelectorAll("li:not([hidden])"));
   const read = rows.find((each) => each.contains(document.activeElement) || each.children.length > 1) ||
@@ -195,6 +199,7 @@ function filter() {
   rows.forEach((element) => { element.hidden = !element.words.includes(words); });
   byId("empty").hidden = rows.length > 0;
   byId("nomatch").hidden = rows.length === 0 || rows.some((element) => !element.hidden);
+  byId("loaded").textContent = rows.length.toLocaleString("en");
 }
 
 /* Asking */
@@ -211,6 +216,7 @@ async function ask() {
   try {
     const answer = await fetch("api/feed?after=" + encodeURIComponent(cursor), {
       cache: "no-store",
+      headers: token ? { Authorization: "Bearer " + token } : {},
       signal: AbortSignal.timeout(PATIENCE)
     });
     status = answer.status;
@@ -221,7 +227,7 @@ async function ask() {
     return data;
   } catch (error) {
     failing = failing || new Date().toLocaleTimeString("en-GB");
-    if (status === 404 || status === 403) trouble("This page is closed to you now. Sign in where you did before, then reload.");
+    if (status === 404 || status === 403) trouble("This page is closed to you now. Sign in where you did before, then reload; or open the link that the server printed when it started.");
     else if (!navigator.onLine) trouble("You are offline since " + failing + ". New rows come when you are back.");
     else if (status) trouble("Since " + failing + " the server answers " + status + ". Its log says why; this page keeps asking.");
     else trouble("Since " + failing + " the server does not answer. Is it running? This page keeps asking.");
@@ -245,6 +251,22 @@ async function poll() {
     feed.ariaBusy = "false";
     timer = setTimeout(poll, data && data.more ? 0 : EVERY);
   }
+}
+
+/* The token. It stands behind the # of the link, which no browser sends to a server. */
+
+const attempt = (action) => {
+  try { return action(); } catch { return null; } // storage may be switched off
+};
+
+function admit() {
+  const given = /^#token=([\w-]+)$/.exec(location.hash);
+  if (given) {
+    attempt(() => sessionStorage.setItem("ortto-capture-token", given[1]));
+    // Neither a bookmark nor a glance over the shoulder takes it along.
+    history.replaceState(null, "", location.pathname);
+  }
+  token = given ? given[1] : attempt(() => sessionStorage.getItem("ortto-capture-token")) || "";
 }
 
 /* Hands */
@@ -274,4 +296,6 @@ document.addEventListener("keydown", (event) => {
 });
 search.addEventListener("input", filter);
 document.addEventListener("visibilitychange", poll);
+addEventListener("hashchange", () => { admit(); poll(); });
+admit();
 poll();
