@@ -198,11 +198,12 @@ class DefinitionsContract(PortFixtures):
         there = definition()
         write(there)
 
-        for change in (
+        changes: list[Callable[[], None]] = [
             lambda: definitions.put(definition()),
             lambda: definitions.declare([definition()]),
-            lambda: definitions.declare([there, replace(there, name="Other")]),
-        ):
+            lambda: definitions.declare([there, definition()]),
+        ]
+        for change in changes:
             with pytest.raises(ConfigurationError) as refused:
                 change()
             assert place in str(refused.value)

@@ -7,6 +7,7 @@ see what is left.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ class ErasureContract:
         )
 
     @staticmethod
-    def session(capture: Capture, address: str, *, verified: bool = False, **names: str) -> str:
+    def session(capture: Capture, address: str, *, verified: bool = False, **names: Any) -> str:
         """Identify, by the page's word or by the host's."""
         identity = capture.sign_identity(address) if verified else None
         session = capture.identify(email=address, identity=identity, **names).session

@@ -31,6 +31,11 @@ def activity(**members: Any) -> Activity:
     return made._replace(**members)
 
 
+def changed(one: Activity, **members: Any) -> Activity:
+    """The same but for these members."""
+    return one._replace(**members)
+
+
 def stored(journal: Journal, *, number: int = 1, **members: Any) -> list[Captured]:
     """Append some new activities with these members, and return what ``append`` returned."""
     made = [journal.append(activity(**members)) for _ in range(number)]
@@ -85,7 +90,7 @@ class JournalContract(PortFixtures):
     ) -> None:
         """Browsers make the ids: two of them may make the same."""
         [one] = stored(journal)
-        other = one.activity._replace(**{member: f"act:cm:{unique()}"})
+        other = changed(one.activity, **{member: f"act:cm:{unique()}"})
 
         assert journal.find(other) is None
         appended = journal.append(other)
@@ -98,8 +103,8 @@ class JournalContract(PortFixtures):
         self, journal: Journal, member: str, two_strings: tuple[str, str]
     ) -> None:
         """Both are stored, side by side, and come back as they are."""
-        one, other = (activity(**{member: each}) for each in two_strings)
-        other = one._replace(**{member: getattr(other, member)})
+        one = activity(**{member: two_strings[0]})
+        other = changed(one, **{member: two_strings[1]})
         first = journal.append(one)
         assert first is not None
 
@@ -122,7 +127,7 @@ class JournalContract(PortFixtures):
         """Where one ends and the next begins is part of what an event is."""
         head, tail = f"act:cm:{unique()}", unique()
         one = activity(**{first: head, second: f"b{separator}{tail}"})
-        other = one._replace(**{first: f"{head}{separator}b", second: tail})
+        other = changed(one, **{first: f"{head}{separator}b", second: tail})
 
         assert journal.append(one) is not None
         assert journal.find(other) is None
