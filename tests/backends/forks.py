@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
-from ortto_capture import Activity, Charge, Identifier, Person, Quota
+from ortto_capture import Person
 from ortto_capture.backends.memory import (
     MemoryJournal,
     MemoryOutcomes,
     MemoryPeople,
-    MemoryRateLimiter,
 )
+from ortto_capture.limiting import FixedWindows
+from ortto_capture.model import Activity, Charge, Identifier, Quota
 
 NOW = 1_795_392_000.0
 DAY, HOUR = 86_400, 3_600
@@ -26,8 +27,8 @@ def activity(event_id: str) -> Activity:
     return Activity(event_id, "act:cm:login", "person", {}, "", "claimed", NOW, NOW, False)
 
 
-def somebody(name: str) -> Person:
-    """Who is called that."""
+def visitor(name: str) -> Person:
+    """A person with this id."""
     return Person(name, (Identifier("ei", name),), None, None, "claimed", NOW)
 
 
@@ -54,7 +55,7 @@ def busy(*work: object) -> Iterator[None]:
 
 def main() -> None:
     """Fork a hundred times under load; no child finds a count without its key, or hangs."""
-    limiter, journal = MemoryRateLimiter(capacity=10**9), MemoryJournal(capacity=100)
+    limiter, journal = FixedWindows(capacity=10**9), MemoryJournal(capacity=100)
     people, outcomes = MemoryPeople(capacity=10**9), MemoryOutcomes()
 
     def count() -> None:
@@ -65,7 +66,7 @@ def main() -> None:
         journal.append(activity(uuid4().hex))
 
     def save_one() -> None:
-        people.save(somebody(uuid4().hex))
+        people.save(visitor(uuid4().hex))
 
     with busy(count, journal_one, save_one):
         for _ in range(100):
@@ -82,7 +83,7 @@ def main() -> None:
                     journal_one()
                     save_one()
                     outcomes.counts()
-                    status = 0 if whole and journal.recent()[-1].position else 2
+                    status = 0 if whole and journal.latest(1)[-1].position else 2
                 finally:
                     os._exit(status)
             _, status = os.waitpid(child, 0)

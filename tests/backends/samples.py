@@ -6,9 +6,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ortto_capture import Activity, Attribute, Charge, Definition, Identifier, Person, Quota
+from ortto_capture import Attribute, Definition, Person
 from ortto_capture.backends.file import FileBackends
-from ortto_capture.model import Assurance
+from ortto_capture.model import Activity, Assurance, Charge, Identifier, Quota
 
 LOGIN = Definition(
     "act:cm:login", "Logged in", client_side=True, attributes=[Attribute("str::email")]

@@ -9,15 +9,21 @@ from ortto_capture import Backends, ConfigurationError, open_backends
 closed: list[str] = []
 
 
+class Counted(Backends):
+    """Backends that know how often they were closed."""
+
+    def close(self) -> None:
+        closed.append("closed")
+
+
 def build() -> Backends:
     """A factory as a project would have it."""
     memory = open_backends("memory:")
-    return Backends(
+    return Counted(
         definitions=memory.definitions,
         people=memory.people,
         limiter=memory.limiter,
         journal=memory.journal,
-        close=lambda: closed.append("once"),
     )
 
 
@@ -26,12 +32,12 @@ def wrong() -> str:
     return "not backends"
 
 
-def test_a_factory_is_opened_by_its_address_and_closed_once() -> None:
+def test_a_factory_is_opened_by_its_address_and_closed_with_its_block() -> None:
     with open_backends(f"{__name__}:build") as backends:
-        assert backends.journal.append is not None
-    backends.close()
+        assert backends.journal.latest() == []
+        assert closed == []
 
-    assert closed == ["once"]
+    assert closed == ["closed"]
 
 
 def test_memory_needs_no_closing() -> None:

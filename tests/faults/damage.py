@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ortto_capture import Activity, BackendError, ConfigurationError, Identifier, Person
+from ortto_capture import BackendError, ConfigurationError, Person
 from ortto_capture.backends.file import FileBackends
-from ortto_capture.model import Assurance
+from ortto_capture.model import Activity, Assurance, Identifier
 
 from .stage import LOGIN, NOW, define, everything, finish, opened, program
 

@@ -12,7 +12,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ortto_capture import Capture, Captured, Refused, Settings
@@ -153,6 +153,27 @@ def restored(directory: Path, backup: Path, gone: Sequence[Visitor]) -> Iterator
                 yield f"{each.email} came again and is gone after opening"
 
 
+@contextmanager
+def reading(directory: Path) -> Iterator[None]:
+    """Another process is in the middle of reading, so that no byte may be overwritten."""
+
+    def read(say: Callable[[str], None], wait: Callable[[], None]) -> None:
+        reader = sqlite3.connect(directory / "store.sqlite3", isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        say("reading")
+        wait()
+        reader.execute("ROLLBACK")
+        reader.close()
+        say("ended")
+
+    with child(read) as reader:
+        reader.heard()
+        yield
+        reader.go()
+        reader.heard()
+
+
 def blocked(directory: Path, rng: random.Random) -> Iterator[str]:
     """A reader in another process keeps the bytes; once it ends the next write clears them."""
     define(directory)
@@ -161,19 +182,7 @@ def blocked(directory: Path, rng: random.Random) -> Iterator[str]:
         gone.act(capture)
         kept.act(capture)
         needles = gone.needles(capture)
-
-        def read(say: Callable[[str], None], wait: Callable[[], None]) -> None:
-            reader = sqlite3.connect(directory / "store.sqlite3", isolation_level=None)
-            reader.execute("BEGIN")
-            reader.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            say("reading")
-            wait()
-            reader.execute("ROLLBACK")
-            reader.close()
-            say("ended")
-
-        with child(read) as reader:
-            reader.heard()
+        with reading(directory):
             erased = capture.erase(email=gone.email)
             if erased is None or erased.complete or erased.activities != EVENTS:
                 yield f"erased while another process reads: {erased}"
@@ -181,16 +190,65 @@ def blocked(directory: Path, rng: random.Random) -> Iterator[str]:
                 yield "the bytes may be pending, the person may not"
             if not any(traces(directory, needles)):
                 yield "nothing was pending: the reader kept nothing"
-            reader.go()
-            reader.heard()
-            kept.recorded(capture, "next", {})
-            yield from traces(directory, needles)
+        kept.recorded(capture, "next", {})
+        yield from traces(directory, needles)
+
+
+def crowded(directory: Path, people: int, rng: random.Random) -> list[Visitor]:
+    """People with their activities; what moved within the file has left copies behind."""
+    define(directory)
+    with account(directory) as capture:
+        crowd = [Visitor(number, rng) for number in range(people)]
+        for each in crowd:
+            each.act(capture)
+        for each in rng.sample(crowd, people // 2):
+            capture.identify(email=each.email, first=each.first, last=each.last * 3)
+    return crowd
+
+
+def cut_short(directory: Path, people: int, rng: random.Random) -> Iterator[str]:
+    """The process ends before the bytes could be overwritten: opening the store finishes it."""
+    gone, *_ = crowd = crowded(directory, people, rng)
+    with reading(directory):
+        with account(directory) as capture:
+            needles = [needle for each in crowd[::3] for needle in each.needles(capture)]
+            for each in crowd[::3]:
+                erased = capture.erase(email=each.email)
+                if erased is None or erased.complete:
+                    yield f"erased while another process reads: {erased}"
+        if not any(traces(directory, gone.said())):
+            yield "nothing was pending: the reader kept nothing"
+    with opened(directory):
+        yield from traces(directory, needles)
+
+
+def copied(directory: Path, people: int, rng: random.Random) -> Iterator[str]:
+    """A backup made while erased bytes are still in the store takes none of them along."""
+    crowd = crowded(directory, people, rng)
+    copy = directory.with_name("copy")
+    with account(directory) as capture:
+        needles = [n for each in crowd[::3] for n in (*each.said(), each.id)]
+        with reading(directory):
+            for each in crowd[::3]:
+                capture.erase(email=each.email)
+            if not any(traces(directory, needles)):
+                yield "nothing was pending: the reader kept nothing"
+            files(capture).backup(copy)
+        yield from (f"the backup: {found}" for found in traces(copy, needles))
+        # Without its tombstones, which would have it erased by opening it.
+        (copy / "erased").unlink()
+    with account(copy) as capture:
+        for each in crowd:
+            if (capture.person(email=each.email) is None) != (each in crowd[::3]):
+                yield f"the backup holds too few people, or too many: {each.email}"
 
 
 def main(directory: str, people: str, seed: str) -> None:
     """Erase so many."""
     rng = random.Random(seed)
     findings = [
+        *cut_short(Path(directory) / "cut", min(60, int(people)), rng),
+        *copied(Path(directory) / "copied", min(60, int(people)), rng),
         *erase_all(Path(directory) / "all", int(people), rng),
         *blocked(Path(directory) / "blocked", rng),
     ]

@@ -11,20 +11,25 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ortto_capture import CaptureApp
 
 from ..services import serve
 from .order import ask
+from .signals import counted
 from .space import Visitor, elsewhere
 from .stage import account, child, define, everything, files, finish, program
 from .tracing import SYNCS, attached, injected
 
 #: Seconds until the 503 (contract §4, row 13), and a busy machine's share on top.
 LEAST, MOST = 1.5, 3.5
+#: How many requests are made at once.
+CROWD = 8
 
 
 def latched(directory: Path) -> Iterator[str]:
@@ -88,6 +93,79 @@ def full_by_injection(directory: Path) -> Iterator[str]:
         talk.status()
 
 
+def in_a_crowd(directory: Path, call: str, error: str) -> Iterator[str]:
+    """Every write fails for a while, for requests of many threads at once, which share a commit.
+
+    Each of them is refused, none of what was refused is stored, and no counter has changed.
+    """
+    define(directory)
+
+    def server(say: Callable[[str], None], wait: Callable[[], None]) -> None:
+        with account(directory) as capture, serve(CaptureApp(capture)) as url:
+            say(url)
+            wait()
+
+    with child(server) as talk:
+        url = talk.heard()
+        acknowledged = []
+        for round_ in range(3):
+            before = together(url, f"{round_}-before")
+            with attached(talk.pid, *injected(call, f"error={error}", "1+")):
+                meanwhile = together(url, f"{round_}-meanwhile")
+            after = together(url, f"{round_}-after")
+            if {*before.values(), *after.values()} != {200}:
+                yield f"{error}, round {round_}: the answers were {before} and {after}"
+            if set(meanwhile.values()) != {503}:
+                yield f"{error}, round {round_}: the answers meanwhile were {meanwhile}"
+            answers = {**before, **meanwhile, **after}
+            acknowledged += [event for event, answer in answers.items() if answer == 200]
+        talk.go()
+        talk.status()
+    stored = elsewhere(directory)
+    if sorted(stored) != sorted(acknowledged):
+        yield f"{error}: {len(acknowledged)} were acknowledged and {len(stored)} are stored"
+    if (total := counted(directory)) != len(stored):
+        yield f"{error}: {len(stored)} are stored and {total} are counted"
+
+
+def latched_in_a_crowd(directory: Path) -> Iterator[str]:
+    """An fsync fails for requests that share it: each is refused, and so are all that follow."""
+    define(directory)
+
+    def server(say: Callable[[str], None], wait: Callable[[], None]) -> None:
+        with account(directory) as capture, serve(CaptureApp(capture)) as url:
+            say(url)
+            wait()
+
+    failing = [option for call in SYNCS for option in injected(call, "error=EIO", "1+")]
+    with child(server) as talk:
+        url = talk.heard()
+        before = together(url, "before")
+        with attached(talk.pid, *failing):
+            meanwhile = together(url, "meanwhile")
+        after = together(url, "after")
+        talk.go()
+        talk.status()
+    answers = [set(each.values()) for each in (before, meanwhile, after)]
+    if answers != [{200}, {503}, {503}]:
+        yield f"the answers were {before}, {meanwhile} and {after}"
+    if not set(before) <= set(elsewhere(directory)):
+        yield "acknowledged, and lost"
+
+
+def together(url: str, name: str) -> dict[str, int]:
+    """The answers to requests that are made at once, by event id."""
+    events = [f"{name}-{number}" for number in range(CROWD)]
+    start = threading.Barrier(CROWD)
+
+    def request(event: str) -> int:
+        start.wait()
+        return ask(url, event, "user@emaildomain.com")
+
+    with ThreadPoolExecutor(CROWD) as pool:
+        return dict(zip(events, pool.map(request, events), strict=True))
+
+
 def busy(directory: Path, hold: Callable[[Path], object]) -> Iterator[str]:
     """Another process holds the lock: 503 after about two seconds, then 200 again."""
     define(directory)
@@ -139,7 +217,10 @@ def queue_lock(directory: Path) -> object:
 
 WHAT: dict[str, Callable[[Path], Iterator[str]]] = {
     "latched": latched,
+    "latched-crowd": latched_in_a_crowd,
     "full": full_by_injection,
+    "full-crowd": lambda directory: in_a_crowd(directory, "pwrite64", "ENOSPC"),
+    "quota-crowd": lambda directory: in_a_crowd(directory, "pwrite64", "EDQUOT"),
     "write-lock": lambda directory: busy(directory, write_lock),
     "queue-lock": lambda directory: busy(directory, queue_lock),
 }

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ortto_capture import Activity, Captured, Charge, Full
+from ortto_capture import Captured
 from ortto_capture.backends.file import FileBackends
+from ortto_capture.model import Activity, Charge, Full
 
 T = TypeVar("T")
 Open = Callable[[], FileBackends]
