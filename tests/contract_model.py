@@ -162,13 +162,11 @@ class Contract:
                 raise No(Answer("not-found"))
             fields = event.person or Fields()
             wanted: dict[str, str] = {}
-            if session and session.person and self._valid(session, now):
+            # A proof comes before the session, which may be that of the visitor before.
+            if proof is None and session and session.person and self._valid(session, now):
                 person, assurance = session.person, session.assurance
             else:
-                known, wanted = self._who(fields, proof)
-                if known is None and not wanted:
-                    stale = session is not None and self._stale(session, now)
-                    raise No(Answer("bad-session" if stale else "not-identified"))
+                known, wanted = self._visitor(now, fields, session, proof)
                 person = known or Profile(proven(wanted, proof))
                 assurance = "claimed" if proof is None else "verified"
             new = person not in self.people
@@ -247,6 +245,20 @@ class Contract:
         found = (self.find(kind, value) for kind, value in proven(wanted, proof).items())
         person = next((p for p in found if p is not None), None)
         return (None, {}) if person is None and fields.skip else (person, wanted)
+
+    def _visitor(
+        self, now: float, fields: Fields, session: Ticket | None, proof: Proof | None
+    ) -> tuple[Profile | None, dict[str, str]]:
+        """Row 9 without a valid session; beside a bad one only a usable person helps."""
+        stale = session is not None and self._stale(session, now)
+        unknown = No(Answer("bad-session" if stale else "not-identified"))
+        try:
+            known, wanted = self._who(fields, proof)
+        except No as no:
+            raise unknown if session else no from None
+        if known is None and not wanted:
+            raise unknown
+        return known, wanted
 
     def _write(
         self,
