@@ -121,7 +121,7 @@ class Pipeline:
         self._untold += (name,)
 
     def note(self, outcome: Outcome) -> None:
-        """Account for one request. The answer is decided, so that a fault is logged only."""
+        """Account for one request. Its answer is decided: a backend's fault is only logged."""
         notes = outcome.notes
         if self.intake.guard is not None and self.intake.guard.away:
             notes += ("limited-locally",)
@@ -133,8 +133,8 @@ class Pipeline:
         if self.backends.outcomes is not None:
             try:
                 self.backends.outcomes.note(outcome)
-            except Exception as error:  # noqa: BLE001  # the answer is already decided
-                _log.error("an outcome is lost: %s", type(error).__name__)
+            except BackendError as error:
+                _log.error("an outcome is lost: %s", error)
 
 
 class Attempt:
