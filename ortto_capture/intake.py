@@ -14,7 +14,7 @@ from threading import get_ident
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from .addresses import ip_bucket
-from .errors import BackendError, NotIdentified, RateLimited
+from .errors import BackendError, NotIdentified, RateLimited, Refused
 from .identity import PersonFields, bucket_hasher
 from .limiting import GuardedLimiter, seconds_left
 from .model import Activity, Assurance, Captured, Charge, Definition, Full, Person, Quota
@@ -119,7 +119,9 @@ class Intake:
         if visitor.fields is None:
             charges = self._charges(activity, prepared, ip)
             verdict = self.decide(self.backends.record, activity, charges, ())
-            return _captured(verdict, charges, activity.received_at), ()
+            if isinstance(verdict, Captured):
+                return verdict, ()
+            raise _refusal(verdict, charges, activity.received_at)
         for _try in range(TRIES):
             decide = partial(self._activity_of, visitor.fields, activity, prepared, ip)
             done = self.decide(self.backends.atomically, decide)
@@ -148,7 +150,9 @@ class Intake:
         if verdict is None:
             return None
         # The answer about a new person must not differ from that about a known one.
-        return _captured(verdict, charges + extra, now), notes
+        if isinstance(verdict, Captured):
+            return verdict, notes
+        raise _refusal(verdict, charges + extra, now)
 
     def identified(
         self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
@@ -210,18 +214,16 @@ class Intake:
         return [Charge(self._new_people_bucket(ip_bucket(ip)), self._new_people_quota)]
 
 
-def _captured(verdict: Captured | Full | None, told: Sequence[Charge], now: float) -> Captured:
-    """What was recorded, unless it was refused.
+def _refusal(verdict: Full | None, told: Sequence[Charge], now: float) -> Refused:
+    """Why nothing was recorded.
 
     :param told: the charges that the public answer speaks of: the person's, the address's, and that
         for new people.
     """
     if verdict is None:
-        raise NotIdentified("person-gone")
-    if isinstance(verdict, Full):
-        names = ("person-limit", "ip-limit", "new-people-limit")
-        raise _limited(names[told.index(verdict.charge)], verdict, told, now)
-    return verdict
+        return NotIdentified("person-gone")
+    names = ("person-limit", "ip-limit", "new-people-limit")
+    return _limited(names[told.index(verdict.charge)], verdict, told, now)
 
 
 def _limited(name: str, full: Full, told: Sequence[Charge], now: float) -> RateLimited:

@@ -240,8 +240,11 @@ class Backends:
             return full
         captured, saved = None, False
         try:
-            if all(self.people.save(person).id == person.id for person in people):
-                saved = bool(people)
+            for person in people:
+                if self.people.save(person).id != person.id:
+                    break
+                saved = True
+            else:
                 captured = self.journal.append(activity)
         finally:
             # A limiter in another medium does not roll back with this one. A person who is stored

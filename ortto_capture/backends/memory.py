@@ -15,7 +15,17 @@ from itertools import islice
 from ..errors import StorageFull
 from ..limiting import FixedWindows
 from ..locks import fork_safe_lock
-from ..model import EVENT_ID_SECONDS, Activity, Captured, Definition, Identifier, Outcome, Person
+from ..model import (
+    EVENT_ID_SECONDS,
+    Activity,
+    Captured,
+    Charge,
+    Definition,
+    Full,
+    Identifier,
+    Outcome,
+    Person,
+)
 from ..ports import Backends
 
 #: The fastest of the formats of `marshal` to write: later ones look every object up, to write what
@@ -231,3 +241,9 @@ class MemoryBackends(Backends):
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     outcomes: MemoryOutcomes = field(default_factory=MemoryOutcomes)
     in_process: bool = True
+
+    def record(
+        self, activity: Activity, charges: Sequence[Charge], people: Sequence[Person] = ()
+    ) -> Captured | Full | None:
+        with self._lock:
+            return self._record(activity, charges, people)
