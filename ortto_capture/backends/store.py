@@ -1,50 +1,99 @@
 """One SQLite file that any number of threads and processes write together.
 
 The law of this file: what ``atomically`` has returned is on the disk, and what it has refused is
-nowhere. The decisions of one group share one transaction and one fsync; processes queue for the
-file by ``flock``. Connections never cross a ``fork``, no driver's exception leaves, and
-whatever goes wrong is said with the path and the remedy.
+nowhere. No driver's exception leaves, connections never cross a ``fork``, and a fault is told with
+the path and the remedy.
+
+A decision's transaction begins with the decision, so that nothing it has read can be stale when it
+writes; processes wait for the file in ``BEGIN IMMEDIATE``. Threads share a transaction and its
+fsync, each deciding on its own thread. A thread counts itself in, takes the turn, begins the
+transaction if none is open, decides and counts itself out. If no thread is left that has counted
+itself in, it commits for the whole batch; if there is one, it waits until that one does. There are
+no savepoints, which would cost half the speed, so a decision that fails after it has written takes
+its batch with it, and the other threads of the batch decide again.
+
+A signal handler may raise an exception wherever Python calls something. Therefore locks are taken
+by ``with`` alone, what is true is asked of SQLite (``in_transaction``) and not remembered beside
+it, and a thread that waits for its batch looks from time to time whether it must commit itself.
 """
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
+from random import uniform
+from threading import Lock, get_ident
 from time import monotonic, sleep
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from ..errors import BackendError, Refused, StorageFull
+from ..errors import BackendError, StorageFull
 from ..locks import fork_safe_lock, watch_forks
-from .group import Group, Job
-from .store_file import ERRORS, connect, disk_failed, fault, of_one_row, prepare
-from .store_queue import LONGEST_PAUSE, Queue
-from .store_scrub import Pages
+from .atomic_files import faults, sync_directory
+from .scrub import Pages, descriptor_of
+from .store_file import ERRORS, connect, disk_failed, fault, is_busy, is_check, prepare
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-#: Seconds that anybody waits for the file before the answer is 503 (contract §4, row 13).
+#: Seconds that a decision waits for the file before the answer is 503 (contract §4, row 13).
 PATIENCE = 2.0
-#: Seconds to wait for readers when something is to be overwritten; it is tried again.
+#: Seconds to wait for readers before something can be overwritten; it is tried again later.
 BRIEFLY = 0.1
-#: Seconds between two looks whether the file of that name is still the same one, which takes twice
-#: as long as whether there is one.
-LOOK_CLOSER = 0.1
-#: Rows changed, by one process, before the log is moved into the file: of an activity three, and
-#: then it is 8 MB or so long. What changed often is moved once.
+#: Seconds between the first two tries to begin a transaction, and at most: a commit takes 0.2 ms
+#: on a fast disk, and on a slow one a thousand tries would be wasted.
+PAUSE, LONGEST_PAUSE = 0.00005, 0.002
+#: Decisions in one transaction at most: the first of them waits for the last.
+LARGEST_BATCH = 64
+#: Seconds until a thread that waits for its batch commits it itself. It is needed only where an
+#: exception kept another thread from it, and otherwise bounds the wait.
+LOOK_AGAIN = 0.1
+#: Rows changed by one process between two checkpoints: three an activity, so that the log stays
+#: near 8 MB, and a page that changed often is moved once.
 CHANGES = 3_000
-#: How much of a commit's time is spent on waiting for company.
-LINGER = 0.1
+#: Seconds between two attempts to overwrite what was erased while another connection was reading.
+SCRUB_EVERY = 1.0
 
-#: How many erasures wait for their bytes to be overwritten, and that there are none any more.
 _SCRUB = "SELECT value FROM meta WHERE name = 'scrub'"
 _SCRUBBED = "UPDATE meta SET value = 0 WHERE name = 'scrub' AND value = ?"
 
 _log = logging.getLogger("ortto_capture")
+
+
+class CheckViolated(Exception):
+    """A CHECK forbids what a statement would have done; the statement did nothing."""
+
+
+class Batch:
+    """The decisions that share one transaction, and what became of it.
+
+    ``ended`` is set last and before any thread is woken: a batch that has ended is not changed.
+    """
+
+    __slots__ = ("ended", "error", "size", "undone", "waiting")
+
+    def __init__(self) -> None:
+        self.size = 0
+        #: A held lock for each waiting thread, released when the batch has ended.
+        self.waiting: list[Lock] = []
+        #: What kept the transaction from being committed.
+        self.error: BackendError | None = None
+        #: Rolled back for the sake of one decision; the others are made again.
+        self.undone = False
+        self.ended = False
+
+    def end(self, *, error: BackendError | None = None, undone: bool = False) -> None:
+        """Say what became of it, and wake the threads that wait; the first to say it is right."""
+        if not self.ended:
+            self.error, self.undone = error, undone
+            self.ended = True
+            for lock in self.waiting:
+                lock.release()
 
 
 class Store:
@@ -57,406 +106,583 @@ class Store:
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
-        self.path = path
-        self._name = str(path)
+        # Once: a program may change its directory later.
+        self.path = path.absolute()
         self._durable = durable
-        #: In which processes wait to write.
-        self._queue = Queue(path.with_suffix(".lock"), path)
-        #: Held by the thread that writes; the others' decisions wait in the group meanwhile.
-        self._turn = fork_safe_lock(outer=True)
-        self._reading = fork_safe_lock()
-        #: Held while a connection is open of which ``before_fork`` does not know.
-        self._beside = fork_safe_lock()
-        self._group = Group(self._turn, self._work)
-        #: How many decisions the last transaction had, and the seconds that its commit took.
-        self._company, self._took = 1, 0.0
-        self._begun = False
-        self._failure: BackendError | None = None
+        self._closed = False
+        #: After a failed fsync, until the store is opened anew.
         self._latched = False
-        #: The cursors that are used over and over: one for each statement takes longer.
-        self._writer: sqlite3.Cursor | None = None
-        #: How many rows the writer had changed when the log was moved into the file.
-        self._moved = 0
-        self._reader: sqlite3.Cursor | None = None
-        self._opened: tuple[int, int] | None = None
-        self._look_closer = 0.0
-        #: How many were begun: what was learnt in one need not hold in the next.
-        self.transactions = 0
-        #: Called when a transaction was lost, by the thread that leads.
-        self.after_undo: Callable[[], None] = lambda: None
+        self._scrub_at = 0.0
+        self._adopting = Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._start()
         watch_forks(self)
-        with self._beside:
-            prepare(path, self._queue.path)
+        # A fork waits for these locks, and so for a connection that is open only here.
+        with self._reading:
+            prepare(self.path)
 
-    # -- what the ports use
+    def _start(self) -> None:
+        """Begin with nothing open, as the only thread of this process that uses the store."""
+        #: Held by the thread that uses the writer.
+        self._turn = fork_safe_lock(outer=True)
+        #: Held by the thread that uses the reader.
+        self._reading = fork_safe_lock()
+        #: One token for each thread that is about to decide, or does.
+        self._arrived: set[object] = set()
+        #: The open batch, or the last one.
+        self._batch = Batch()
+        self._batch.ended = True
+        #: Whether a thread is between taking the turn and giving it back.
+        self._working = False
+        #: The thread that decides at this moment.
+        self._decider = 0
+        #: Whether its decision has changed anything, and what went wrong in it.
+        self._wrote = False
+        self._fault: BackendError | None = None
+        #: How many rows the writer had changed at the last checkpoint.
+        self._moved = 0
+        self._writer_file: tuple[int, int] | None = None
+        self._reader_file: tuple[int, int] | None = None
+        self._pid = os.getpid()
+
+    # -- for the ports
 
     def atomically(self, decide: Callable[[], T]) -> T:
-        """Run ``decide`` in a transaction that is durable when this returns.
+        """Run ``decide`` on this thread, in a transaction that is durable when this returns.
 
-        It is run once, or again from the start when a neighbour in the same transaction failed. A
-        ``Refused`` that it raises must have written nothing.
+        It is run again from the start when its batch was rolled back for another decision's sake.
+        What it raises is raised here; when it had written before, nothing of it is stored.
 
         :raises BackendError: nothing was stored.
         """
-        return decide() if self._group.leading() else self._group.ask(decide)
+        if self._decider == get_ident():
+            return decide()
+        self._require_use()
+        deadline = monotonic() + PATIENCE
+        arrival = object()
+        while True:
+            try:
+                self._arrived.add(arrival)
+                with self._turn:
+                    batch, result, error = self._join(decide, arrival, deadline)
+            finally:
+                self._arrived.discard(arrival)
+            if not batch.ended:
+                self._wait_for(batch)
+            if batch.error is not None:
+                raise _copy(batch.error)
+            if batch.undone:
+                continue
+            if error is None:
+                return cast("T", result)
+            try:
+                raise error
+            finally:
+                # The error's traceback holds this frame: without this, the two were a cycle.
+                del error
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query: of the transaction inside ``atomically``, else what is committed.
 
         :raises BackendError: when the file cannot be read.
         """
-        if self.leading():
-            if self._failure is not None:
-                raise _again(self._failure)
-            return self._run(self._writing(), sql, parameters)
-        # The connection that wrote last has the pages at hand, the other must read them anew; but
-        # nobody who only looks waits for a disk.
-        if self._turn.acquire(blocking=False):
-            try:
-                return self._run(self._writing(), sql, parameters)
-            except BackendError:
-                self._close_writer()
-                raise
-            finally:
-                self._turn.release()
-        with self._reading:
-            try:
-                if self._reader is None:
-                    self._reader = self._connect(PATIENCE).cursor()
-                return self._run(self._reader, sql, parameters)
-            except BackendError:
-                self._close_reader()
-                raise
+        try:
+            if self._decider == get_ident():
+                return self._run_deciding(sql, parameters)
+            self._require_use()
+            with self._reading:
+                try:
+                    return _run(self._read_from(), sql, parameters)
+                except ERRORS as error:
+                    if isinstance(error, UnicodeEncodeError):
+                        raise
+                    self._close_reader()
+                    raise self._told(error) from _shown(error)
+        except UnicodeEncodeError:
+            # Text that is not Unicode, such as half a surrogate pair, is in no row.
+            return []
 
     def write(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Run one statement inside ``atomically``, in a transaction begun when first needed.
+        """Run one statement, inside ``atomically`` or as a decision of its own; return its rows.
 
+        :raises CheckViolated: a CHECK forbids it.
         :raises BackendError: the transaction is lost.
-        :raises sqlite3.IntegrityError: a CHECK or a key forbids it; the statement did nothing.
         """
-        if not self._begun or self._failure is not None:
-            self.begin()
-        return self._run(self._writing(), sql, parameters)
+        if self._decider != get_ident():
+            return self.atomically(lambda: self.write(sql, parameters))
+        # Before the statement: a signal handler may raise just after it.
+        before, self._wrote = self._wrote, True
+        try:
+            return self._run_deciding(sql, parameters)
+        except CheckViolated:
+            self._wrote = before
+            raise
+        except UnicodeEncodeError as error:
+            self._wrote = before
+            raise BackendError(f"{self.path}: what is to be stored is not Unicode") from error
 
-    def begin(self) -> None:
-        """Begin to write, once every other process has finished."""
-        if self._failure is not None:
-            raise _again(self._failure)
-        if not self._begun:
-            try:
-                self._begin()
-            except BackendError as error:
-                self._failure = error
-                raise
+    def next_number(self, table: str) -> int:
+        """The number that the next row of ``table`` gets, inside ``atomically``.
 
-    def leading(self) -> bool:
-        """Whether this thread is inside ``atomically``."""
-        return self._group.leading()
+        Of ``journal`` and ``people``, whose rows carry a checksum of their number as well.
+        """
+        return int(self._one("SELECT seq + 1 FROM sqlite_sequence WHERE name = ?", table))
+
+    def meta(self, name: str) -> Any:
+        """One of the store's own notes."""
+        return self._one("SELECT value FROM meta WHERE name = ?", name)
+
+    def _one(self, sql: str, name: str) -> Any:
+        rows = self.read(sql, (name,))
+        if not rows:
+            raise self.damaged(f"its note of {name}")
+        return rows[0][0]
+
+    def damaged(self, what: str) -> BackendError:
+        """What to raise for a row that is not as it was written."""
+        return BackendError(f"{self.path}: {what} is damaged; stop, and restore a backup")
 
     def ping(self) -> None:
         """Return when it can be read, and nothing is known that would keep it from being written.
 
         :raises BackendError: with what is known.
         """
-        if self._latched:
-            raise BackendError(f"{self.path}: the disk did not confirm a write; check it, restart")
-        if not os.access(self._name, os.W_OK):
+        self._require_use()
+        self._require_disk()
+        if not os.access(self.path, os.W_OK):
             raise BackendError(f"{self.path}: cannot be written; put it back, or make it writable")
         self.meta("epoch")
 
-    def meta(self, name: str) -> Any:
-        """One of the store's own notes.
+    def problems(self) -> list[str]:
+        """What SQLite's own check of the whole file finds; empty when it is sound."""
+        try:
+            rows = self.read("PRAGMA integrity_check(20)")
+        except BackendError as error:
+            return [str(error)]
+        return [f"{self.path}: {row[0]}" for row in rows if row[0] != "ok"]
 
-        :raises BackendError: also when it is not there any more.
+    def rest(self) -> None:
+        """Keep nothing open until the store is used again."""
+        with self._turn, self._reading:
+            self._put_away()
+
+    def close(self) -> None:
+        """Keep nothing open, and refuse to be used again."""
+        self._require_process()
+        self.rest()
+        self._closed = True
+
+    # -- one transaction
+
+    def _join(
+        self, decide: Callable[[], T], arrival: object, deadline: float
+    ) -> tuple[Batch, T | None, Exception | None]:
+        """Decide within the open batch, or a new one, and commit it when no thread comes after.
+
+        :returns: the batch, and what ``decide`` returned or raised.
         """
-        rows = self.read("SELECT value FROM meta WHERE name = ?", (name,))
-        if not rows:
-            raise BackendError(f"{self.path}: is damaged; stop, and restore a backup")
-        return rows[0][0]
+        self._require_rest()
+        result, error = None, None
+        try:
+            self._working = True
+            self._wrote, self._fault = False, None
+            if self._batch.ended:
+                self._begin(deadline)
+            batch = self._batch
+            try:
+                self._decider = get_ident()
+                result = decide()
+            except Exception as raised:  # noqa: BLE001  # atomically raises it, after the commit
+                error = raised
+            finally:
+                self._decider = 0
+            if error is not None and self._wrote:
+                raise error
+            if self._fault is not None:
+                # Even when ``decide`` has caught it: SQLite may have rolled back by itself.
+                raise self._fault
+            batch.size += 1
+            self._wrote = False
+            self._arrived.discard(arrival)
+            if not self._arrived or batch.size >= LARGEST_BATCH:
+                self._commit(batch)
+            return batch, result, error
+        except BaseException:
+            self._arrived.discard(arrival)
+            self._leave()
+            raise
+        finally:
+            self._working = False
+            # Else the error would be kept by its own traceback, in a cycle with this frame.
+            del error
 
-    def set_meta(self, name: str, value: Any) -> None:
-        """Change one of the store's own notes, inside ``atomically``."""
-        self.write("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+    def _begin(self, deadline: float) -> None:
+        """Begin a transaction and its batch, once all other processes have ended theirs."""
+        self._require_disk()
+        try:
+            begin_immediate(self._write_to(), deadline)
+        except ERRORS as error:
+            self._fault = self._told(error)
+            raise self._fault from _shown(error)
+        self._batch = Batch()
 
-    def count_meta(self, name: str) -> None:
-        """Count one of the store's own notes up, inside ``atomically``."""
-        self.write("UPDATE meta SET value = value + 1 WHERE name = ?", (name,))
+    def _leave(self) -> None:
+        """End what this thread began, when it leaves by an exception and no other would."""
+        batch = self._batch
+        if batch.ended or self._wrote or self._fault is not None or not batch.size:
+            self._roll_back()
+            batch.end(undone=True)
+        elif not self._arrived:
+            self._commit(batch)
+
+    def _commit(self, batch: Batch) -> None:
+        """Commit, which waits for the disk, and let the threads of the batch answer."""
+        writer = self._writer
+        failure: BaseException | None = None
+        error: BackendError | None = None
+        try:
+            if writer is None or not writer.in_transaction:
+                # Two signals, or a signal and a fork, came where only one was thought of.
+                error = BackendError(f"{self.path}: was interrupted while storing; try again")
+            else:
+                writer.execute("COMMIT")
+        except ERRORS as raised:
+            # First, and without a call, before which a signal handler could raise something else.
+            failure = raised
+            self._fault = error = self._told(raised)
+            error.__cause__ = _shown(raised)
+            self._roll_back()
+        finally:
+            if failure is not None or writer is None or not writer.in_transaction:
+                if failure is not None and error is None:
+                    error = BackendError(f"{self.path}: was interrupted while storing; try again")
+                batch.end(error=error)
+        if error is None:
+            self._check_point()
+
+    def _wait_for(self, batch: Batch) -> None:
+        """Return when ``batch`` has ended; commit it if no other thread does."""
+        lock = Lock()
+        lock.acquire()
+        batch.waiting.append(lock)
+        try:
+            # Asked after the lock was handed in, so that no ending is missed.
+            while not batch.ended:
+                if not lock.acquire(timeout=LOOK_AGAIN):
+                    self._finish(batch)
+        except BaseException:
+            # What is stored stays; the exception is this thread's own.
+            self._finish(batch)
+            raise
+
+    def _finish(self, batch: Batch) -> None:
+        """Commit ``batch`` if that is still to be done."""
+        with self._turn:
+            if not batch.ended and not self._working:
+                try:
+                    self._working = True
+                    self._commit(batch)
+                finally:
+                    self._working = False
+
+    def _roll_back(self) -> None:
+        """Leave nothing of the open transaction; after a fault the file is opened anew."""
+        writer = self._writer
+        if writer is not None and writer.in_transaction:
+            with suppress(sqlite3.Error):
+                writer.execute("ROLLBACK")
+        if self._fault is not None and not isinstance(self._fault, StorageFull):
+            self._close_writer()
+
+    def _check_point(self) -> None:
+        """Move the log into the file, once it is worth it.
+
+        SQLite would do it by itself, but would not say when the disk does not confirm it.
+        """
+        writer = self._writer
+        if writer is not None and writer.total_changes - self._moved >= CHANGES:
+            self._moved = writer.total_changes
+            try:
+                _run(writer, "PRAGMA wal_checkpoint(PASSIVE)")
+            except ERRORS as error:
+                _log.warning("%s: the log could not be moved: %s", self.path, self._told(error))
+
+    def _run_deciding(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        writer = self._writer
+        if self._fault is not None:
+            raise _copy(self._fault)
+        if writer is None or not writer.in_transaction:
+            self._fault = BackendError(
+                f"{self.path}: a fork in the middle of a decision ended it; fork outside of one"
+            )
+            raise self._fault
+        try:
+            return _run(writer, sql, parameters)
+        except ERRORS as error:
+            if isinstance(error, UnicodeEncodeError):
+                raise
+            if is_check(error):
+                raise CheckViolated from None
+            self._fault = self._told(error)
+            raise self._fault from _shown(error)
+
+    # -- overwriting what was removed
 
     def scrub(self) -> bool:
-        """Overwrite what was deleted; note in ``meta`` that it is, unless there is more by then.
+        """Overwrite what was removed; say whether nothing is left of it by now.
 
-        Says whether it could: a reader in the middle of something may need what was.
+        A reader in the middle of something may need it: then it is tried again later.
         """
+        self._scrub_at = monotonic() + SCRUB_EVERY
         try:
-            with self._alone() as connection:
-                if not _log_emptied(connection):
-                    return False
-                pending = connection.execute(_SCRUB).fetchone()
+            with self._turn, self._reading:
+                self._put_away()
+                with closing(self._connect(BRIEFLY)) as connection:
+                    if not _log_emptied(connection):
+                        return False
+                    pending = connection.execute(_SCRUB).fetchone()
             pages = Pages(self.path)
-            # The long part, during which others go on.
+            # The long part, during which other threads and processes go on.
             leftovers = pages.leftovers()
-            with self._alone() as connection:
-                if not _log_emptied(connection):
-                    return False
-                connection.execute("BEGIN IMMEDIATE")
-                if self.path.with_name(self.path.name + "-wal").stat().st_size:
-                    return False
-                pages.clean(leftovers)
-                # A commit has everybody read the pages anew, instead of writing back old ones.
-                done = connection.execute(_SCRUBBED, pending).rowcount == 1
-                connection.execute("COMMIT")
+            with self._turn, self._reading:
+                self._put_away()
+                with closing(self._connect(BRIEFLY)) as connection:
+                    if not self._write_alone(connection):
+                        return False
+                    pages.clean(leftovers)
+                    # The commit has all connections read the pages anew, instead of writing back
+                    # what they remember of them.
+                    done = connection.execute(_SCRUBBED, pending).rowcount == 1
+                    connection.execute("COMMIT")
         except (*ERRORS, BackendError, OSError) as error:
             if disk_failed(error):
-                error = self._fault(error)
+                error = self._told(error)
             _log.warning("%s: erased bytes could not be overwritten yet: %s", self.path, error)
             return False
         return done
 
-    @contextmanager
-    def _alone(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one purpose, while nobody else in any process writes."""
-        with self._turn, self._reading:
-            self._close()
-            try:
-                self._queue.acquire(PATIENCE)
-                with closing(self._connect(BRIEFLY)) as connection:
-                    yield connection
-            finally:
-                self._queue.release()
+    def scrub_later(self) -> None:
+        """Overwrite what could not be overwritten when it was removed, by whichever process."""
+        if monotonic() >= self._scrub_at and self._decider != get_ident():
+            self._scrub_at = monotonic() + SCRUB_EVERY
+            with suppress(BackendError):
+                if self.meta("scrub"):
+                    self.scrub()
+
+    def _write_alone(self, connection: sqlite3.Connection) -> bool:
+        """Begin a transaction while the log is empty, so that all is in the file itself."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        deadline = monotonic() + PATIENCE
+        while _log_emptied(connection):
+            begin_immediate(connection, deadline)
+            if log.stat().st_size == 0:
+                return True
+            # Another process has committed in between.
+            connection.execute("ROLLBACK")
+        return False
 
     def back_up(self, target: Path) -> None:
-        """Copy the file as it is at one moment, while others write.
+        """Copy the file as it is at one moment, while other threads and processes write.
 
         :raises BackendError: when either cannot be read or written.
         """
+        self._require_use()
         try:
             with (
-                self._beside,
-                closing(self._connect(PATIENCE)) as source,
+                self._reading,
                 closing(sqlite3.connect(target, isolation_level=None)) as copy,
             ):
-                source.backup(copy)
+                self._read_from().backup(copy)
                 if copy.execute(_SCRUB).fetchone() != (0,):
-                    # What was deleted and not yet overwritten is not taken along.
+                    # What was removed and not yet overwritten is not taken along.
                     copy.execute("VACUUM")
                     copy.execute("UPDATE meta SET value = 0 WHERE name = 'scrub'")
                 # Positions may start over from here, which readers of the journal must notice.
                 copy.execute(
                     "UPDATE meta SET value = lower(hex(randomblob(6))) WHERE name = 'epoch'"
                 )
-                copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                _log_emptied(copy)
         except ERRORS as error:
             raise fault(error, target) from error
 
-    def problems(self) -> list[str]:
-        """What SQLite's own check of the whole file finds; empty when it is sound."""
-        try:
-            with self._beside, closing(self._connect(PATIENCE)) as connection:
-                rows = connection.execute("PRAGMA integrity_check(20)").fetchall()
-        except BackendError as error:
-            return [str(error)]
-        except ERRORS as error:
-            return [str(self._fault(error))]
-        return [f"{self.path}: {row[0]}" for row in rows if row[0] != "ok"]
-
-    def close(self) -> None:
-        """Close the connections; using the store again opens them again."""
-        with self._turn, self._reading:
-            self._close()
-
-    # -- one transaction
-
-    def _work(self, jobs: list[Job[Any]]) -> bool:
-        """Run these, and all that come meanwhile, in one transaction.
-
-        False when one failed and the others have to be run again; that one is done.
-        """
-        self._failure = None
-        if self._writer is not None and self._gone():
-            # Moved, deleted or restored: what were written there now, nobody would find.
-            self._close()
-        try:
-            failed = self._decide(jobs)
-        except BaseException:
-            self._undo()
-            raise
-        if failed is not None:
-            # Its neighbours did nothing wrong.
-            self._undo()
-            failed.finish()
-            return False
-        if self._failure is not None:
-            self._undo()
-            # Whoever came meanwhile has waited as well, and would for the same.
-            self._group.take(jobs)
-        for job in jobs:
-            job.finish(_again(self._failure) if self._failure is not None else None)
-        return True
-
-    def _decide(self, jobs: list[Job[Any]]) -> Job[Any] | None:
-        """Run everything and commit; return one that failed so that all have to be undone."""
-        decided = 0
-        while self._failure is None:
-            self._group.take(jobs)
-            if decided == len(jobs):
-                if self._linger(len(jobs)):
-                    continue
-                self._commit(len(jobs))
-                break
-            job = jobs[decided]
-            if not job.run() and not isinstance(job.error, Refused) and self._failure is None:
-                return job
-            decided += 1
-        return None
-
-    def _begin(self) -> None:
-        if self._latched:
-            raise BackendError(f"{self.path}: the disk did not confirm a write; check it, restart")
-        writer = self._writing()
-        since = monotonic()
-        self._queue.acquire(PATIENCE)
-        try:
-            waited = monotonic() - since
-            if waited > LONGEST_PAUSE:
-                # For other programs SQLite waits; no longer than what is left.
-                left = max(0, int((PATIENCE - waited) * 1000))
-                writer.execute(f"PRAGMA busy_timeout = {left}")
-            writer.execute("BEGIN IMMEDIATE")
-            if waited > LONGEST_PAUSE:
-                writer.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
-        except ERRORS as error:
-            self._queue.release()
-            raise self._fault(error) from error
-        self._begun = True
-        self.transactions += 1
-
-    def _linger(self, jobs: int) -> bool:
-        """Give those who went with the last transaction a moment to come along again.
-
-        A fraction of what that commit took, which the present one will take as well: whoever comes
-        too late for it waits twice as long. Nobody is waited for who was not there; alone, a
-        decision waits for nothing.
-        """
-        if not self._begun or jobs >= self._company:
-            return False
-        ends = monotonic() + self._took * LINGER
-        while not len(self._group) and monotonic() < ends:
-            sleep(self._took * LINGER / 10)
-        return len(self._group) > 0
-
-    def _commit(self, jobs: int) -> None:
-        if self._begun:
-            start = monotonic()
-            try:
-                self._writing().execute("COMMIT")
-            except ERRORS as error:
-                self._failure = self._fault(error)
-                self._failure.__cause__ = error
-            else:
-                self._begun = False
-                self._queue.release()
-                self._company, self._took = jobs, monotonic() - start
-                self._check_point()
-
-    def _check_point(self) -> None:
-        """Move what was written into the file proper, once it is worth it.
-
-        SQLite would do it by itself, and tell nobody when the disk does not confirm it.
-        """
-        writer = self._writing()
-        changes = writer.connection.total_changes
-        if changes - self._moved >= CHANGES:
-            self._moved = changes
-            try:
-                writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            except ERRORS as error:
-                _log.warning("%s: the log could not be moved: %s", self.path, self._fault(error))
-
-    def _undo(self) -> None:
-        """Leave nothing of the transaction; what follows opens the file anew."""
-        self._begun = False
-        if self._writer is not None and self._writer.connection.in_transaction:
-            with suppress(sqlite3.Error):
-                self._writer.execute("ROLLBACK")
-        self._queue.release()
-        if self._failure is not None and not isinstance(self._failure, StorageFull):
-            self._close()
-        self.after_undo()
-
     # -- connections
 
-    def _fault(self, error: Exception) -> BackendError:
+    def _connect(self, timeout: float) -> sqlite3.Connection:
+        return connect(self.path, timeout, durable=self._durable)
+
+    def _write_to(self) -> sqlite3.Connection:
+        """The connection that writes, to the file that has the path now."""
+        if self._writer is not None and self._writer_file != self._file():
+            # Moved, deleted or restored: what is written there now, no program would find.
+            self._close_writer()
+        if self._writer is None:
+            self._writer_file = self._file()
+            writer = self._connect(PATIENCE)
+            # From here on it asks once, and begin_immediate asks again.
+            _run(writer, "PRAGMA busy_timeout = 0")
+            if self._durable:
+                # The log has its name from the first look at a table, by whichever process, and
+                # SQLite syncs the directory only in the process that made it.
+                _run(writer, _SCRUB)
+                with faults(self.path.parent):
+                    sync_directory(self.path.parent)
+            self._moved = 0
+            self._writer = writer
+        return self._writer
+
+    def _read_from(self) -> sqlite3.Connection:
+        """The connection that reads what is committed; the caller holds ``_reading``."""
+        if self._reader is not None and self._reader_file != self._file():
+            self._close_reader()
+        if self._reader is None:
+            self._reader_file = self._file()
+            self._reader = self._connect(PATIENCE)
+        return self._reader
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)  # noqa: PTH116  # a Path's own takes twice as long
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _close_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(sqlite3.Error):
+                writer.close()
+
+    def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            with suppress(sqlite3.Error):
+                reader.close()
+
+    def _put_away(self) -> None:
+        """Commit the open batch and close the connections; the caller holds both locks."""
+        self._require_rest()
+        self._finish(self._batch)
+        self._close_writer()
+        self._close_reader()
+
+    def _told(self, error: Exception) -> BackendError:
+        """An error of SQLite in our words; one of the disk stops all writing until a restart."""
         found = fault(error, self.path)
         if disk_failed(error):
             self._latched = True
             _log.critical("%s Nothing more is stored.", found)
         return found
 
-    def _connect(self, timeout: float) -> sqlite3.Connection:
-        return connect(self.path, timeout, durable=self._durable)
+    # -- what must be so before anything is done
 
-    def _writing(self) -> sqlite3.Cursor:
-        if self._writer is None:
-            self._writer = self._connect(PATIENCE).cursor()
-            self._moved = 0
-            self._opened = self._identity()
-        return self._writer
+    def _require_use(self) -> None:
+        self._require_process()
+        if self._closed:
+            raise BackendError(f"{self.path}: was closed by close(); open the backends again")
 
-    def _gone(self) -> bool:
-        now = monotonic()
-        if now < self._look_closer:
-            return not os.access(self._name, os.F_OK)
-        self._look_closer = now + LOOK_CLOSER
-        return self._identity() != self._opened
+    def _require_disk(self) -> None:
+        if self._latched:
+            raise BackendError(f"{self.path}: the disk did not confirm a write; check it, restart")
 
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self._name)  # noqa: PTH116  # a Path's own stat takes twice as long
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
+    def _require_rest(self) -> None:
+        """Refuse a signal handler that came while this very thread was at work here."""
+        if self._working:
+            raise BackendError(
+                f"{self.path}: a signal handler used it while the thread that it interrupted was "
+                "storing; set a flag there, and store when it has returned"
+            )
 
-    def _run(self, cursor: sqlite3.Cursor, sql: str, parameters: Sequence[Any]) -> list[Row]:
-        try:
-            return cursor.execute(sql, parameters).fetchall()
-        except sqlite3.IntegrityError:
-            raise
-        except ERRORS as error:
-            fault = self._fault(error)
-            if self.leading() and not of_one_row(error):
-                self._failure = fault
-            # The driver's own errors may say what somebody's row says.
-            raise fault from error if getattr(error, "sqlite_errorname", "") else None
+    def _require_process(self) -> None:
+        """Start anew in a child that was forked in C, as by uWSGI, where no hook of Python runs.
 
-    def _close(self) -> None:
-        self._close_writer()
-        with self._reading:
-            self._close_reader()
+        SQLite keeps one list of locks for each file and process. In such a child the list speaks of
+        the parent's locks, which POSIX does not hand on, and a new connection that finds them takes
+        none of its own: the next process that closes the file would think itself the last, move the
+        log and remove it, and what is committed here afterwards would be in no file. Therefore the
+        inherited connections are closed, which empties the list, before another one is opened. But
+        the child must not think itself the last either. A lock of the kind that belongs to a
+        descriptor and not to a process (``F_OFD_SETLK``) says that it is not.
 
-    def _close_writer(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            with suppress(sqlite3.Error):
-                # Else a row that could not be decoded keeps what it was read from open.
-                writer.close()
-                writer.connection.close()
-        self._queue.close()
-
-    def _close_reader(self) -> None:
-        with self._reading:
-            reader, self._reader = self._reader, None
-            if reader is not None:
-                with suppress(sqlite3.Error):
-                    reader.close()
-                    reader.connection.close()
+        In the middle of a transaction closing would change what the parent works on. Then nothing
+        is stored: the worker has to be restarted.
+        """
+        if self._pid == os.getpid():
+            return
+        with self._adopting:
+            if self._pid == os.getpid():
+                return
+            inherited = [each for each in (self._writer, self._reader) if each is not None]
+            # Not given back: these locks are replaced below.
+            free = self._turn.acquire(blocking=False) and self._reading.acquire(blocking=False)
+            if not free or any(each.in_transaction for each in inherited):
+                raise BackendError(
+                    f"{self.path}: this process was forked while the store was in use; restart it, "
+                    "and store nothing before the fork"
+                )
+            if inherited:
+                with suppress(FileNotFoundError), faults(self.path):
+                    descriptor = descriptor_of(self.path)
+                shared_lock(descriptor, fcntl.F_RDLCK)
+                self._close_writer()
+                self._close_reader()
+                shared_lock(descriptor, fcntl.F_UNLCK)
+            self._start()
 
     def before_fork(self) -> None:
         """Close everything: SQLite's connections must not be carried into a child."""
-        self._close()
+        if self._decider:
+            # The forking thread is in the middle of its own decision, which cannot be in two.
+            self._roll_back()
+            self._batch.end(undone=True)
+        self._finish(self._batch)
+        self._close_writer()
+        self._close_reader()
 
     def after_fork_in_child(self) -> None:
-        """Forget the decisions of the parent's threads, which they carry out themselves."""
-        self._group.forget()
+        """Leave the decisions of the parent's other threads to the parent."""
+        self._arrived.clear()
+        self._pid = os.getpid()
+
+
+def begin_immediate(connection: sqlite3.Connection, deadline: float) -> None:
+    """Begin to write once all other processes have ended their transactions.
+
+    SQLite's own waiting is unfair between processes: it sleeps ever longer.
+
+    :param deadline: when to give up, after one try at least.
+    """
+    if connection.in_transaction:
+        # An exception came between this and what was to end it.
+        connection.execute("ROLLBACK")
+    pause = PAUSE
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or monotonic() >= deadline:
+                raise
+        sleep(uniform(pause / 2, pause))  # noqa: S311  # against keeping step
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def shared_lock(descriptor: int, kind: int) -> None:
+    """Take (``F_RDLCK``) or give back (``F_UNLCK``) the lock that every open connection holds.
+
+    The bytes are SQLite's SHARED range (https://www.sqlite.org/src/file/src/os.h).
+    """
+    where = struct.pack("hhqqi", kind, os.SEEK_SET, 0x40000002, 510, 0)
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, where)
+
+
+def _run(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    cursor = connection.cursor()
+    try:
+        return cursor.execute(sql, parameters).fetchall()
+    finally:
+        # Else a row that could not be decoded keeps its transaction open, by the error's traceback.
+        cursor.close()
 
 
 def _log_emptied(connection: sqlite3.Connection) -> bool:
@@ -465,8 +691,13 @@ def _log_emptied(connection: sqlite3.Connection) -> bool:
     return not busy
 
 
-def _again(error: BackendError) -> BackendError:
-    """The same error for somebody else; raising one object in several threads mixes them up."""
+def _shown(error: BaseException) -> BaseException | None:
+    """The cause to name: the driver's own errors may quote what a row says."""
+    return error if getattr(error, "sqlite_errorname", "") else None
+
+
+def _copy(error: BackendError) -> BackendError:
+    """The same error for another thread: one object raised in several mixes up its tracebacks."""
     copy = type(error)(*error.args)
     copy.__cause__ = error.__cause__
     return copy

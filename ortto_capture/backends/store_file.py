@@ -1,92 +1,115 @@
 """The file that a :class:`~.store.Store` writes: how it is made, opened, and what can be wrong.
 
-The law of this file: a store is made whole or not at all, brought forward but never back, and
-anything else under its name is refused when it is opened. An error of SQLite becomes one of ours
-here, which names the path and the remedy.
+The law of this file: a store is made whole or not at all, and anything else under its name is
+refused when it is opened. Opening a store that is there takes no lock and waits for no writer. An
+error of SQLite becomes one of ours here, which names the path and the remedy.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
 from errno import EIO
 from pathlib import Path
 
 from ..errors import BackendError, ConfigurationError, StorageFull
-from .atomic_files import exclusive_lock, hand_over, sync_directory
+from .atomic_files import exclusive_lock, faults, hand_over, sync_directory
 
-#: What the driver raises; the second when the text of an error is damaged itself.
-ERRORS = (sqlite3.Error, UnicodeDecodeError)
+#: What the driver raises: the second for a text of a row, or of an error, that is damaged.
+ERRORS = (sqlite3.Error, UnicodeError)
 
-#: Seconds to wait for a process that opens or closes the file at the same moment.
-OPENING = 2.0
+#: Seconds to wait while another process makes the file, or recovers it: longer than 64 processes
+#: that open one new directory at the same moment need on a slow disk.
+OPENING = 30.0
 #: "ortC": tells our files from other SQLite files.
 APPLICATION_ID = 0x6F727443
+#: Raised with every change of SCHEMA.
+FORMAT = 2
 #: Bytes of a page: an activity changes about five, and each of them is written whole.
 PAGE = 2_048
-#: Files up to this many bytes are checked whole when they are opened, which takes 20 ms; larger
-#: ones by ``problems()``.
-CHECKED_AT_OPENING = 8 << 20
 #: What a transaction may need on top of a file's present size, for telling a full quota.
 HEADROOM = 1 << 20
 
-#: Each makes the format that is one higher.
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-    INSERT INTO meta VALUES ('epoch', lower(hex(randomblob(6)))), ('last', 0), ('erased', 0),
-        ('scrub', 0);
-    CREATE TABLE people (id TEXT PRIMARY KEY, identifiers TEXT, first TEXT, last TEXT,
-        verified INTEGER, created_at REAL, checksum INTEGER) WITHOUT ROWID;
-    CREATE TABLE identifiers (value TEXT, kind TEXT, person_id TEXT, checksum INTEGER,
-        PRIMARY KEY (value, kind)) WITHOUT ROWID;
-    CREATE TABLE journal (position INTEGER PRIMARY KEY, event_id TEXT, activity_id TEXT,
-        person_id TEXT, attributes TEXT, source TEXT, verified INTEGER, occurred_at REAL,
-        received_at REAL, gpc INTEGER, checksum INTEGER);
-    CREATE INDEX journal_person ON journal (person_id, event_id);
-    -- The CHECK undoes a statement as a whole: of two charges both are counted, or neither.
-    CREATE TABLE counts (seconds INTEGER, slot INTEGER, key BLOB, amount INTEGER, count INTEGER,
-        CHECK (count <= amount), PRIMARY KEY (seconds, slot, key)) WITHOUT ROWID;
-    CREATE TABLE outcomes (code TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
-    CREATE TABLE refusals (number INTEGER PRIMARY KEY, person_id TEXT, outcome TEXT);
-    """,
-)
+#: Numbers stand for names: an activity's and a person's id is stored once, and the two indexes of
+#: the journal, which cover every question about an activity or a person, hold 20 bytes a row.
+#: Times are milliseconds since the epoch. No number or position of a removed row is given again.
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+INSERT INTO meta VALUES ('epoch', lower(hex(randomblob(6)))), ('erased', 0), ('scrub', 0);
+CREATE TABLE activities (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
+-- A person who is not stored, but has activities, is a row without identifiers.
+CREATE TABLE people (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+    identifiers TEXT, first TEXT, last TEXT, verified INTEGER, created_at INTEGER,
+    checksum INTEGER);
+CREATE TABLE identifiers (value TEXT, kind TEXT, person INTEGER, PRIMARY KEY (value, kind))
+    WITHOUT ROWID;
+CREATE TABLE journal (position INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, activity INTEGER,
+    person INTEGER, attributes TEXT, source TEXT, verified INTEGER, occurred_at INTEGER,
+    received_at INTEGER, gpc INTEGER, checksum INTEGER);
+CREATE INDEX journal_activity ON journal (activity, occurred_at, person);
+CREATE INDEX journal_person ON journal (person, activity, occurred_at);
+-- Almost empty: browsers report within 7 days. It keeps the search for a repeated event short.
+CREATE INDEX journal_backdated ON journal (person, activity, event_id)
+    WHERE occurred_at < received_at - 604800000;
+-- The CHECK undoes a statement as a whole: of two charges both are counted, or neither.
+CREATE TABLE counts (seconds INTEGER, slot INTEGER, key BLOB, amount INTEGER, count INTEGER,
+    CHECK (count <= amount), PRIMARY KEY (seconds, slot, key)) WITHOUT ROWID;
+CREATE TABLE outcomes (code TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
+CREATE TABLE refusals (number INTEGER PRIMARY KEY AUTOINCREMENT, person_id TEXT, outcome TEXT);
+CREATE TABLE erased (tombstone TEXT PRIMARY KEY) WITHOUT ROWID;
+-- SQLite keeps the last number of each table here; it would add the rows with the first number.
+INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', 0), ('people', 0);
+"""
+
+#: What SQLite says, by the beginning of its name, and what to do about it.
+_REMEDIES = {
+    "SQLITE_FULL": "no space is left; free some, or raise the quota",
+    "SQLITE_BUSY": "another program has locked it; close that one (fuser -v {path})",
+    "SQLITE_LOCKED": "another program has locked it; close that one (fuser -v {path})",
+    "SQLITE_READONLY": "cannot be written; {writable} user {user}",
+    "SQLITE_PERM": "cannot be written; {writable} user {user}",
+    "SQLITE_CANTOPEN": "cannot be opened; {writable} user {user}",
+    "SQLITE_CORRUPT": "is damaged; stop, and restore a backup",
+    "SQLITE_NOTADB": "is damaged, or no store; stop, and restore a backup",
+    "SQLITE_IOERR_FSYNC": "the disk did not confirm a write; check it, then restart",
+    "SQLITE_IOERR_DIR_FSYNC": "the disk did not confirm a write; check it, then restart",
+    "SQLITE_IOERR": "reading or writing failed ({name}); check the disk",
+}
 
 
-def prepare(path: Path, lock: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Make the file when there is none, bring it to our format, and look whether it is sound.
+def prepare(path: Path) -> None:
+    """Make the file when there is none, and look whether it is one of ours.
 
     :raises ConfigurationError: when it cannot be used, with the path and the remedy.
     """
     try:
-        with exclusive_lock(lock):
-            for unfinished in path.parent.glob(path.name + ".new*"):
-                unfinished.unlink()
-            if path.is_symlink() or (path.exists() and not path.is_file()):
-                raise _wrong(path, "is no plain file, and links are not followed; move it away")
-            if not path.exists():
-                _create(path)
+        with faults(path):
+            if not path.exists() and not path.is_symlink():
+                with exclusive_lock(path.with_suffix(".lock"), OPENING):
+                    if not path.exists():
+                        _create(path)
+            if path.is_symlink() or not path.is_file():
+                raise BackendError(
+                    f"{path}: is no plain file, and links are not followed; move it away"
+                )
             for each in (path, path.parent):
                 if not os.access(each, os.W_OK):
-                    raise _wrong(each, f"is not writable for user {os.geteuid()}; make it so")
-            with closing(connect(path, OPENING, durable=True)) as connection:
-                _bring_forward(connection, path, migrations)
-                if path.stat().st_size <= CHECKED_AT_OPENING:
-                    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-                    if found != "ok":
-                        found = " ".join(found.splitlines())
-                        raise _wrong(path, f"is damaged ({found}); restore a backup")
+                    raise BackendError(
+                        f"{each}: is not writable for user {os.geteuid()}; make it so"
+                    )
+        with closing(connect(path, OPENING, durable=True)) as connection:
+            _check_format(connection, path)
     except ERRORS as error:
         raise ConfigurationError("backends", str(fault(error, path))) from error
-    except (BackendError, OSError) as error:
+    except BackendError as error:
         raise ConfigurationError("backends", str(error)) from error
 
 
 def connect(path: Path, timeout: float, *, durable: bool) -> sqlite3.Connection:
-    """Open the file, which must be there, for whoever holds the connection's lock.
+    """Open the file, which must be there; the caller lets one thread at a time use the connection.
 
     :param timeout: seconds to wait while it is locked.
     :param durable: whether a commit waits for the disk.
@@ -94,7 +117,7 @@ def connect(path: Path, timeout: float, *, durable: bool) -> sqlite3.Connection:
     """
     try:
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",
+            f"{path.as_uri()}?mode=rw",
             uri=True,
             timeout=timeout,
             isolation_level=None,
@@ -106,7 +129,7 @@ def connect(path: Path, timeout: float, *, durable: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA cell_size_check = ON")
             # FULL waits for the disk at every commit, NORMAL at checkpoints only.
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            # The store moves the log itself, and hears whether the disk has confirmed it.
+            # The store checkpoints by itself, and so hears whether the disk confirmed it.
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             # 16 MB: the inner pages of the indexes of 10⁶ people and activities.
             connection.execute("PRAGMA cache_size = -16000")
@@ -121,46 +144,49 @@ def connect(path: Path, timeout: float, *, durable: bool) -> sqlite3.Connection:
 def fault(error: Exception, path: Path) -> BackendError:
     """An error of SQLite in our words: the path, and what to do."""
     name = _name(error)
-    if name == "SQLITE_FULL" or (name == "SQLITE_IOERR_WRITE" and _is_full(path)):
-        return StorageFull(f"{path}: no space is left; free some, or raise the quota")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return BackendError(f"{path}: another program has locked it; close that one")
-    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
-        remedy = "make it and its directory writable for" if path.exists() else "put it back, as"
-        return BackendError(f"{path}: cannot be written; {remedy} user {os.geteuid()}")
-    # The driver's own errors have no name, and their text may be what somebody's row says.
-    damaged = isinstance(error, UnicodeDecodeError) or "decode" in str(error)
-    if damaged or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return BackendError(f"{path}: is damaged, or no store; stop, and restore a backup")
-    if disk_failed(error):
-        return BackendError(f"{path}: the disk did not confirm a write; check it, then restart")
-    if name.startswith("SQLITE_IOERR"):
-        return BackendError(f"{path}: reading or writing failed ({name}); check the disk")
-    return BackendError(f"{path}: {type(error).__name__} ({name or 'the driver'})")
+    if not name:
+        # An error of the driver itself, whose text may be what a row says: it is not repeated.
+        damaged = isinstance(error, UnicodeDecodeError) or "decode" in str(error)
+        name = "SQLITE_CORRUPT" if damaged else type(error).__name__
+    if name == "SQLITE_IOERR_WRITE" and _is_full(path):
+        name = "SQLITE_FULL"
+    remedy = next((_REMEDIES[known] for known in _REMEDIES if name.startswith(known)), "{name}")
+    writable = "make it and its directory writable for" if path.exists() else "put it back, as"
+    what = remedy.format(path=path, name=name, writable=writable, user=os.geteuid())
+    return (StorageFull if name == "SQLITE_FULL" else BackendError)(f"{path}: {what}")
 
 
 def disk_failed(error: Exception) -> bool:
     """Whether the disk did not confirm a write.
 
-    The kernel may then drop what it could not write and say afterwards that all is well: whoever
-    sees this must not retry and hope.
+    The kernel may then drop what it could not write and report success afterwards: writing again
+    proves nothing.
     """
     fsync = _name(error) in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
     return fsync or (isinstance(error, OSError) and error.errno == EIO)
 
 
-def of_one_row(error: Exception) -> bool:
-    """Whether only one row cannot be stored, and its neighbours can."""
-    return _name(error) in ("SQLITE_TOOBIG", "SQLITE_MISMATCH", "SQLITE_RANGE")
+def is_busy(error: Exception) -> bool:
+    """Whether another connection holds the lock."""
+    return _name(error).startswith("SQLITE_BUSY")
+
+
+def is_check(error: Exception) -> bool:
+    """Whether a CHECK forbids what a statement would have done."""
+    return _name(error) == "SQLITE_CONSTRAINT_CHECK"
 
 
 def _name(error: Exception) -> str:
-    # Errors of the module rather than the library have none.
+    # Errors of the Python module, not of the library, have none.
     return getattr(error, "sqlite_errorname", "")
 
 
 def _create(path: Path) -> None:
     """Under another name first: a store that is there is whole."""
+    for each in path.parent.iterdir():
+        # What a process left behind that was killed here.
+        if re.fullmatch(re.escape(path.name) + r"\.new\d+(-wal|-shm|-journal)?", each.name):
+            each.unlink()
     new = path.with_name(f"{path.name}.new{os.getpid()}")
     descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -172,35 +198,27 @@ def _create(path: Path) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         # Kept in the file: every connection writes ahead to a log.
         connection.execute("PRAGMA journal_mode = WAL")
-        _bring_forward(connection, path, MIGRATIONS)
+        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
     new.rename(path)
     sync_directory(path.parent)
 
 
-def _bring_forward(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     identity = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if identity != APPLICATION_ID:
-        raise _wrong(path, "is not a store of ortto_capture; move it away, or restore a backup")
-    if version > len(migrations):
-        raise _wrong(
-            path,
-            f"has format {version} and this version reads {len(migrations)}: update ortto-capture",
+        raise BackendError(
+            f"{path}: is not a store of ortto_capture; move it away, or restore a backup"
         )
-    if version < len(migrations):
-        steps = "".join(migrations[version:])
-        try:
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(migrations)}; COMMIT;"
-            )
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-
-def _wrong(path: Path, what: str) -> ConfigurationError:
-    return ConfigurationError("backends", f"{path}: {what}")
+    if version > FORMAT:
+        raise BackendError(
+            f"{path}: has format {version} and this version reads {FORMAT}: update ortto-capture"
+        )
+    if version < FORMAT:
+        raise BackendError(
+            f"{path}: has format {version}, of a version before the first release, and this "
+            f"version reads {FORMAT}; move its directory away and start a new one"
+        )
 
 
 def _is_full(path: Path) -> bool:

@@ -3,7 +3,7 @@
 The law of this file: it changes no byte that means anything. ``secure_delete`` overwrites a row
 where it lay; but a page that was split or merged before may hold copies of rows that moved, between
 its pointers and its rows (https://www.sqlite.org/fileformat2.html, "B-tree Pages"). Nothing short
-of ``VACUUM`` reaches those, and that stops everybody for as long as it takes to write the whole
+of ``VACUUM`` reaches those, and that stops all writers for as long as it takes to write the whole
 file anew.
 """
 
@@ -13,35 +13,40 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-#: What a page of a tree begins with; other pages begin with a page number's highest byte, which is
-#: 0 in every file of fewer than 2²⁵ pages.
+#: The first byte of a B-tree page, and the length of its header; other pages begin with a page
+#: number's highest byte, which is 0 in every file of fewer than 2²⁵ pages.
 _KINDS = {2: 12, 5: 12, 10: 8, 13: 8}
-#: One file of each kind stays open: closing it would end the locks that other connections of this
-#: process have on it, as POSIX has them.
+#: One descriptor for each file, by device and inode, never closed: as POSIX has it, closing one
+#: would end the locks that SQLite's connections in this process hold on the same file.
 _open: dict[tuple[int, int], int] = {}
 
 
+def descriptor_of(path: Path) -> int:
+    """A descriptor of the file at ``path``, which stays open for as long as the process runs."""
+    found = path.stat()
+    name = (found.st_dev, found.st_ino)
+    if name not in _open:
+        _open[name] = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    return _open[name]
+
+
 class Pages:
-    """The pages of one SQLite file, seen past SQLite."""
+    """The pages of one SQLite file, read without SQLite."""
 
     def __init__(self, path: Path) -> None:
-        found = path.stat()
-        name = (found.st_dev, found.st_ino)
-        if name not in _open:
-            _open[name] = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        self._file = _open[name]
+        self._file = descriptor_of(path)
         header = os.pread(self._file, 100, 0)
         size = int.from_bytes(header[16:18], "big")
         self._size = 65_536 if size == 1 else size
         self._nothing = bytes(self._size)
 
     def leftovers(self) -> list[int]:
-        """The numbers of the pages that hold something where nothing should be."""
+        """The numbers of the pages whose unused middle is not empty."""
         pages = os.fstat(self._file).st_size // self._size
         return [page for page in range(1, pages + 1) if self._gap(page)]
 
     def clean(self, pages: Iterable[int]) -> None:
-        """Overwrite that, on the disk when this returns; nobody may write meanwhile."""
+        """Overwrite it, on the disk when this returns. The caller keeps all writers out."""
         for page in pages:
             if gap := self._gap(page):
                 start, end = gap
@@ -49,7 +54,7 @@ class Pages:
         os.fsync(self._file)
 
     def _gap(self, page: int) -> tuple[int, int] | None:
-        """From where to where this page holds something that means nothing."""
+        """Start and end of this page's unused middle, when it is not empty."""
         data = os.pread(self._file, self._size, (page - 1) * self._size)
         begin = 100 if page == 1 else 0
         header = _KINDS.get(data[begin]) if len(data) == self._size else None

@@ -1,0 +1,613 @@
+"""People, activities, counts and outcomes as rows of one store.
+
+The law of this file: each method is one decision; it may run alone, or inside the pipeline's
+``atomically``. Every row of a person or an activity carries a checksum of all that it says, and a
+row that does not fit its own is reported, never returned. The SQL is what both SQLite and
+PostgreSQL understand, and only the store knows which of them it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from hashlib import blake2b
+from math import floor
+from threading import Lock, Timer
+from typing import Any
+from zlib import crc32
+
+from ..errors import BackendError
+from ..limiting import longest_wait
+from ..model import (
+    EVENT_ID_SECONDS,
+    Activity,
+    Assurance,
+    Captured,
+    Charge,
+    Full,
+    Identifier,
+    Outcome,
+    Person,
+)
+from .store import CheckViolated, Row, Store
+
+#: Rows that one step of retention or of tidying looks at: about 5 ms.
+BATCH = 500
+#: Seconds for which outcomes are gathered before they are written.
+GATHERED = 1.0
+
+#: Compact JSON, made by one encoder: making one takes longer than using it.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def tombstone(person_id: str) -> str:
+    """How an erased person is remembered. Ids are random, so that their hash tells nothing."""
+    return blake2b(person_id.encode(), digest_size=16).hexdigest()
+
+
+def _checksum(members: Sequence[str | int | None]) -> int:
+    """All members of a row in 32 bits."""
+    return crc32(_encode(members).encode("utf-8", "surrogatepass"))
+
+
+def _fits(members: Row, checksum: object) -> bool:
+    try:
+        return _checksum(members) == checksum
+    except TypeError:
+        # A damaged row may hold what was never stored: bytes.
+        return False
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _assurance(verified: int) -> Assurance:
+    return "verified" if verified else "claimed"
+
+
+_PERSON = (
+    "people.number, people.id, identifiers, first, last, people.verified, created_at, "
+    "people.checksum"
+)
+#: A person whose activities are gone as well leaves nothing.
+_FORGET_NUMBER = (
+    "DELETE FROM people WHERE id = ? AND identifiers IS NULL "
+    "AND NOT EXISTS (SELECT 1 FROM journal WHERE person = people.number)"
+)
+#: Who may be forgotten: who was only claimed, or is but a number, and has no activity.
+_IDLE = (
+    "(identifiers IS NULL OR (verified = 0 AND created_at < ?)) "
+    "AND NOT EXISTS (SELECT 1 FROM journal WHERE person = people.number)"
+)
+
+
+class FilePeople:
+    """People as rows, and each identifier as a row that says who holds it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._reviewed = 0
+
+    def get(self, person_id: str) -> Person | None:
+        rows = self._read("id = ?", person_id)
+        return self._person(rows[0]) if rows else None
+
+    def find(self, identifiers: Sequence[Identifier]) -> Person | None:
+        for identifier in identifiers:
+            if (holder := self._holder(identifier)) is not None:
+                return holder
+        return None
+
+    def save(self, person: Person) -> Person:
+        return self._store.atomically(lambda: self._save(person))
+
+    def erase(self, person_id: str) -> int:
+        return self._store.atomically(lambda: self._erase(person_id))
+
+    def forget_idle(self, since: float) -> bool:
+        """Remove a few claimed people made before ``since`` who have no activity.
+
+        Says whether there are more people to look at.
+        """
+        made = _milliseconds(since)
+        batch = self._store.read(
+            f"SELECT number, id, {_IDLE} FROM people WHERE number > ? ORDER BY number LIMIT ?",  # noqa: S608  # of constants
+            (made, self._reviewed, BATCH),
+        )
+        idle = [person_id for _, person_id, is_idle in batch if is_idle]
+        if idle:
+            self._store.atomically(lambda: self._forget(idle, made))
+        self._reviewed = batch[-1][0] if len(batch) == BATCH else 0
+        return self._reviewed > 0
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with any row."""
+        for (number,) in self._store.read("SELECT number FROM people"):
+            yield from _complaint(partial(self._check, number))
+        for kind, value in self._store.read("SELECT kind, value FROM identifiers"):
+            yield from _complaint(partial(self._holder, Identifier(kind, value)))
+
+    def _check(self, number: int) -> None:
+        for row in self._read("number = ?", number):
+            person = self._person(row)
+            for identifier in person.identifiers if person else ():
+                if self._holder(identifier) != person:
+                    raise self._store.damaged("an identifier")
+
+    def _read(self, which: str, *parameters: str | int) -> list[Row]:
+        return self._store.read(f"SELECT {_PERSON} FROM people WHERE {which}", parameters)  # noqa: S608  # of constants
+
+    def _person(self, row: Row) -> Person | None:
+        """The person whose row this is; None for one who only has activities."""
+        try:
+            return _person_of(row)
+        except ValueError:
+            raise self._store.damaged("a person") from None
+
+    def _holder(self, identifier: Identifier) -> Person | None:
+        rows = self._store.read(
+            f"SELECT {_PERSON} FROM identifiers LEFT JOIN people ON number = person "  # noqa: S608  # of constants
+            "WHERE value = ? AND kind = ?",
+            (identifier.value, identifier.kind),
+        )
+        if not rows:
+            return None
+        holder = self._person(rows[0])
+        if holder is None or identifier not in holder.identifiers:
+            raise self._store.damaged("an identifier")
+        return holder
+
+    def _save(self, person: Person) -> Person:
+        for identifier in person.identifiers:
+            holder = self._holder(identifier)
+            if holder is not None and holder.id != person.id:
+                return holder
+        store = self._store
+        rows = self._read("id = ?", person.id)
+        number = rows[0][0] if rows else store.next_number("people")
+        before = self._person(rows[0]) if rows else None
+        held = before.identifiers if before is not None else ()
+        self._write(
+            number,
+            person.id,
+            _encode(person.identifiers),
+            person.first,
+            person.last,
+            int(person.assurance == "verified"),
+            _milliseconds(person.created_at),
+        )
+        self._drop([each for each in held if each not in person.identifiers])
+        for kind, value in person.identifiers:
+            if (kind, value) not in held:
+                store.write(
+                    "INSERT INTO identifiers (value, kind, person) VALUES (?, ?, ?)",
+                    (value, kind, number),
+                )
+        return person
+
+    def _write(self, *members: str | int | None) -> None:
+        self._store.write(
+            "INSERT INTO people (number, id, identifiers, first, last, verified, created_at, "
+            "checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "identifiers = excluded.identifiers, first = excluded.first, last = excluded.last, "
+            "verified = excluded.verified, created_at = excluded.created_at, "
+            "checksum = excluded.checksum",
+            (*members, _checksum(members)),
+        )
+
+    def number_of(self, person_id: str) -> int:
+        """The number that stands for this person in the journal, given when it is asked for."""
+        rows = self._store.read("SELECT number FROM people WHERE id = ?", (person_id,))
+        if rows:
+            return int(rows[0][0])
+        number = self._store.next_number("people")
+        self._write(number, person_id, None, None, None, None, None)
+        return number
+
+    def _erase(self, person_id: str) -> int:
+        rows = self._read("id = ?", person_id)
+        person = self._person(rows[0]) if rows else None
+        if person is None:
+            return 0
+        self._drop(person.identifiers)
+        self._write(rows[0][0], person_id, None, None, None, None, None)
+        self._store.write(_FORGET_NUMBER, (person_id,))
+        return 1
+
+    def _forget(self, people: Sequence[str], made: int) -> None:
+        for person_id in people:
+            # Asked again, within the transaction: who was idle may have come by.
+            for row in self._read(f"id = ? AND {_IDLE}", person_id, made):
+                person = self._person(row)
+                self._drop(person.identifiers if person is not None else ())
+                self._store.write("DELETE FROM people WHERE id = ?", (person_id,))
+
+    def _drop(self, identifiers: Sequence[Identifier]) -> None:
+        for kind, value in identifiers:
+            self._store.write("DELETE FROM identifiers WHERE value = ? AND kind = ?", (value, kind))
+
+
+# A visitor's row is read with every request, and mostly says what it said before.
+@lru_cache(maxsize=4_096)
+def _person_of(row: Row) -> Person | None:
+    *members, checksum = row
+    if not _fits(tuple(members), checksum):
+        raise ValueError("the checksum does not fit")
+    _, person_id, identifiers, first, last, verified, created_at = members
+    if identifiers is None:
+        return None
+    held = tuple(Identifier(*each) for each in json.loads(identifiers))
+    return Person(person_id, held, first, last, _assurance(verified), created_at / 1000)
+
+
+_CAPTURED = (
+    "SELECT position, event_id, activities.id, people.id, attributes, source, journal.verified, "
+    "occurred_at, received_at, gpc, journal.checksum FROM journal "
+    "LEFT JOIN activities ON activities.number = activity LEFT JOIN people ON people.number = person"
+)
+_EVENT = (
+    "SELECT position FROM journal WHERE person = (SELECT number FROM people WHERE id = ?) "
+    "AND activity = (SELECT number FROM activities WHERE id = ?) "
+    "AND event_id = ? AND verified = ? AND received_at >= ?"
+)
+#: The second half finds what the host dated back further than any page may: page and host report
+#: within 7 days, and the first half looks at 14 so that the index leads to a few rows.
+_REPEATED = (
+    f"{_EVENT} AND occurred_at >= ? UNION ALL "
+    f"{_EVENT} AND occurred_at < received_at - {EVENT_ID_SECONDS * 1000}"
+)
+_OLD = "occurred_at < ? AND received_at < ?"
+
+
+class FileJournal:
+    """Activities as rows, in the order of their commits."""
+
+    def __init__(self, store: Store, people: FilePeople) -> None:
+        self._store = store
+        self._people = people
+
+    def find(self, activity: Activity) -> Captured | None:
+        found = self._rows(f"position IN ({_REPEATED}) LIMIT 1", *_repetition(activity))
+        return found[0] if found else None
+
+    def append(self, activity: Activity) -> Captured | None:
+        return self._store.atomically(lambda: self._append(activity))
+
+    def latest(self, limit: int = 100) -> Sequence[Captured]:
+        return self._rows("position > 0 ORDER BY position DESC LIMIT ?", limit)[::-1]
+
+    def after(self, cursor: str, limit: int = 100) -> Sequence[Captured]:
+        return self._rows("position > ? ORDER BY position LIMIT ?", int(cursor or 0), limit)
+
+    def of(self, person_id: str, cursor: str = "", limit: int = 100) -> Sequence[Captured]:
+        # The index alone says which they are.
+        theirs = (
+            "SELECT position FROM journal WHERE person = (SELECT number FROM people WHERE id = ?) "
+            "AND position > ? ORDER BY position LIMIT ?"
+        )
+        return self._rows(
+            f"position IN ({theirs}) ORDER BY position", person_id, int(cursor or 0), limit
+        )
+
+    def erase(self, person_id: str) -> int:
+        return self._store.atomically(lambda: self._erase(person_id))
+
+    def forget_before(self, since: float) -> bool:
+        """Remove a few activities received before ``since``; say whether there may be more."""
+        moment = _milliseconds(since)
+        # By the index, activity by activity: the first to come need not be the oldest, as clocks
+        # are set back.
+        old = f"SELECT position FROM journal WHERE activity IN (SELECT number FROM activities) AND {_OLD} LIMIT ?"
+        if not self._store.read(old, (moment, moment, 1)):
+            return False
+        delete = f"DELETE FROM journal WHERE position IN ({old}) RETURNING position"
+        return len(self._store.write(delete, (moment, moment, BATCH))) == BATCH
+
+    def ping(self) -> None:
+        self._store.ping()
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with any row."""
+        for (position,) in self._store.read("SELECT position FROM journal"):
+            yield from _complaint(partial(self._rows, "position = ?", position))
+
+    def _append(self, activity: Activity) -> Captured | None:
+        store = self._store
+        if store.read(_REPEATED, _repetition(activity)):
+            return None
+        event_id, activity_id, person_id, attributes, source, assurance, *times, gpc = activity
+        position = store.next_number("journal")
+        text = _encode(attributes)
+        occurred_at, received_at = map(_milliseconds, times)
+        flags = (int(assurance == "verified"), occurred_at, received_at, int(gpc))
+        checksum = _checksum((position, event_id, activity_id, person_id, text, source, *flags))
+        store.write(
+            "INSERT INTO journal (position, event_id, activity, person, attributes, source, "
+            "verified, occurred_at, received_at, gpc, checksum) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                position,
+                event_id,
+                self._number_of(activity_id),
+                self._people.number_of(person_id),
+                text,
+                source,
+                *flags,
+                checksum,
+            ),
+        )
+        return Captured(position, str(position), activity)
+
+    def _number_of(self, activity_id: str) -> int:
+        """The number that stands for this activity, given when it is asked for."""
+        rows = self._store.read("SELECT number FROM activities WHERE id = ?", (activity_id,))
+        if not rows:
+            made = "INSERT INTO activities (id) VALUES (?) RETURNING number"
+            rows = self._store.write(made, (activity_id,))
+        return int(rows[0][0])
+
+    def _erase(self, person_id: str) -> int:
+        theirs = "person = (SELECT number FROM people WHERE id = ?)"
+        rows = self._store.write(
+            f"DELETE FROM journal WHERE {theirs} RETURNING position",  # noqa: S608  # of constants
+            (person_id,),
+        )
+        self._store.write(_FORGET_NUMBER, (person_id,))
+        return len(rows)
+
+    def _rows(self, which: str, *parameters: str | int) -> list[Captured]:
+        rows = self._store.read(f"{_CAPTURED} WHERE {which}", parameters)
+        return [self._captured(row) for row in rows]
+
+    def _captured(self, row: Row) -> Captured:
+        *members, checksum = row
+        position, event_id, activity_id, person_id, text, source, verified, *times, gpc = members
+        if not _fits(tuple(members), checksum):
+            raise self._store.damaged(f"the activity at position {position}")
+        occurred_at, received_at = (each / 1000 for each in times)
+        activity = Activity(
+            event_id,
+            activity_id,
+            person_id,
+            json.loads(text),
+            source,
+            _assurance(verified),
+            occurred_at,
+            received_at,
+            bool(gpc),
+        )
+        return Captured(position, str(position), activity)
+
+
+def _repetition(activity: Activity) -> tuple[str | int, ...]:
+    """The parameters of ``_REPEATED``."""
+    since = _milliseconds(activity.received_at - EVENT_ID_SECONDS)
+    verified = int(activity.assurance == "verified")
+    event = (activity.person_id, activity.activity_id, activity.event_id, verified, since)
+    return (*event, since - EVENT_ID_SECONDS * 1000, *event)
+
+
+_PLACE = "seconds = ? AND slot = ? AND key = ?"
+
+
+class FileRateLimiter:
+    """Counts as rows, in the transaction of the activity that is counted."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        #: The window in which counts of earlier ones were last dropped, by its length.
+        self._tidied: dict[int, int] = {}
+
+    def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
+        return self._store.atomically(lambda: self._acquire(charges, now)) if charges else None
+
+    def release(self, charges: Sequence[Charge], now: float) -> None:
+        if charges:
+            self._store.atomically(lambda: self._release(charges, now))
+
+    def forget(self, keys: Collection[bytes]) -> None:
+        self._store.atomically(lambda: self._forget(keys))
+
+    def _acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
+        try:
+            self._store.write(_charging(len(charges)), _places(charges, now))
+        except CheckViolated:
+            full = [each for each in charges if self._count(each, now) >= each.quota.amount]
+            # A key charged twice in one call can be full only together with its own first charge.
+            return longest_wait(full or charges, now)
+        for _, (_, seconds) in charges:
+            if self._tidied.get(seconds) != (slot := floor(now / seconds)):
+                self._tidy(seconds, slot)
+        return None
+
+    def _count(self, charge: Charge, now: float) -> int:
+        rows = self._store.read(
+            f"SELECT count FROM counts WHERE {_PLACE}",  # noqa: S608  # of constants
+            _place(charge, now),
+        )
+        return int(rows[0][0]) if rows else 0
+
+    def _release(self, charges: Sequence[Charge], now: float) -> None:
+        for charge in charges:
+            place = _place(charge, now)
+            self._store.write(f"DELETE FROM counts WHERE {_PLACE} AND count = 1", place)  # noqa: S608  # of constants
+            self._store.write(f"UPDATE counts SET count = count - 1 WHERE {_PLACE}", place)  # noqa: S608  # of constants
+
+    def _forget(self, keys: Collection[bytes]) -> None:
+        # Window by window, of which there are a few: looking for a key in all would take seconds.
+        window: Sequence[int] = (-1, -1)
+        while rows := self._store.read(
+            "SELECT seconds, slot FROM counts WHERE (seconds, slot) > (?, ?) "
+            "ORDER BY seconds, slot LIMIT 1",
+            window,
+        ):
+            window = rows[0]
+            for key in keys:
+                self._store.write(f"DELETE FROM counts WHERE {_PLACE}", (*window, key))  # noqa: S608  # of constants
+
+    def _tidy(self, seconds: int, slot: int) -> None:
+        """Drop a few counts of windows before the last one."""
+        dropped = self._store.write(
+            "DELETE FROM counts WHERE (seconds, slot, key) IN (SELECT seconds, slot, key "
+            "FROM counts WHERE seconds = ? AND slot < ? LIMIT ?) RETURNING 1",
+            (seconds, slot - 1, BATCH),
+        )
+        if len(dropped) < BATCH:
+            self._tidied[seconds] = slot
+
+
+@lru_cache
+def _charging(charges: int) -> str:
+    """The statement that counts so many charges, or none."""
+    return (
+        "INSERT INTO counts (seconds, slot, key, amount, count) VALUES "  # noqa: S608  # of constants
+        + ", ".join(["(?, ?, ?, ?, 1)"] * charges)
+        + " ON CONFLICT (seconds, slot, key) DO UPDATE"
+        " SET count = counts.count + 1, amount = excluded.amount"
+    )
+
+
+def _place(charge: Charge, now: float) -> tuple[int, int, bytes]:
+    return charge.quota.seconds, floor(now / charge.quota.seconds), charge.key
+
+
+def _places(charges: Sequence[Charge], now: float) -> list[int | bytes]:
+    return [part for each in charges for part in (*_place(each, now), each.quota.amount)]
+
+
+class Gathered:
+    """What became of the requests of one process in the last second."""
+
+    def __init__(self, capacity: int) -> None:
+        self.pid = os.getpid()
+        self.lock = Lock()
+        self.counts: Counter[str] = Counter()
+        self.refused: deque[Outcome] = deque(maxlen=capacity)
+        self.timer: Timer | None = None
+
+
+class FileOutcomes:
+    """Counts and the last ``capacity`` refused, as rows that all processes share.
+
+    No request costs a write of its own: what is noted is gathered and written a moment later, and a
+    crash may lose that moment.
+    """
+
+    def __init__(self, store: Store, capacity: int = 500) -> None:
+        self._store = store
+        self._capacity = capacity
+        self._gathered = Gathered(capacity)
+
+    def note(self, outcome: Outcome) -> None:
+        gathered = self._mine()
+        with gathered.lock:
+            for name in outcome.counted:
+                gathered.counts[name] += 1
+            if outcome.reason:
+                gathered.refused.append(outcome)
+            if gathered.timer is None:
+                timer = Timer(GATHERED, self.flush)
+                timer.daemon = True
+                # Kept once it runs: where no thread can be started, the next request tries again.
+                timer.start()
+                gathered.timer = timer
+
+    def counts(self) -> Mapping[str, int]:
+        self.flush()
+        gathered = self._mine()
+        with gathered.lock:
+            counts = gathered.counts.copy()
+        return counts + Counter(dict(self._store.read("SELECT code, count FROM outcomes")))
+
+    def refused(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
+        self.flush()
+        return self._rows("number > ? ORDER BY number DESC LIMIT ?", after, limit)[::-1]
+
+    def of(self, person_id: str) -> Sequence[Outcome]:
+        self.flush()
+        return self._rows("person_id = ? ORDER BY number", person_id)
+
+    def erase(self, person_id: str) -> int:
+        gathered = self._mine()
+        theirs = 0
+        with gathered.lock:
+            for place, each in enumerate(gathered.refused):
+                if each.person_id == person_id:
+                    gathered.refused[place] = each._replace(person_id=None)
+                    theirs += 1
+        rows = self._store.write(
+            "UPDATE refusals SET person_id = NULL WHERE person_id = ? RETURNING number",
+            (person_id,),
+        )
+        return theirs + len(rows)
+
+    def flush(self) -> None:
+        """Write what was gathered; what cannot be written now is kept for the next time."""
+        gathered = self._mine()
+        with gathered.lock:
+            if gathered.timer is not None:
+                gathered.timer.cancel()
+                gathered.timer = None
+            counts, gathered.counts = gathered.counts, Counter()
+            refused, gathered.refused = gathered.refused, deque(maxlen=self._capacity)
+        if counts:
+            try:
+                self._store.atomically(lambda: self._write(counts, refused))
+            except BackendError:
+                with gathered.lock:
+                    gathered.counts.update(counts)
+                    gathered.refused = deque([*refused, *gathered.refused], self._capacity)
+
+    def _mine(self) -> Gathered:
+        """What this process has gathered; a child leaves what its parent has to the parent."""
+        if self._gathered.pid != os.getpid():
+            self._gathered = Gathered(self._capacity)
+        return self._gathered
+
+    def _write(self, counts: Counter[str], refused: Sequence[Outcome]) -> None:
+        for row in counts.items():
+            self._store.write(
+                "INSERT INTO outcomes (code, count) VALUES (?, ?) "
+                "ON CONFLICT (code) DO UPDATE SET count = outcomes.count + excluded.count",
+                row,
+            )
+        for outcome in refused:
+            # A person who was erased meanwhile, by whichever process, is not named again.
+            person_id = outcome.person_id or ""
+            self._store.write(
+                "INSERT INTO refusals (person_id, outcome) VALUES "
+                "((SELECT ? WHERE NOT EXISTS (SELECT 1 FROM erased WHERE tombstone = ?)), ?)",
+                (
+                    outcome.person_id,
+                    tombstone(person_id),
+                    _encode(outcome._replace(person_id=None, number=0)),
+                ),
+            )
+        if refused:
+            self._store.write(
+                "DELETE FROM refusals WHERE number <= (SELECT max(number) FROM refusals) - ?",
+                (self._capacity,),
+            )
+
+    def _rows(self, which: str, *parameters: str | int) -> list[Outcome]:
+        sql = f"SELECT number, person_id, outcome FROM refusals WHERE {which}"  # noqa: S608  # of constants
+        return [self._outcome(*row) for row in self._store.read(sql, parameters)]
+
+    def _outcome(self, number: int, person_id: str | None, stored: str) -> Outcome:
+        try:
+            outcome = Outcome(*json.loads(stored))
+        except (TypeError, ValueError):
+            raise self._store.damaged("a refused request") from None
+        return outcome._replace(number=number, person_id=person_id, notes=tuple(outcome.notes))
+
+
+def _complaint(look: Callable[[], object]) -> Iterator[str]:
+    """What went wrong while looking, if anything did."""
+    try:
+        look()
+    except BackendError as error:
+        yield str(error)
