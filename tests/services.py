@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import pytest
@@ -69,7 +69,7 @@ def serve(app: WSGIApplication) -> Iterator[str]:
         server.server_close()
 
 
-Kind = Literal["gunicorn-sync", "gunicorn-gthread", "waitress"]
+Kind = Literal["gunicorn-sync", "gunicorn-gthread", "waitress", "granian"]
 
 _SERVE_WITH_WAITRESS = """
 import pkgutil, socket, sys, waitress
@@ -77,9 +77,14 @@ waitress.serve(pkgutil.resolve_name(sys.argv[2]), sockets=[socket.socket(fileno=
 """
 
 
-def _command(kind: Kind, app: str, listener: int, workers: int) -> list[str]:
+def _command(kind: Kind, app: str, listener: int, port: int, workers: int) -> list[str]:
     if kind == "waitress":
         return [sys.executable, "-c", _SERVE_WITH_WAITRESS, str(listener), app]
+    if kind == "granian":
+        # It takes no socket that was made elsewhere, so that it is asked until it accepts.
+        options = {"interface": "wsgi", "port": str(port), "blocking-threads": "1"}
+        given = [f"--{name}={value}" for name, value in options.items()]
+        return [sys.executable, "-m", "granian", "--log-level=warning", *given, app]
     options = {
         "worker-class": kind.removeprefix("gunicorn-"),
         "bind": f"fd://{listener}",
@@ -90,6 +95,17 @@ def _command(kind: Kind, app: str, listener: int, workers: int) -> list[str]:
     }
     given = [f"--{name}={value}" for name, value in options.items()]
     return [sys.executable, "-m", "gunicorn", "--no-control-socket", *given, app]
+
+
+def _await_server(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when the server accepts connections."""
+    ends = monotonic() + PATIENCE
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+        except ConnectionRefusedError:
+            if process.poll() is not None or monotonic() > ends:
+                raise
 
 
 @contextmanager
@@ -105,8 +121,8 @@ def run_server(
     with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryFile("w+") as log:
         port: int = listener.getsockname()[1]
         process = subprocess.Popen(
-            _command(kind, app, listener.fileno(), workers),
-            pass_fds=[listener.fileno()],
+            _command(kind, app, listener.fileno(), port, workers),
+            pass_fds=[] if kind == "granian" else [listener.fileno()],
             cwd=ROOT,
             env={**os.environ, **(env or {})},
             stdout=log,
@@ -114,6 +130,8 @@ def run_server(
         )
         listener.close()
         try:
+            if kind == "granian":
+                _await_server(port, process)
             yield port
         except BaseException as error:
             log.seek(0)

@@ -41,9 +41,9 @@ def figures(scale: float = 1.0) -> Iterator[Figure]:
 
     app, capture = ours()
     session = capture.identify(email="user@emaildomain.com").session
-    journal = cast("MemoryJournal", capture.backends.journal)
+    journal = capture.backends.journal
     call(app, environ(body(session)))
-    [sample] = journal.recent()
+    [sample] = journal.latest()
     alone = MemoryJournal(capacity=10_000_000)
 
     def one_activity() -> None:

@@ -164,7 +164,7 @@ class Site:
     @property
     def stored(self) -> list[Captured]:
         """The journal."""
-        return list(self.backends.journal.recent())
+        return list(self.backends.journal.latest())
 
     @property
     def sent(self) -> list[str]:

@@ -186,7 +186,7 @@ class Visits:
         with capture(self.directory).backends as backends:
             stored: Counter[str] = Counter()
             wrong = []
-            for row in backends.journal.recent(after=-1, limit=1_000_000):
+            for row in backends.journal.after("", limit=1_000_000):
                 serial = row.attributes["str:cm:serial"]
                 stored[serial] += 1
                 person = backends.people.get(row.person_id)
