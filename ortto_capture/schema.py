@@ -1,4 +1,4 @@
-"""A definition, as a JSON Schema for everybody and as a compiled check for the hot path.
+"""A definition, as a JSON Schema that is public and as a compiled check for the hot path.
 
 The law of this file: both say the same of every JSON value. The exported schema is the reference
 (``validator`` runs ``jsonschema`` on it); ``compile_check`` is some forty times as fast, and a
@@ -47,16 +47,16 @@ class Wrong(Exception):
     """A value does not fit its type; the caller knows which attribute it was."""
 
 
-def _str(value: Any) -> Any:
-    if type(value) is str and len(value) <= MAX_STR:
-        return value
-    raise Wrong
+def _text(longest: int) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if type(value) is str and len(value) <= longest:
+            return value
+        raise Wrong
+
+    return check
 
 
-def _txt(value: Any) -> Any:
-    if type(value) is str and len(value) <= MAX_TXT:
-        return value
-    raise Wrong
+_str, _txt = _text(MAX_STR), _text(MAX_TXT)
 
 
 def _int(value: Any) -> Any:
@@ -151,9 +151,10 @@ def _check_plain(value: dict[str, Any]) -> None:
             continue
         if kind not in (dict, list):
             raise Wrong
-        # A member takes a byte at least, so what contains itself comes to an end here as well.
+        # A member takes two bytes at least, its comma or bracket included. What contains itself
+        # comes to an end here as well.
         members += len(each)
-        if members > MAX_OBJ:
+        if members > MAX_OBJ // 2:
             raise Wrong
         if kind is dict:
             if any(type(name) is not str for name in each):
@@ -251,7 +252,7 @@ _TYPES = {
                 "n": {"type": "string", "maxLength": MAX_PHONE, "pattern": _NUMBER},
             },
         ),
-        # From the range that Australia keeps for fiction: nobody answers.
+        # From the range that Australia keeps for fiction.
         {"c": "61", "n": "0491 570 006"},
     ),
     "geo": _Type(
@@ -277,7 +278,7 @@ def json_schema(definition: Definition, max_attributes: int = 15) -> dict[str, A
     """
     properties = {}
     for attribute in definition.attributes:
-        # A copy, because the caller may do with it what he likes.
+        # A copy, because the caller may change it.
         schema = deepcopy(_TYPES[attribute.type].schema)
         if not attribute.required:
             schema["type"] = [schema["type"], "null"]

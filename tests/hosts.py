@@ -172,7 +172,7 @@ def django_host() -> WSGIApplication:
     from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
     class Request(WSGIRequest):  # type: ignore[misc]  # Django has no types
-        # Whoever configured Django first, these pages are ours.
+        # Another test may have configured Django first; these pages are ours.
         urlconf = __name__
 
     handler = WSGIHandler()

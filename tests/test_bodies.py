@@ -34,7 +34,7 @@ def capturing() -> WSGIApplication:
     )
 
     def host(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        rows = json.dumps(len(backends.journal.recent(after=0, limit=10_000))).encode()
+        rows = json.dumps(len(backends.journal.latest(10_000))).encode()
         length = ("Content-Length", str(len(rows)))
         start_response("200 OK", [("Content-Type", "application/json"), length])
         return [rows]
@@ -156,14 +156,14 @@ def test_a_chunked_body_over_the_cap_is_too_large(client: Client, size: int) -> 
 
 
 def test_a_declared_length_over_the_cap_is_too_large(client: Client) -> None:
-    # werkzeug's server reads what nobody wanted until there is no more, hence the half-close.
+    # werkzeug's server reads what the app left until there is no more, hence the half-close.
     answer = client.post(client.activity(CAP + 1), half_close=client.kind == "werkzeug")
     assert refused(answer) == (413, "too-large")
 
 
 @pytest.mark.parametrize("length", [CAP + 1, 10**9])
 def test_a_length_over_the_cap_is_refused_before_the_body_came(client: Client, length: int) -> None:
-    """Where the server lets us: waitress reads bodies before it asks anybody."""
+    """Where the server lets us: waitress reads bodies before it asks the app."""
     if client.kind == "waitress":
         assert client.post(b"", length=length, half_close=True)[0] in (0, 413)
     else:

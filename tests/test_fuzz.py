@@ -43,7 +43,7 @@ MEMBERS = {
 
 
 class Fuzzed:
-    """One account, with somebody identified, for as many requests as there are."""
+    """One account and one identified person, for as many requests as there are."""
 
     def __init__(self) -> None:
         self.backends = open_backends("memory:")
@@ -71,7 +71,7 @@ class Fuzzed:
         self.app = mount(bare_host(), CaptureApp(self.capture), at="/capture")
 
     def rows(self) -> int:
-        latest = self.backends.journal.recent(after=0, limit=1)
+        latest = self.backends.journal.latest(1)
         return latest[-1].position if latest else 0
 
     def post(self, route: str, body: bytes, **request: Any) -> Reply:
@@ -246,6 +246,8 @@ verbs = st.sampled_from(
 
 
 @given(verbs, paths, lengths, st.dictionaries(environ_keys, header_text, max_size=6), st.booleans())
+@example("GET", "app.js", None, {"QUERY_STRING": "\xff"}, False)
+@example("HEAD", "app.js", None, {"QUERY_STRING": "v=\xff"}, False)
 def test_any_headers_are_answered(
     method: str, path: str, length: str | None, headers: dict[str, str], ended: bool
 ) -> None:
@@ -291,7 +293,7 @@ def test_a_stream_that_breaks_is_incomplete(error: type[Exception]) -> None:
 
 
 def member(text: str | bytes) -> bytes:
-    """A good activity with this value as a member that nobody asked for."""
+    """A good activity with this value as a member that is not known."""
     value = text.encode() if isinstance(text, str) else text
     return good("activity")[:-1] + b',"extra":' + value + b"}"
 
@@ -338,6 +340,9 @@ CORPUS: dict[str, tuple[bytes, str]] = {
     "gzip": (b"\x1f\x8b\x08\x00" + b"\x00" * 20, JSON),
     # Surrogates, NUL and controls
     "high surrogate": (member(r'"\ud800"'), JSON),
+    "high surrogate in capitals": (member(r'"\uD800"'), JSON),
+    "low surrogate in capitals": (member(r'"\uDFFF"'), JSON),
+    "a pair in capitals": (member(r'"\uD83D\uDCA5"'), OK),
     "low surrogate": (member(r'"\udc00"'), JSON),
     "surrogates reversed": (member(r'"\udc00\ud800"'), JSON),
     "high surrogate twice": (member(r'"\ud800\ud800"'), JSON),
@@ -517,6 +522,10 @@ WORST = {
     "escaped quotes": b'{"a":"' + b'\\"' * (FULL // 2 - 10) + b'"}',
     "backslashes": b"\\" * FULL,
     "escapes": b'{"a":"' + b"\\u0041" * (FULL // 6 - 2) + b'"}',
+    "escaped pairs": b'{"a":"' + b"\\ud83d\\ude00" * (FULL // 12 - 2) + b'"}',
+    "escaped strings": filled(b'"\\n"', end=b"],"),
+    "a backslash and many strings": b'{"b":"\\n","a":[' + b",".join([b'"x"'] * 8_000) + b"]}",
+    "numbers with exponents": filled(b"1e-300"),
     "NUL at the very end": b'{"a":"' + b"x" * (FULL - 20) + b'\\u0000"}',
     "digits": b'{"a":' + b"9" * (FULL - 10) + b"}",
     "digits after the point": b'{"a":0.' + b"9" * (FULL - 10) + b"}",

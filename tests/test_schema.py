@@ -264,7 +264,7 @@ class Few(IntEnum):
 
 
 class Fault(Exception):
-    """What a value of somebody else's making may raise."""
+    """What a value of a caller's own class may raise."""
 
 
 class Hostile:

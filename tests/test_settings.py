@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from ortto_capture import (
     Attribute,
     ConfigurationError,
     Definition,
-    Quota,
     Settings,
     Source,
 )
+from ortto_capture.model import Quota
 
 SECRET = "an example secret of more than 32 bytes"
 
@@ -33,6 +35,16 @@ SECRET = "an example secret of more than 32 bytes"
         ({"max_attributes": True}, "max_attributes"),
         ({"max_activity_bytes": "16384"}, "max_activity_bytes"),
         ({"session_days": 366}, "session_days"),
+        ({"retain_activities_days": 6}, "retain_activities_days"),
+        ({"retain_activities_days": 10**9}, "retain_activities_days"),
+        ({"retain_idle_people_days": 0}, "retain_idle_people_days"),
+        ({"max_body": 2**63}, "max_body"),
+        ({"person_limit": f"{2**63}/day"}, "person_limit"),
+        ({"ip_limit": f"1/{2**63} seconds"}, "ip_limit"),
+        ({"ip_limit": f"1/{2**53 // 3600 + 1} hours"}, "ip_limit"),
+        ({"new_people_limit": "9" * 5000 + "/day"}, "new_people_limit"),
+        ({"new_people_limit": "1/0 day"}, "new_people_limit"),
+        ({"new_people_limit": "5 per 00 hours"}, "new_people_limit"),
         ({"sources": {"": Source("x")}}, "sources"),
         ({"sources": {"k" * 101: Source("x")}}, "sources"),
         ({"sources": {"key": "x"}}, "sources"),
@@ -77,6 +89,30 @@ def test_plain_data_of_the_wrong_shape_is_refused_by_name(values: dict[str, obje
         Settings.from_mapping(values)
 
 
+def test_the_settings_are_those_of_the_contract() -> None:
+    """Contract §11: the names are public, and these are the defaults."""
+    settings = Settings(secret_keys=[SECRET])
+
+    assert {each.name: getattr(settings, each.name) for each in fields(Settings)} == {
+        "secret_keys": (SECRET,),
+        "sources": {},
+        "person_limit": "10/day",
+        "ip_limit": "100/hour",
+        "new_people_limit": "100/hour",
+        "merge_keys": (),
+        "allow_skip_non_existing": False,
+        "identity": "open",
+        "max_body": 65_536,
+        "max_attributes": 15,
+        "max_activity_bytes": 16_384,
+        "session_days": 365,
+        "on_limiter_error": "local",
+        "gpc": "record",
+        "retain_activities_days": 400,
+        "retain_idle_people_days": 30,
+    }
+
+
 def test_secrets_are_never_shown() -> None:
     assert SECRET not in repr(Settings(secret_keys=[SECRET]))
 
@@ -114,6 +150,8 @@ def test_an_attribute_goes_by_its_slug_when_it_has_no_name() -> None:
         ({"attributes": [Attribute("str:cm:a"), Attribute("str:cm:a", "Again")]}, "attributes"),
         ({"limits": {"site": "10/day"}}, "limits"),
         ({"limits": {"person": "many"}}, "limits.person"),
+        ({"limits": {"person": f"{2**63}/day"}}, "limits.person"),
+        ({"limits": {"ip": "1/0 day"}}, "limits.ip"),
     ],
 )
 def test_a_wrong_definition_is_refused_by_name(members: dict[str, object], field: str) -> None:
@@ -138,6 +176,8 @@ def test_ids_of_every_spelling_seen_on_sites_are_fine(activity_id: str) -> None:
         ("10/day", Quota(10, 86_400)),
         ("100 per hour", Quota(100, 3600)),
         ("5/2 hours", Quota(5, 7200)),
+        ("10 per 10 seconds", Quota(10, 10)),
+        (f"{2**53 - 1}/day", Quota(2**53 - 1, 86_400)),
     ],
 )
 def test_limits_are_written_as_the_limits_package_has_them(text: str, quota: Quota) -> None:

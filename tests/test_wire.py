@@ -6,14 +6,17 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ortto_capture import BadJSON, MalformedRequest
+from ortto_capture.errors import MalformedRequest
+from ortto_capture.model import MAX_INTEGER
 from ortto_capture.wire import (
     DROP_CODES,
     MAX_AGE,
     MAX_CONTAINERS,
     MAX_DROPPED,
-    MAX_INTEGER,
+    MAX_EXPONENTS,
     activity_request,
     checked,
     decode,
@@ -39,9 +42,13 @@ def nested(levels: int) -> bytes:
         b'{"a":"12345678901234567890"}',
         b'{"a":1e300,"b":-0.5,"c":5.0}',
         rb'{"a":"\ud83d\ude00 \u00e9"}',
+        rb'{"a":"\uD83D\uDE00\uDBFF\udfff \uD7FF\ue000"}',
+        rb'{"a":"\\ud800 \\u0000 \\\\ude00"}',
         '{"ключ":"значение 🎈"}'.encode(),
         b'{"a":[%s]}' % b",".join([b"[]"] * (MAX_CONTAINERS - 2)),
         b'{"a":[%s]}' % b",".join([b"1"] * 8_193),
+        b'{"a":[%s]}' % b",".join([b"true", b"false"] * 2_000),
+        b'{"a":[%s]}' % b",".join([b"1e1"] * MAX_EXPONENTS),
         b'{"a":"%s"}' % (b",:" * 10_000),
     ],
 )
@@ -71,6 +78,8 @@ def test_strict_json_is_decoded_as_the_standard_library_would(body: bytes) -> No
         (b"[" * 65_536, "too many arrays and objects"),
         (b'{"a":[%s]}' % b",".join([b"{}"] * MAX_CONTAINERS), "too many arrays and objects"),
         (b'{"a":[%s]}' % b",".join([b"1"] * 8_194), "too many values"),
+        (b'{"a":[%s]}' % b",".join([b"1e1"] * 1_025), "too many numbers with an exponent"),
+        (b'{"a":[%s]}' % b",".join([b"1E1", b"true"] * 1_001), "too many numbers with an exponent"),
         (b'"' * 65_536, "too many values"),
         (b"{%s}" % b",".join(b'"%d":1' % n for n in range(3_001)), "too many values"),
         (b'{"a":1,"a":1}', "a name occurs twice in an object"),
@@ -89,21 +98,55 @@ def test_strict_json_is_decoded_as_the_standard_library_would(body: bytes) -> No
         (b'{"a":' + b"1" * 4301 + b"}", "an integer is too large"),
         (rb'{"a":"\u0000"}', "NUL in a string"),
         (rb'{"\u0000":1}', "NUL in a string"),
+        (rb'{"a":"\\\u0000"}', "NUL in a string"),
         (rb'{"a":"\ud800"}', "a lone surrogate in a string"),
+        (rb'{"a":"\uD800"}', "a lone surrogate in a string"),
+        (rb'{"a":"\uDBFF"}', "a lone surrogate in a string"),
+        (rb'{"a":"\uDC00"}', "a lone surrogate in a string"),
+        (rb'{"a":"\udFfF"}', "a lone surrogate in a string"),
+        (rb'{"\uD800":1}', "a lone surrogate in a string"),
         (rb'{"a":["\udc00x"]}', "a lone surrogate in a string"),
+        (rb'{"a":"\ud83d","b":"\ude00"}', "a lone surrogate in a string"),
+        (rb'{"a":"\ud83dx\ude00"}', "a lone surrogate in a string"),
+        (rb'{"a":"\ud83d\\\ude00"}', "a lone surrogate in a string"),
+        (rb'{"a":"\ud83d\\ude00"}', "a lone surrogate in a string"),
+        (rb'{"a":"\ude00\ud83d"}', "a lone surrogate in a string"),
+        (rb'{"a":"\ud83d\ud83d\ude00"}', "a lone surrogate in a string"),
+        (rb'{"a":"\ud83d\ude00\ude00"}', "a lone surrogate in a string"),
     ],
 )
 def test_anything_else_is_bad_json(body: bytes, reason: str) -> None:
-    with pytest.raises(BadJSON) as refused:
+    with pytest.raises(MalformedRequest) as refused:
         decode(body)
 
-    assert refused.value.reason == reason
+    assert (refused.value.code, refused.value.reason) == ("bad-json", reason)
+
+
+ESCAPES = [
+    r"\\", r"\"", r"\n", r"\u0041", r"\u0000", r"\ud83d", r"\uDE00", r"\uDBFF", r"\udc00",
+    r"\uD7FF", r"\uE000", "u0000", "ud800", "x", "é", "\N{PARTY POPPER}",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(ESCAPES), max_size=8).map("".join), st.booleans())
+def test_escapes_are_refused_where_what_they_stand_for_cannot_be_stored(
+    inside: str, as_name: bool
+) -> None:
+    """As if every decoded string had been looked at."""
+    body = f'{{"{inside}":0}}' if as_name else f'{{"a":["{inside}"]}}'
+    decoded = json.loads(f'"{inside}"')
+    storable = "\0" not in decoded and not any("\ud800" <= each <= "\udfff" for each in decoded)
+    if storable:
+        assert decode(body.encode()) == json.loads(body)
+    else:
+        with pytest.raises(MalformedRequest, match="bad-json"):
+            decode(body.encode())
 
 
 @pytest.mark.parametrize("start", [b'"', rb'{"a":"\"', b'"\\' * 3 + b"[" * 9, b'[[[[[[[[["\\'])
 def test_an_unclosed_string_is_scanned_once(start: bytes) -> None:
     """The bracket scan swallows it whole; a second start inside it would make this quadratic."""
-    with pytest.raises(BadJSON):
+    with pytest.raises(MalformedRequest, match="bad-json"):
         decode((start + rb"\"[" * 30_000)[:65_536])
 
 
@@ -122,7 +165,7 @@ def test_an_unclosed_string_is_scanned_once(start: bytes) -> None:
     ],
 )
 def test_python_values_that_json_cannot_hold_are_refused(value: Any) -> None:
-    with pytest.raises(BadJSON):
+    with pytest.raises(MalformedRequest, match="bad-json"):
         checked(value)
 
 

@@ -180,9 +180,14 @@ def figures(scale: float = 1.0) -> Iterator[Figure]:
 
 
 def worst_bodies(scale: float = 1.0) -> Iterator[Figure]:
-    """64 KiB that are expensive to refuse: milliseconds each, for information."""
+    """64 KiB that are expensive to refuse: milliseconds each, the only absolute times here."""
     app, _ = ours()
     cap = 65_536
+
+    def array(unit: bytes, units: int, start: bytes = b"{") -> bytes:
+        return start + b'"a":[' + b",".join([unit] * units) + b"]}"
+
+    escaped = rb'{"b":"\n",'
     bodies = {
         "brackets": b"[" * cap,
         "pairs of brackets": b'{"a":[' + b"[]," * 21_000 + b"[]]}",
@@ -195,6 +200,22 @@ def worst_bodies(scale: float = 1.0) -> Iterator[Figure]:
         "one string": b'{"a":"' + b"x" * 65_000 + b'"}',
         "members": b"{" + b",".join(b'"%d":0' % n for n in range(7_000)) + b"}",
         "merge keys": b'{"ac":[' + b",".join([b'{"fi":"x"}'] * 900) + b"]}",
+        "exponents": array(b"1.7e-308", 7_200),
+        "as many exponents as pass": array(b"0.123456,1.7e-308", 990),
+        "as many numbers as pass": array(b"0.12345", 8_190),
+        "as many integers as pass": array(b"1234567", 8_190),
+        "as many objects and numbers as pass": array(b'{"a":1,"b":0.123,"c":"\\n"},0.1,0.1,7', 990),
+        "as many objects as pass": array(b'{"a":1,"b":0.1234567,"c":"\\n"}', 990),
+        "strings": array(b'"text"', 8_190),
+        "strings beside one backslash": array(b'"text"', 8_188, escaped),
+        "numbers beside one backslash": array(b"0.12345", 8_188, escaped),
+        "strings of one escape": array(rb'"\n"', 8_190),
+        "strings beside one pair": array(b'"text"', 8_188, rb'{"b":"\ud83d\ude00",'),
+        "pairs": rb'{"a":"' + rb"\ud83d\ude00" * 5_400 + b'"}',
+        "pairs in capitals": rb'{"a":"' + rb"\uD83D\uDE00" * 5_400 + b'"}',
+        "no surrogates": rb'{"a":"' + rb"\ud7ff" * 10_900 + b'"}',
+        "backslashes": rb'{"a":"' + rb"\\" * 32_700 + b'"}',
+        "other letters and a backslash": b'{"a":"' + "é".encode() * 32_000 + rb'\n"}',
     }
     for name, payload in bodies.items():
         assert call(app, environ(payload[:cap]))[0] >= 400, name
@@ -203,4 +224,4 @@ def worst_bodies(scale: float = 1.0) -> Iterator[Figure]:
             return iter([environ(payload[:cap]) for _ in range(5)])
 
         took = in_turns({"it": (app, once)}, max(1, int(5 * scale)))["it"]
-        yield Figure(f"64 KiB of {name}, refused", median(took) / 1000, unit="ms")
+        yield Figure(f"64 KiB of {name}, refused", median(took) / 1000, 1.5, unit="ms")
