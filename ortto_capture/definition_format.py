@@ -122,16 +122,15 @@ def _problems(value: Any, shape: _Shape, place: str) -> Iterator[str]:
             if name in shape.members:
                 yield from _problems(inner, shape.members[name], f"{place}: {name}")
             else:
-                known = ", ".join(shape.members)
-                yield f"{place}: {_shown(name)}: no such member; there are {known}"
+                yield f"{place}: {_shown(name)}: unknown; there are {', '.join(shape.members)}"
     elif shape.items is not None:
         seen = set()
         for number, item in enumerate(value):
             own = _own(item)
             here = f"{place}[{number}] ({own})" if own else f"{place}[{number}]"
-            if own in seen:
+            if own and own in seen:
                 yield f"{here}: defined twice; remove one of the two"
-            seen.add(own or number)
+            seen.add(own)
             yield from _problems(item, shape.items, here)
 
 

@@ -1,6 +1,6 @@
-"""Files that several processes share: locked one at a time, replaced whole, on the disk for good.
+"""Files that several processes share: locked by one at a time, replaced whole, fsynced.
 
-The law of this file: whoever reads a path finds the old content or the new, at every instant and
+The law of this file: a reader of a path finds the old content or the new, at every instant and
 after every crash. No error of the operating system leaves: it becomes ``BackendError`` or
 ``StorageFull``, whose message names the path and the remedy.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..errors import BackendError, StorageFull
 
-#: Seconds between two looks at a lock: ``flock`` itself either waits for ever or not at all.
+#: Seconds between two attempts to lock: ``flock`` itself waits for ever or not at all.
 POLL = 0.005
 
 _FULL = {
@@ -51,7 +51,7 @@ def explain(path: Path, error: OSError) -> str:
 
 @contextmanager
 def faults(path: Path) -> Iterator[None]:
-    """Turn errors of the operating system into ours."""
+    """Turn errors of the operating system into ``BackendError`` and ``StorageFull``."""
     try:
         yield
     except OSError as error:
@@ -61,10 +61,10 @@ def faults(path: Path) -> Iterator[None]:
 
 @contextmanager
 def exclusive_lock(path: Path, patience: float = 2.0) -> Iterator[None]:
-    """Hold ``path``, made when it is not there, locked against other processes and threads.
+    """Hold a lock on ``path`` against other processes and threads; the file is made if missing.
 
-    :param patience: seconds to wait for it at most.
-    :raises BackendError: when somebody else holds it that long.
+    :param patience: seconds to wait for the lock at most.
+    :raises BackendError: when another process or thread holds it that long.
     """
     with faults(path):
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -75,7 +75,7 @@ def exclusive_lock(path: Path, patience: float = 2.0) -> Iterator[None]:
             _lock(descriptor, path, patience)
         yield
     finally:
-        # Closing alone would not do: a child forked meanwhile has the file open as well.
+        # Closing alone does not unlock: a child forked meanwhile has the file open as well.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
@@ -88,23 +88,23 @@ def _lock(descriptor: int, path: Path, patience: float) -> None:
         except BlockingIOError as error:
             if time.monotonic() >= ends:
                 raise BackendError(
-                    f"{path}: somebody else has held this lock for {patience:g} seconds; "
-                    f"try again, or see who it is (lsof {path})"
+                    f"{path}: another process has held this lock for {patience:g} seconds; "
+                    f"try again, or see which one it is (lsof {path})"
                 ) from error
         time.sleep(POLL)
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Make ``data`` the content of ``path``, on the disk for good when this returns.
+    """Make ``data`` the content of ``path``; it is fsynced when this returns.
 
-    A file that is there keeps its mode and, as far as may be, its owner. The caller holds a lock.
-    When this fails the old content stays, except that a directory that cannot be written to disk
-    leaves the new one in place, which a power cut may undo.
+    A file that is there keeps its mode and, as far as this user may, its owner. The caller holds a
+    lock. When this fails the old content stays, with one exception: when the directory cannot be
+    fsynced, the new content is there, and a power cut may undo it.
 
     :param mode: of a new file.
     :raises BackendError: when it fails; :class:`StorageFull` when that is for want of space.
     """
-    # Always the same name, so that what a killed process left behind is cleared away by the next.
+    # Always the same name, so that the next call removes what a killed process left behind.
     new = path.with_name(f".{path.name}.new")
     with faults(path):
         new.unlink(missing_ok=True)
@@ -126,7 +126,7 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Have the names in this directory on the disk: a file without its name is lost."""
+    """Fsync the names in this directory: a file without its name is lost."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -135,7 +135,7 @@ def sync_directory(path: Path) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """All of it: one call may write less, as on a disk with little space left."""
+    """Write all of it: one ``os.write`` may write less, as on a disk that is nearly full."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
@@ -149,15 +149,15 @@ def _take_after(descriptor: int, path: Path, mode: int) -> None:
         os.fchmod(descriptor, mode)
         hand_over(descriptor, path.parent)
         return
-    # The owner first: changing it takes set-id bits away.
+    # The owner first: changing it clears the set-id bits of the mode.
     with suppress(PermissionError):
         os.fchown(descriptor, old.st_uid if os.geteuid() == 0 else -1, old.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 
 def hand_over(descriptor: int, directory: Path) -> None:
-    """What root makes by hand belongs to whom the directory belongs to: the server must read it."""
-    # Another name of the file may be one that nobody must be given.
+    """Give a file that root makes to the directory's owner: the server's user must read it."""
+    # With a second name, the file may be one that was never meant for that owner.
     if os.geteuid() == 0 and os.fstat(descriptor).st_nlink == 1:
         owner = directory.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -40,7 +40,7 @@ def read_definitions(path: Path) -> list[Definition]:
 
 
 class FileDefinitions:
-    """The definitions in one of two files of a directory, which may change at any time.
+    """The definitions of a directory, in one of the two files, which may change at any time.
 
     :param clock: seconds that never go back.
     :raises ConfigurationError: when the file is broken, or both are there.

@@ -27,7 +27,7 @@ NOBODY = 65_534
 
 @contextmanager
 def as_an_ordinary_user() -> Iterator[None]:
-    """Root may do anything; tests of permissions run as somebody who may not."""
+    """Root may do anything; tests of permissions run as a user who may not."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(NOBODY)
@@ -94,7 +94,7 @@ with exclusive_lock(Path(sys.argv[1])):
 
 @contextmanager
 def held_elsewhere(lock: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process holds the lock; it lets go when its input ends."""
+    """Another process holds the lock; it releases it when its input ends."""
     command = [sys.executable, "-c", _HOLD, str(lock)]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -111,7 +111,9 @@ def test_a_lock_that_another_process_holds_is_a_fault_with_path_and_remedy(tmp_p
 
     with held_elsewhere(lock), pytest.raises(BackendError) as refused, exclusive_lock(lock, 0):
         pytest.fail("two hold it")
-    assert str(refused.value).startswith(f"{lock}: somebody else has held this lock for 0 seconds;")
+    assert str(refused.value).startswith(
+        f"{lock}: another process has held this lock for 0 seconds;"
+    )
     assert isinstance(refused.value.__cause__, BlockingIOError)
 
     with exclusive_lock(lock, 0):
@@ -126,7 +128,7 @@ def test_a_lock_dies_with_its_holder(tmp_path: Path) -> None:
             pass
 
 
-def test_whoever_waits_gets_the_lock_when_it_is_let_go(tmp_path: Path) -> None:
+def test_a_waiting_thread_gets_the_lock_when_it_is_released(tmp_path: Path) -> None:
     """Threads exclude one another as processes do."""
     lock, inside = tmp_path / "lock", []
 
@@ -141,7 +143,7 @@ def test_whoever_waits_gets_the_lock_when_it_is_let_go(tmp_path: Path) -> None:
     assert sorted(inside) == list(range(40))
 
 
-def test_an_error_lets_the_lock_go_and_passes(tmp_path: Path) -> None:
+def test_an_error_releases_the_lock_and_is_raised(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="mine"), exclusive_lock(tmp_path / "lock"):
         raise OSError("mine")
 
@@ -185,7 +187,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
     with path.open("rb") as reading:
         replace_file(path, data)
-        assert reading.read() == b"before", "who reads the old one goes on with it"
+        assert reading.read() == b"before", "a reader of the old one goes on with it"
     assert path.read_bytes() == data
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
@@ -216,7 +218,7 @@ def test_a_file_keeps_its_mode_and_its_owner(tmp_path: Path, mode: int) -> None:
     assert path.stat().st_uid == owner
 
 
-def test_what_root_makes_belongs_to_whom_the_directory_belongs_to(tmp_path: Path) -> None:
+def test_what_root_makes_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
     """Or the server could not read what an administrator added by hand."""
     owner = NOBODY if os.geteuid() == 0 else os.geteuid()
     os.chown(tmp_path, owner, -1)
