@@ -162,8 +162,10 @@ class Contract:
                 raise No(Answer("not-found"))
             fields = event.person or Fields()
             wanted: dict[str, str] = {}
-            # A proof comes before the session, which may be that of the visitor before.
-            if proof is None and session and session.person and self._valid(session, now):
+            if proof is not None:
+                # It comes before the session, which may be that of the visitor before.
+                session = None
+            if session and session.person and self._valid(session, now):
                 person, assurance = session.person, session.assurance
             else:
                 known, wanted = self._visitor(now, fields, session, proof)

@@ -37,6 +37,8 @@ from .world import (
     Request,
     World,
     activity,
+    check_headers,
+    forged,
     track,
 )
 
@@ -216,12 +218,6 @@ def without_session(request: Request, world: World) -> None:
 
 def session(which: Callable[[World], str | None]) -> Change:
     return lambda request, world: request.json.update(session=which(world))
-
-
-def forged(token: str) -> str:
-    """One bit of the signature's first character away."""
-    text, dot, signature = token.rpartition(".")
-    return f"{text}{dot}{chr(ord(signature[0]) ^ 1)}{signature[1:]}"
 
 
 def identity(which: Callable[[World], str]) -> Change:
@@ -444,19 +440,6 @@ def broken_request(world: World, good: Callable[[World], Request], *faults: Faul
     for each in sorted(faults, key=lambda fault: fault.row):
         each.change(request, world)
     return request
-
-
-def check_headers(reply: Reply) -> None:
-    """What every answer on a capture route carries."""
-    assert reply.header("Access-Control-Allow-Origin") == "*"
-    assert reply.header("Access-Control-Expose-Headers") == "Retry-After"
-    assert reply.header("X-Content-Type-Options") == "nosniff"
-    assert reply.header("Cache-Control") == "no-store"
-    assert reply.header("Set-Cookie") is None
-    assert reply.header("Access-Control-Allow-Credentials") is None
-    if reply.status != 204:
-        assert (reply.header("Content-Type") or "").startswith("application/json")
-        assert reply.header("Content-Length") == str(len(reply.body))
 
 
 def strings(value: Any) -> Iterator[str]:

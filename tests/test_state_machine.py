@@ -440,6 +440,42 @@ class CaptureMachine(RuleBasedStateMachine):
             else:
                 self.identify(who, None, None, door)
 
+    @rule(
+        who=st.sampled_from(list(ADDRESSES)[:3]),
+        names=st.lists(st.sampled_from(["John", "Zoë", "Johanna", None]), min_size=2, max_size=4),
+        door=doors,
+        act=st.booleans(),
+    )
+    def rename(self, who: str, names: list[str | None], door: Door, act: bool) -> None:
+        """A stranger changes a profile until that has no room."""
+        for name in names:
+            fields = Fields(email=who, first=name)
+            if act:
+                self.record(Event(BY_PERSON, person=fields), None, None, door)
+            else:
+                self.identify(fields, None, None, door)
+
+    @rule(
+        ei=st.sampled_from(["1", "A-2", "3"]),
+        email=st.sampled_from(["user@emaildomain.com", "user+tag@emaildomain.com"]),
+        proven=st.tuples(st.booleans(), st.booleans()),
+        door=doors,
+        act=st.booleans(),
+    )
+    def prove_both(
+        self, ei: str, email: str, proven: tuple[bool, bool], door: Door, act: bool
+    ) -> None:
+        """Two identifiers come apart, each claimed or proven, and are then proven together."""
+        for is_proven, one in zip(proven, ({"ei": ei}, {"email": email}), strict=True):
+            if is_proven:
+                self.identify(Fields(), None, Proof(**one), door)
+            else:
+                self.identify(Fields(**one), None, None, door)
+        if act:
+            self.record(Event(LOGIN), None, Proof(email, ei), door)
+        else:
+            self.identify(Fields(first="Johanna"), None, Proof(email, ei), door)
+
     @precondition(lambda self: bool(self.model.journal))
     @rule(
         back=st.integers(0, 3),
@@ -484,11 +520,8 @@ class CaptureMachine(RuleBasedStateMachine):
     def act_vouched(
         self, event: Event, who: Fields | None, proof: Proof, token: int | None, door: Door
     ) -> None:
-        """An activity with a proof, perhaps with a person or a session beside it.
-
-        Of two bad tokens the contract does not say which one is named.
-        """
-        self.record(replace(event, person=who), token if proof.good else None, proof, door)
+        """An activity with a proof, perhaps with a person or a session beside it."""
+        self.record(replace(event, person=who), token, proof, door)
 
     @rule(who=people)
     def erase(self, who: tuple[str, str]) -> None:

@@ -7,6 +7,7 @@ changes one thing and looks at the answer. Ports are wrapped so that a test can 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,20 +46,20 @@ PORTS = ("definitions", "people", "limiter", "journal")
 
 
 class Flaky:
-    """A port whose named methods raise ``fault`` while there is one, and which can be away."""
+    """A port that counts its calls, can be away, and whose named methods can raise ``fault``."""
 
     def __init__(self, port: Any, *methods: str) -> None:
         self._port, self.methods = port, methods
         self.fault: Exception | None = None
         self.down = False
+        self.calls: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._port, name)
-        if name not in self.methods:
-            return real
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            if self.fault is not None:
+            self.calls[name] += 1
+            if self.fault is not None and name in self.methods:
                 raise self.fault
             return real(*args, **kwargs)
 
@@ -143,7 +144,7 @@ class World:
             **request.extra,
         )
 
-    def record(self, session: str, ip: str) -> bool:
+    def record(self, session: str, ip: str | None) -> bool:
         """Whether one more good activity passes."""
         try:
             self.capture.record(session, LOGIN, {"bol:cm:account-owner": True}, ip=ip)
@@ -254,3 +255,22 @@ def activity(world: World) -> Request:
 def track(world: World) -> Request:
     person = {"v": 0, "email": "user@emaildomain.com", "first": "Johanna", "last": "Appleseed"}
     return Request("track", {"key": KEY, "session": None, **person})
+
+
+def check_headers(reply: Reply) -> None:
+    """What every answer on a capture route carries."""
+    assert reply.header("Access-Control-Allow-Origin") == "*"
+    assert reply.header("Access-Control-Expose-Headers") == "Retry-After"
+    assert reply.header("X-Content-Type-Options") == "nosniff"
+    assert reply.header("Cache-Control") == "no-store"
+    assert reply.header("Set-Cookie") is None
+    assert reply.header("Access-Control-Allow-Credentials") is None
+    if reply.status != 204:
+        assert (reply.header("Content-Type") or "").startswith("application/json")
+        assert reply.header("Content-Length") == str(len(reply.body))
+
+
+def forged(token: str) -> str:
+    """One bit of the signature's first character away."""
+    text, dot, signature = token.rpartition(".")
+    return f"{text}{dot}{chr(ord(signature[0]) ^ 1)}{signature[1:]}"
