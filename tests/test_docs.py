@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -245,6 +246,28 @@ def test_every_error_is_documented_with_its_status_and_code() -> None:
             assert error.__name__ == "Refused" or (code in line and str(status) in line)
     for code, (status, _) in ANSWERS.items():
         assert re.search(rf"^\| `{code}` \| {status} \|", page, re.MULTILINE), code
+
+
+def test_the_picture_of_the_architecture_shows_the_layers_that_are_checked() -> None:
+    """Every module, none above one that the layers of ``pyproject.toml`` place higher."""
+    [contract, *_] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"][
+        "importlinter"
+    ]["contracts"]
+    page = (DOCS / "explanation" / "architecture.md").read_text("utf-8")
+    # The names are on the left, what they are about on the right.
+    picture = [line[:42] for line in page.split("```")[1].splitlines()]
+
+    def height(module: str) -> int:
+        [line] = [n for n, text in enumerate(picture) if re.search(rf"\b{module}\b", text)]
+        return line
+
+    above = 0
+    for layer in contract["layers"]:
+        # Brackets: planned. A module whose name begins with an underscore is no room of its own.
+        modules = [each.strip() for each in layer.split("|") if each.strip()[0] not in "(_"]
+        heights = [height(module) for module in modules] or [above]
+        assert min(heights) >= above, layer
+        above = max(above, min(heights))
 
 
 def sections() -> dict[int, set[int]]:

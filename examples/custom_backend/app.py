@@ -45,6 +45,9 @@ class TableDefinitions:
 
     def get(self, activity_id: str) -> Definition | None:
         """Return the definition with exactly this id, or None."""
+        if not activity_id.isascii():
+            # No id is. A lone surrogate, which any string may hold, could not even be asked for.
+            return None
         with self._table() as table:
             row = table.execute("SELECT json FROM activities WHERE id = ?", [activity_id])
             found = row.fetchone()

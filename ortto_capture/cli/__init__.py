@@ -2,22 +2,21 @@
 
 The law of this package: it decides nothing. It asks the same public names that your own programs
 ask, shows what comes back, and turns what went wrong into one sentence and an exit code. Values
-that strangers wrote reach a terminal as text only: never as control characters, never as markup.
+that visitors wrote reach a terminal as text only: never as control characters, never as markup.
 
-click and rich come with the extra ``cli``; without it this module says so, and does no more.
+click, rich and waitress come with the extra ``cli``; without it this module says so, and does no
+more.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 
 def main() -> None:
     """Run the command line; the process ends with one of the codes in ``docs/reference/cli.md``."""
-    try:
-        import click  # noqa: F401
-        import rich  # noqa: F401
-    except ModuleNotFoundError:
+    if not all(map(find_spec, ("click", "rich", "waitress"))):
         sys.stderr.write("The command line needs: pip install 'ortto-capture[cli]'\n")
         sys.exit(3)
     from .commands import commands

@@ -8,55 +8,49 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from difflib import get_close_matches
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
 import click
-from click.core import ParameterSource
 
-from .. import BackendError, Capture, ConfigurationError, Definition, DefinitionEditor, Settings
+from .. import BackendError, Capture, ConfigurationError, Refused, Settings
 from ..backends.file import FileBackends
 from .show import safe
 
+#: Exit codes: the configuration or the data directory is wrong; storage did not do its work.
+CONFIGURATION, STORAGE = 3, 4
 #: One of these is in every data directory.
 _SIGNS = ("store.sqlite3", "activities.json", "activities.toml")
 
 
 class Failed(click.ClickException):
-    """The sentence that a command ends with: what was asked for is not there, or not in order."""
+    """The sentence that a command ends with, and its exit code.
 
-    exit_code = 1
+    :param code: 1 when what was asked for is not there, or not in order.
+    """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, code: int = 1) -> None:
         super().__init__("\n".join(map(safe, message.split("\n"))))
-
-
-class Misconfigured(Failed):
-    """The configuration or the data directory is wrong."""
-
-    exit_code = 3
-
-
-class Faulty(Failed):
-    """Storage did not do its work."""
-
-    exit_code = 4
+        self.exit_code = code  # type: ignore[misc]  # click reads it from the exception
 
 
 class Account:
     """One data directory and the settings it is used with."""
 
     def __init__(self) -> None:
-        self.data = Path("data")
-        #: What was said on the command line, not by the environment.
-        self.said: set[str] = set()
-        self.config: Path | None = None
+        config = os.environ.get("ORTTO_CAPTURE_CONFIG")
+        self.data = Path(os.environ.get("ORTTO_CAPTURE_DATA") or "data")
+        self.config = Path(config) if config else None
+        #: Which of both were given on the command line, not by the environment.
+        self.given: set[str] = set()
 
+    @cached_property
     def settings(self) -> Settings:
         """The settings of ``--config``, or the defaults.
 
@@ -66,59 +60,36 @@ class Account:
             return Settings()
         try:
             return Settings.from_mapping(tomllib.loads(self.config.read_text("utf-8")))
-        except OSError as error:
-            raise ConfigurationError(str(self.config), error.strerror or str(error)) from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ConfigurationError(str(self.config), str(error)) from error
 
-    def open(self, *, create: bool = False) -> FileBackends:
-        """The backends, closed when the command ends.
-
-        :param create: make the directory when there is none.
-        """
+    @cached_property
+    def backends(self) -> FileBackends:
+        """The data directory's, closed when the command ends."""
         try:
-            found = create or any((self.data / name).exists() for name in _SIGNS)
+            found = any((self.data / name).exists() for name in _SIGNS)
         except OSError as error:
-            raise ConfigurationError(str(self.data), error.strerror or str(error)) from error
+            raise ConfigurationError(str(self.data), str(error)) from error
         if not found:
             raise ConfigurationError(
                 str(self.data),
                 "is no data directory; say where it is by --data or ORTTO_CAPTURE_DATA, or make "
                 "one: ortto-capture serve",
             )
-        return click.get_current_context().with_resource(FileBackends(self.data))
+        return self.create()
 
-    def capture(self, backends: FileBackends) -> Capture:
-        """The pipeline on top of ``backends``, with these settings."""
-        return Capture(backends=backends, settings=self.settings())
+    def create(self) -> FileBackends:
+        """Open the data directory, and make it when there is none."""
+        self.backends = click.get_current_context().with_resource(FileBackends(self.data))
+        return self.backends
+
+    @property
+    def capture(self) -> Capture:
+        """The pipeline on top of the backends, with these settings."""
+        return Capture(backends=self.backends, settings=self.settings)
 
 
 with_account = click.make_pass_decorator(Account, ensure=True)
-
-
-def editor(backends: FileBackends) -> DefinitionEditor:
-    """The definitions, for changing them.
-
-    :raises ConfigurationError: when only people change them.
-    """
-    definitions = backends.definitions
-    if isinstance(definitions, DefinitionEditor):
-        return definitions
-    raise ConfigurationError(str(definitions.path), "tools do not change it; edit it by hand")
-
-
-def definition(backends: FileBackends, activity_id: str) -> Definition:
-    """The definition with exactly this id, or an end that names those that look like it."""
-    found = backends.definitions.get(activity_id)
-    if found is not None:
-        return found
-    # By slug: what stands before it is much the same in all of them.
-    slugs = {each.id: each.id.rpartition(":")[2] for each in backends.definitions.all()}
-    close = get_close_matches(activity_id.rpartition(":")[2], slugs.values())
-    alike = [each for each, slug in slugs.items() if slug in close]
-    said = f"no activity has the id {activity_id!r}"
-    raise Failed(f"{said}; did you mean {' or '.join(alike)}?" if alike else said)
-
 
 output_option = click.option(
     "-o",
@@ -138,49 +109,66 @@ def destination(path: Path | None) -> Iterator[IO[str]]:
         return
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise Failed(f"{path} is there already, and stays as it is") from error
     except OSError as error:
-        raise Misconfigured(f"{path}: {error.strerror}") from error
+        raise unusable(path, error) from error
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
     except BaseException as error:
         path.unlink()
         if isinstance(error, OSError):
-            raise Faulty(f"{path}: {error.strerror}") from error
+            raise Failed(f"{path}: {error.strerror}", STORAGE) from error
         raise
 
 
+def unusable(path: Path, error: OSError) -> Failed:
+    """Nothing can be written at ``path``: something is there, or it cannot be made."""
+    if isinstance(error, FileExistsError):
+        return Failed(f"{path} is there already, and stays as it is; name a new one")
+    return Failed(f"{path}: {error.strerror}; name one that can be made", CONFIGURATION)
+
+
+@contextmanager
+def until_told() -> Iterator[None]:
+    """End what is inside by SIGINT or SIGTERM, which is no failure.
+
+    A shell starts what runs in its background with SIGINT ignored, so the handlers are installed
+    and not only relied on.
+    """
+    ending = (signal.SIGINT, signal.SIGTERM)
+    before = {each: signal.signal(each, signal.default_int_handler) for each in ending}
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
 def _place(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
-    account = context.ensure_object(Account)
     if value is not None:
+        account = context.ensure_object(Account)
         setattr(account, str(parameter.name), value)
-    if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
-        account.said.add(str(parameter.name))
+        account.given.add(str(parameter.name))
 
 
-def places(default: bool) -> list[click.Option]:
-    """``--data`` and ``--config``, taken before and after the name of the command alike."""
-
-    def option(name: str, metavar: str, text: str) -> click.Option:
-        return click.Option(
-            [name],
-            # Whether it can be read is for the commands to find out, and to say what to do.
-            type=click.Path(readable=False, path_type=Path),
-            metavar=metavar,
-            envvar=f"ORTTO_CAPTURE_{name[2:].upper()}" if default else None,
-            callback=_place,
-            expose_value=False,
-            # Said once, in the help of the whole.
-            hidden=not default,
-            help=text,
-        )
-
-    return [
-        option("--data", "DIR", "The data directory: ORTTO_CAPTURE_DATA, or ./data."),
-        option("--config", "FILE", "A TOML file of settings: ORTTO_CAPTURE_CONFIG, or none."),
-    ]
+#: Taken before and after the name of the command alike.
+PLACES = [
+    click.Option(
+        [name],
+        # Whether it can be read is for the commands to find out, and to say what to do.
+        type=click.Path(readable=False, path_type=Path),
+        metavar=metavar,
+        callback=_place,
+        expose_value=False,
+        help=text,
+    )
+    for name, metavar, text in (
+        ("--data", "DIR", "The data directory, if not ORTTO_CAPTURE_DATA or ./data."),
+        ("--config", "FILE", "A TOML file of settings, if not ORTTO_CAPTURE_CONFIG."),
+    )
+]
 
 
 class Command(click.Command):
@@ -188,7 +176,7 @@ class Command(click.Command):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.params += places(default=False)
+        self.params += PLACES
 
 
 class Group(click.Group):
@@ -198,19 +186,31 @@ class Group(click.Group):
     group_class = type
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
-        """The names, as a reader meets them."""
+        """The names, in the order in which a reader needs them."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run, and end with a sentence instead of a traceback where the reason is known."""
         try:
             return super().invoke(ctx)
+        except Refused as error:
+            raise click.UsageError(safe(str(error))) from error
         except ConfigurationError as error:
-            raise Misconfigured(str(error)) from error
+            raise Failed(str(error), CONFIGURATION) from error
         except BackendError as error:
-            raise Faulty(str(error)) from error
+            raise Failed(str(error), STORAGE) from error
         except OSError as error:
-            # Whoever read what is printed has had enough: click ends quietly then.
+            # The reader of a pipe has had enough: click ends quietly then.
             if error.errno == errno.EPIPE:
                 raise
-            raise Faulty(str(error)) from error
+            _drop_unwritten()
+            raise Failed(str(error), STORAGE) from error
+
+
+def _drop_unwritten() -> None:
+    """Close stdout if it cannot be written, or Python would try again at its end, with code 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            sys.stdout.close()

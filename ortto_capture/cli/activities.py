@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from difflib import get_close_matches
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .. import Attribute, ConfigurationError, Definition
+from .. import Attribute, Backends, ConfigurationError, Definition
 from ..backends.definition_file import read_definitions
 from ..schema import example, json_schema
-from .account import Account, Command, Failed, Group, definition, editor, with_account
-from .show import Column, Table, apart, counted, document, hint, json_option, record, safe, say
+from .account import Account, Command, Failed, Group, with_account
+from .show import Column, Table, counted, document, hint, json_option, record, safe, say
 
 
 @click.group(cls=Group)
@@ -22,12 +23,21 @@ def activities() -> None:
     """What visitors may do, and what each activity may carry."""
 
 
+def _one(backends: Backends, activity_id: str) -> Definition:
+    """The definition with exactly this id, or an end that names those that look like it."""
+    found = backends.definitions.get(activity_id)
+    if found is not None:
+        return found
+    # By slug: what stands before it is much the same in all of them.
+    slugs = {each.id: each.id.rpartition(":")[2] for each in backends.definitions.all()}
+    close = get_close_matches(activity_id.rpartition(":")[2], slugs.values())
+    alike = [each for each, slug in slugs.items() if slug in close]
+    said = f"no activity has the id {activity_id!r}"
+    raise Failed(f"{said}; did you mean {' or '.join(alike)}?" if alike else said)
+
+
 def _state(each: dict[str, Any]) -> str:
     return "archived" if each["archived"] else "on" if each["client_side"] else "off"
-
-
-def _limits(each: dict[str, Any]) -> str:
-    return ", ".join(f"{limit} ({kind})" for kind, limit in (each["limits"] or {}).items())
 
 
 def _declared(attribute: dict[str, Any]) -> str:
@@ -35,9 +45,9 @@ def _declared(attribute: dict[str, Any]) -> str:
 
 
 _COLUMNS = [
-    Column("ID", lambda each: each["id"], "bold"),
-    Column("STATE", _state, lambda each: "green" if _state(each) == "on" else "dim"),
-    Column("NAME", lambda each: each["name"]),
+    Column("ID", itemgetter("id"), "bold"),
+    Column("STATE", _state),
+    Column("NAME", itemgetter("name")),
     Column("ATTRIBUTES", lambda each: " ".join(map(_declared, each["attributes"]))),
 ]
 
@@ -52,9 +62,9 @@ def list_(account: Account, as_json: bool) -> None:
         hint("None yet. For example: ortto-capture activities add act:cm:login --client-side")
 
 
-_ATTRIBUTE_COLUMNS = [
-    Column("ATTRIBUTE", lambda each: each["key"], "bold"),
-    Column("NAME", lambda each: each["name"]),
+_ATTRIBUTES = [
+    Column("ATTRIBUTE", itemgetter("key"), "bold"),
+    Column("NAME", itemgetter("name")),
     Column("", lambda each: " ".join(n for n in ("required", "sensitive") if each[n]), "yellow"),
 ]
 
@@ -65,25 +75,21 @@ _ATTRIBUTE_COLUMNS = [
 @with_account
 def show(account: Account, activity: str, as_json: bool) -> None:
     """Show one, with the code that reports it."""
-    found = definition(account.open(), activity)
+    found = _one(account.open(), activity)
     each = asdict(found)
+    limits = [f"{limit} ({kind})" for kind, limit in (found.limits or {}).items()]
     lines = {
         "id": found.id,
         "name": found.name,
         "state": _state(each),
-        "limits": _limits(each) or "as the settings have them",
-        "undeclared attributes": {"reject": "refused", "drop": "left out"}[
-            found.unknown_attributes
-        ],
+        "limits": ", ".join(limits) or "as the settings have them",
+        "undeclared attributes": "refused" if found.unknown_attributes == "reject" else "left out",
     }
-    call = {"activity_id": found.id, "attributes": example(found)}
     record(each, lines, as_json=as_json)
     if not as_json:
-        if found.attributes:
-            apart()
-            Table(_ATTRIBUTE_COLUMNS, as_json=False).show(each["attributes"])
-        apart()
-        say(f"ap3c.activity({document(call, indent=None)});")
+        Table(_ATTRIBUTES).show(each["attributes"])
+        call = {"activity_id": found.id, "attributes": example(found)}
+        say(f"ap3c.activity({document(call)});")
 
 
 def _attribute(text: str) -> Attribute:
@@ -121,7 +127,7 @@ def add(
     activity: str,
     name: str | None,
     client_side: bool,
-    attributes: list[Attribute],
+    attributes: Sequence[Attribute],
     drop_unknown: bool,
     person_limit: str | None,
     ip_limit: str | None,
@@ -141,28 +147,28 @@ def add(
         )
     except ConfigurationError as error:
         raise click.UsageError(safe(str(error))) from error
-    backends = account.open(create=True)
-    if backends.definitions.get(activity) is not None and not replacing:
+    definitions = account.open(create=True).definitions
+    if definitions.get(activity) is not None and not replacing:
         raise Failed(f"{activity} is defined already; --replace defines it anew")
-    editor(backends).put(new)
+    definitions.put(new)
     say(f"{activity} is defined, and {'on' if client_side else 'off'}")
     if not client_side:
         hint(f"Websites may send it after: ortto-capture activities enable {activity}")
 
 
-def _changing(name: str, help: str, said: str, change: Mapping[str, Any]) -> None:  # noqa: A002
+def _changing(name: str, text: str, said: str, change: Mapping[str, Any]) -> None:
     """Add the command ``name``, which makes the same change to each activity named."""
 
-    @activities.command(name, help=help)
+    @activities.command(name, help=text)
     @click.argument("activity", nargs=-1, required=True)
     @with_account
     def changing(account: Account, activity: Sequence[str]) -> None:
         backends = account.open()
         # All are looked up first: a wrong name changes nothing.
-        for found in [definition(backends, each) for each in activity]:
+        for found in [_one(backends, each) for each in activity]:
             changed = replace(found, **change)
             if changed != found:
-                editor(backends).put(changed)
+                backends.definitions.put(changed)
             say(f"{found.id} is {said}")
 
 
@@ -176,22 +182,17 @@ _changing("disable", "Let websites send them no longer.", "off", {"client_side":
 _changing("archive", "Put them away; their history stays.", "archived", {"archived": True})
 
 
-_PROBLEM = re.compile(r"(?P<file>.*?):(?P<line>\d+): (?P<problem>.*)")
-
-
 @activities.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
 def check(file: Path, as_json: bool) -> None:
-    """Check a definition file; print what is wrong, with its line."""
+    """Check a definition file; print everything that is wrong."""
     try:
         found = read_definitions(file)
     except ConfigurationError as error:
         problems = str(error).removeprefix(f"{error.field}: ").split("\n")
         for problem in problems:
-            parts = _PROBLEM.fullmatch(problem)
-            known = {**parts.groupdict(), "line": int(parts["line"])} if parts else {}
-            say(document(known or {"problem": problem}, indent=None) if as_json else problem)
+            say(document({"problem": problem}) if as_json else problem)
         raise Failed(f"{counted(len(problems), 'problem')}, see above") from error
     if not as_json:
         say(f"{file}: {counted(len(found), 'activity', 'activities')}, nothing wrong")
@@ -199,8 +200,9 @@ def check(file: Path, as_json: bool) -> None:
 
 @click.command(cls=Command)
 @click.argument("activity")
+@json_option
 @with_account
-def schema(account: Account, activity: str) -> None:
+def schema(account: Account, activity: str, as_json: bool) -> None:
     """Print the JSON Schema of an activity's attributes."""
-    found = definition(account.open(), activity)
-    say(document(json_schema(found, account.settings().max_attributes)))
+    found = json_schema(_one(account.open(), activity), account.settings().max_attributes)
+    say(document(found, indent=None if as_json else 2))

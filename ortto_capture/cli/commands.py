@@ -1,10 +1,10 @@
-"""All commands, in the order in which one meets them."""
+"""All commands, in the order in which a reader needs them."""
 
 from __future__ import annotations
 
 import click
 
-from .account import Group, places
+from .account import PLACES, Group
 from .activities import activities, schema
 from .doctor import backup, doctor
 from .journal import export, tail
@@ -14,7 +14,7 @@ from .server import demo, serve
 
 @click.group(
     cls=Group,
-    params=places(default=True),
+    params=[*PLACES],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Ends with 0: done, 1: not found or not in order, 2: wrong usage, 3: configuration or "
     "data directory, 4: storage fault.",

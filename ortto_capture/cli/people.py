@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import wraps
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from .. import Capture, Captured, Person, Refused
-from ..backends.file import FileBackends
+from .. import Captured, Journal, Person, Refused
+from ..console.rows import Rows
 from .account import Account, Failed, Group, destination, output_option, with_account
-from .journal import PAGE, Rows, captured_table, sensitive_option
-from .show import Column, Table, apart, counted, document, json_option, moment, record, safe, say
+from .journal import CAPTURED, PAGE, sensitive_option
+from .show import Column, Table, counted, document, json_option, moment, record, safe, say
 
 #: Activities that ``people show`` prints.
 LATEST = 10
@@ -38,22 +38,12 @@ def _identifiers(row: dict[str, Any]) -> str:
 
 
 _COLUMNS = [
-    Column("ID", lambda row: row["id"]),
+    Column("ID", itemgetter("id")),
     Column("KNOWN AS", _identifiers, "bold"),
     Column("NAME", _name),
-    Column("PROVED", lambda row: row["assurance"]),
-    Column("SINCE (UTC)", moment("created_at"), "dim"),
+    Column("PROVED", itemgetter("assurance")),
+    Column("SINCE (UTC)", lambda row: moment(row["created_at"]), "dim"),
 ]
-
-
-def _anybody(capture: Capture, text: str) -> Person | None:
-    """Whoever is known by this e-mail address, external id or person id."""
-    for lookup in (capture.person, lambda ei: capture.person(ei=ei), capture.backends.people.get):
-        # What cannot be an address may be an id.
-        with suppress(Refused):
-            if person := lookup(text):
-                return person
-    return None
 
 
 @people.command()
@@ -62,114 +52,105 @@ def _anybody(capture: Capture, text: str) -> Person | None:
 @with_account
 def find(account: Account, who: tuple[str, ...], as_json: bool) -> None:
     """Find people by e-mail address, external id or person id, whichever it is."""
-    capture = account.capture(account.open())
-    found = {text: _anybody(capture, text) for text in who}
-    people = dict.fromkeys(person for person in found.values() if person)
-    Table(_COLUMNS, as_json=as_json).show(map(Person.plain, people))
-    if unknown := [repr(text) for text, person in found.items() if person is None]:
-        raise Failed(f"nobody is known as {' or '.join(unknown)}")
+    capture = account.capture
+    found: dict[Person, None] = {}
+    unknown = []
+    for text in who:
+        person = None
+        for named in ({"email": text}, {"ei": text}):
+            # What cannot be an address may be an id.
+            with suppress(Refused):
+                person = person or capture.person(**named)
+        if person := person or capture.backends.people.get(text):
+            found[person] = None
+        else:
+            unknown.append(repr(text))
+    Table(_COLUMNS, as_json=as_json).show(map(Person.plain, found))
+    if unknown:
+        raise Failed(f"no person is known as {' or '.join(unknown)}")
 
 
-class Who(NamedTuple):
-    """How the one person is named that a command is about: by address or by external id."""
-
-    email: str | None
-    ei: str | None
-
-    def __str__(self) -> str:
-        return repr(self.email or self.ei)
-
-    def unknown(self) -> Failed:
-        """What to raise when nobody is."""
-        return Failed(f"nobody is known as {self}")
+def _named(command: Callable[..., None]) -> Callable[..., None]:
+    """Take an e-mail address or ``--ei``."""
+    option = click.option("--ei", metavar="ID", help="The external id, instead of an address.")
+    return click.argument("email", required=False)(option(command))
 
 
-def who_argument(command: Callable[..., None]) -> Callable[..., None]:
-    """Take an e-mail address, or ``--ei``, as ``who``."""
-
-    @click.argument("email", required=False)
-    @click.option("--ei", metavar="ID", help="The external id, instead of an e-mail address.")
-    @wraps(command)
-    def named(email: str | None, ei: str | None, **options: Any) -> None:
-        if bool(email) == bool(ei):
-            raise click.UsageError("Name one person: by e-mail address, or by --ei.")
-        try:
-            command(who=Who(email or None, ei or None), **options)
-        except Refused as error:
-            kind = "e-mail address; an external id is named by --ei" if email else "external id"
-            raise click.UsageError(f"{safe(repr(email or ei))} is no {kind}.") from error
-
-    return named
+def _who(email: str | None, ei: str | None) -> dict[str, Any]:
+    """Name one person for ``Capture``, or end."""
+    if bool(email) == bool(ei):
+        raise click.UsageError("Name one person: by e-mail address, or by --ei.")
+    return {"email": email} if email else {"ei": ei}
 
 
-def _timeline(backends: FileBackends, person_id: str) -> Iterator[Captured]:
-    after = 0
-    while page := backends.journal.of(person_id, after, PAGE):
+def _unknown(who: dict[str, Any]) -> Failed:
+    return Failed(f"no person is known as {next(iter(who.values()))!r}")
+
+
+def _timeline(journal: Journal, person_id: str) -> Iterator[Captured]:
+    cursor = ""
+    while page := journal.of(person_id, cursor, PAGE):
         yield from page
-        after = page[-1].position
+        cursor = page[-1].cursor
 
 
 @people.command()
-@who_argument
+@_named
 @sensitive_option
 @json_option
 @with_account
-def show(account: Account, who: Who, show_sensitive: bool, as_json: bool) -> None:
+def show(
+    account: Account, email: str | None, ei: str | None, show_sensitive: bool, as_json: bool
+) -> None:
     """Show one person, and the latest of what they did."""
-    backends = account.open()
-    person = account.capture(backends).person(who.email, ei=who.ei)
+    who = _who(email, ei)
+    person = account.capture.person(**who)
     if person is None:
-        raise who.unknown()
-    rows = Rows(backends, show_sensitive=show_sensitive)
-    latest = [rows.captured(row) for row in deque(_timeline(backends, person.id), LATEST)]
-    row = person.plain()
+        raise _unknown(who)
+    rows = Rows(account.backends, show_sensitive=show_sensitive)
+    latest = deque(_timeline(account.backends.journal, person.id), LATEST)
+    row = {**person.plain(), "activities": [rows.captured(each) for each in latest]}
     lines = {
         "id": person.id,
-        **{identifier.kind: identifier.value for identifier in person.identifiers},
+        **dict(person.identifiers),
         "name": _name(row),
         "proved": person.assurance,
-        "since (UTC)": moment("created_at")(row),
+        "since (UTC)": moment(row["created_at"]),
     }
-    record({**row, "activities": latest}, lines, as_json=as_json)
-    if latest and not as_json:
-        apart()
-        captured_table(as_json=False, several=False).show(latest)
+    record(row, lines, as_json=as_json)
+    if not as_json:
+        Table(CAPTURED).show(row["activities"])
 
 
 @people.command()
-@who_argument
+@_named
 @output_option
 @with_account
-def export(account: Account, who: Who, output: Path | None) -> None:
+def export(account: Account, email: str | None, ei: str | None, output: Path | None) -> None:
     """Write out everything kept about one person, as JSON."""
-    everything = account.capture(account.open()).export(who.email, ei=who.ei)
+    who = _who(email, ei)
+    everything = account.capture.export(**who)
     if everything is None:
-        raise who.unknown()
+        raise _unknown(who)
     with destination(output) as file:
-        file.write(document(everything) + "\n")
+        file.write(document(everything, indent=2) + "\n")
 
 
 @people.command()
-@who_argument
+@_named
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @with_account
-def erase(account: Account, who: Who, yes: bool, as_json: bool) -> None:
+def erase(account: Account, email: str | None, ei: str | None, yes: bool, as_json: bool) -> None:
     """Erase one person, and everything they did. There is no way back."""
-    capture = account.capture(account.open())
-    if not yes and capture.person(who.email, ei=who.ei) is not None:
-        click.confirm(f"Erase {safe(str(who))} and all of their activities?", abort=True, err=True)
-    erased = capture.erase(who.email, ei=who.ei)
+    who, capture = _who(email, ei), account.capture
+    if not yes and capture.person(**who) is not None:
+        said = f"Erase {safe(repr(email or ei))} and all of their activities?"
+        click.confirm(said, abort=True, err=True)
+    erased = capture.erase(**who)
     if erased is None:
-        raise who.unknown()
-    if as_json:
-        say(document(erased._asdict(), indent=None))
-        return
-    activities = counted(erased.activities, "activity", "activities")
-    if erased.complete:
-        say(f"erased, with {activities}")
-    else:
-        say(
-            f"erased, with {activities}, bytes pending: somebody is reading the file; whoever "
-            "writes next finishes it"
-        )
+        raise _unknown(who)
+    said = f"erased, with {counted(erased.activities, 'activity', 'activities')}"
+    if not erased.complete:
+        said += ", bytes pending: another program reads the store; the next write removes them"
+    say(document(erased._asdict()) if as_json else said)

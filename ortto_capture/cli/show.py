@@ -1,6 +1,6 @@
 """What people and programs get to see: tables on a terminal, plain lines elsewhere, or JSON.
 
-The law of this file: what a stranger wrote is shown as text and nothing else. Whatever a terminal
+The law of this file: what a visitor wrote is shown as text and nothing else. Whatever a terminal
 might obey or hide (control characters, ESC, bidirectional and zero-width marks) is shown as the
 escape that JSON has for it, and rich never sees markup. Plain lines are for programs: one record a
 line, values separated by tabs, nothing folded, no heading, no colour.
@@ -10,15 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import click
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -27,8 +22,8 @@ class Column(NamedTuple):
     """One column: its title, how a record is written in it, and rich's name of a style."""
 
     title: str
-    text: Callable[[Any], str]
-    style: str | Callable[[Any], str] = ""
+    text: Callable[[Any], str | None]
+    style: str = ""
 
 
 def safe(text: str) -> str:
@@ -43,14 +38,8 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo("\n".join(map(safe, text.split("\n"))), err=err)
 
 
-def apart() -> None:
-    """Leave a line free between two things, where people look."""
-    if on_terminal():
-        click.echo()
-
-
 def hint(text: str) -> None:
-    """Tell a person what to do next; programs are told nothing."""
+    """Tell a person what to do next; a program is told nothing."""
     if sys.stderr.isatty():
         say(text, err=True)
 
@@ -65,137 +54,72 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def moment(name: str) -> Callable[[Mapping[str, Any]], str]:
-    """How the time ``name`` of a record is written: exactly, or to the second for people."""
-
-    def written(row: Mapping[str, Any]) -> str:
-        time: str = row[name]
-        return time[:19].replace("T", " ") if on_terminal() else time
-
-    return written
+def moment(time: str) -> str:
+    """An ISO 8601 time: as it is, or to the second for people."""
+    return time[:19].replace("T", " ") if on_terminal() else time
 
 
-def document(value: Any, *, indent: int | None = 2) -> str:
+def document(value: Any, *, indent: int | None = None) -> str:
     """``value`` as JSON that is safe to look at, and loses nothing: JSON reads the escapes."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return "\n".join(map(safe, text.split("\n")))
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    # Made for each use: a terminal may have been resized since.
-    return Console(markup=False, emoji=False, highlight=False)
-
-
 class Table:
     """Records, one a line; shown in as many parts as they come in.
 
-    :param columns: what people see on a terminal.
-    :param plain: what programs see elsewhere, when that is more.
-    :param heading: what stands above the records that have it in common, on a terminal.
     :param as_json: one JSON object a line instead, wherever it goes.
+    :param even: all columns are equally wide, so that one part lines up with the next.
     """
 
     def __init__(
-        self,
-        columns: Sequence[Column],
-        *,
-        as_json: bool,
-        plain: Sequence[Column] | None = None,
-        heading: Callable[[Any], str] | None = None,
+        self, columns: Sequence[Column], *, as_json: bool = False, even: bool = False
     ) -> None:
         self._columns = columns
-        self._plain = plain or columns
-        self._heading = heading or (lambda _: "")
         self._json = as_json
-        self._widths = [len(column.title) for column in columns]
-        self._above: str | None = None
+        self._even = even
+        # Above the first part only.
+        self._titles = any(column.title for column in columns)
 
-    def show(self, records: Iterable[Mapping[str, Any]]) -> int:
+    def show(self, records: Iterable[Any]) -> int:
         """Print the records, and return how many there were."""
-        if on_terminal() and not self._json:
-            shown = list(records)
-            for above, alike in groupby(shown, self._heading):
-                self._draw(above, list(alike))
-            return len(shown)
         count = 0
+        rows: list[list[str]] = []
         for each in records:
-            cells = (safe(column.text(each)) for column in self._plain)
-            click.echo(document(each, indent=None) if self._json else "\t".join(cells))
             count += 1
+            if self._json:
+                click.echo(document(each))
+                continue
+            cells = [safe(column.text(each) or "") for column in self._columns]
+            if on_terminal():
+                rows.append(cells)
+            else:
+                click.echo("\t".join(cells))
+        if rows:
+            self._draw(rows)
         return count
 
-    def _draw(self, above: str, records: Sequence[Mapping[str, Any]]) -> None:
-        from rich.cells import cell_len
+    def _draw(self, rows: Sequence[Sequence[str]]) -> None:
+        from rich.console import Console
         from rich.table import Table as Drawn
         from rich.text import Text
 
-        console = _console()
-        rows = [[safe(column.text(each)) for column in self._columns] for each in records]
-        # Remembered, so that the parts line up.
-        self._widths = [
-            max(width, *map(cell_len, column))
-            for width, column in zip(self._widths, zip(*rows, strict=True), strict=True)
-        ]
-        first, new = self._above is None, above != self._above
-        self._above = above
-        if new and above:
-            console.print(Text(("" if first else "\n") + above, "bold"))
-        drawn = Drawn(box=None, show_header=first, pad_edge=False, padding=(0, 2, 0, 0))
-        for column, width in zip(self._columns, _fitting(self._widths, console.width), strict=True):
-            drawn.add_column(column.title, header_style="dim", width=width, overflow="fold")
-        for each, cells in zip(records, rows, strict=True):
-            styles = [c.style(each) if callable(c.style) else c.style for c in self._columns]
-            drawn.add_row(*map(Text, cells, styles))
-        console.print(drawn)
+        ratio = 1 if self._even else None
+        drawn = Drawn(box=None, show_header=self._titles, pad_edge=False, expand=self._even)
+        for title, _, style in self._columns:
+            drawn.add_column(title, header_style="dim", style=style, overflow="fold", ratio=ratio)
+        for cells in rows:
+            drawn.add_row(*map(Text, cells))
+        self._titles = False
+        Console(markup=False, emoji=False, highlight=False).print(drawn)
 
 
-def _fitting(wanted: Sequence[int], width: int) -> list[int]:
-    """Column widths that fit: the last has a third of the room if it needs it, the widest give."""
-    *widths, last = wanted
-    room = max(width - 2 * len(wanted), 8 * len(wanted))
-    last = min(last, max(room // 3, room - sum(widths)))
-    while sum(widths) + last > room:
-        widest = max(range(len(widths)), key=widths.__getitem__)
-        widths[widest] -= 1
-    return [*widths, last]
+_LINE = [Column("", lambda line: line[0], "dim"), Column("", lambda line: line[1])]
 
 
 def record(value: Mapping[str, Any], lines: Mapping[str, str], *, as_json: bool) -> None:
     """Print one thing: as JSON, or as its ``lines``, each with its name in front."""
     if as_json:
         click.echo(document(value, indent=2 if on_terminal() else None))
-        return
-    if not on_terminal():
-        for name, text in lines.items():
-            click.echo(f"{name}\t{safe(text)}")
-        return
-    from rich.table import Table as Drawn
-    from rich.text import Text
-
-    drawn = Drawn.grid(padding=(0, 2, 0, 0))
-    drawn.add_column(style="dim")
-    drawn.add_column(overflow="fold")
-    for name, text in lines.items():
-        drawn.add_row(Text(name), Text(safe(text)))
-    _console().print(drawn)
-
-
-@contextmanager
-def progress(
-    what: str, total: int | None = None, *, quiet: bool = False
-) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how far long work is, if a person is there to see it.
-
-    :param total: how much there is; unknown when left out.
-    """
-    if quiet or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(what, total=total)
-        yield lambda done: shown.update(task, completed=done)
+    else:
+        Table(_LINE).show(lines.items())

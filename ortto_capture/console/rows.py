@@ -6,7 +6,6 @@ declared, unless the operator asks for it. What these rows look like is for othe
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from ..model import Captured, Definition, Outcome
@@ -37,21 +36,13 @@ class Rows:
         }
 
     def refused(self, outcome: Outcome) -> dict[str, Any]:
-        """One refused request, with the reason that the public answer hides."""
+        """One refused request: ``Outcome.plain()``, with names."""
         activity_id = outcome.activity_id
         definition = self._backends.definitions.get(activity_id) if activity_id else None
         return {
-            "number": outcome.number,
-            "at": datetime.fromtimestamp(outcome.at, UTC).isoformat(),
-            "route": outcome.route,
-            "code": outcome.code,
-            "reason": outcome.reason,
-            "activity_id": activity_id,
-            "name": definition.name if definition else None,
-            "person_id": outcome.person_id,
+            **outcome.plain(),
             "person": self._person(outcome.person_id),
-            "field": outcome.field,
-            "expected": outcome.expected,
+            "name": definition.name if definition else None,
         }
 
     def _attributes(self, row: Captured, definition: Definition | None) -> dict[str, Any]:
