@@ -6,9 +6,10 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -830,18 +831,33 @@ def activity_of(number: int) -> Activity:
     return given._replace(source="site", gpc=True, occurred_at=NOON - number)
 
 
-def look(backends: FileBackends) -> object:
-    """All that can be read of people and activities, or that it is damaged."""
-    numbers = (1, 2)
-    held = [each for number in numbers for each in person_of(number).identifiers]
-    try:
-        return [
-            [backends.people.get(person_of(number).id) for number in numbers],
-            [backends.people.find([each]) for each in held],
-            backends.journal.after(""),
-        ]
-    except BackendError as error:
-        return str(error).partition("restore a backup")[1]
+def look(backends: FileBackends) -> list[object]:
+    """All that can be read of people and activities; None for what is not there, or damaged."""
+    held = [each for number in (1, 2) for each in person_of(number).identifiers]
+    looks: list[Callable[[], object]] = [
+        *(partial(backends.people.get, person_of(number).id) for number in (1, 2)),
+        *(partial(backends.people.find, [each]) for each in held),
+        *(partial(journal_of, backends, number) for number in (0, 1)),
+    ]
+    found: list[object] = []
+    for each in looks:
+        try:
+            found.append(each())
+        except BackendError as error:
+            assert "restore a backup" in str(error)
+            found.append(None)
+    return found
+
+
+def journal_of(backends: FileBackends, number: int) -> object:
+    """One of the activities."""
+    found = backends.journal.after("")
+    return found[number] if number < len(found) else None
+
+
+def wrong(found: list[object], sound: list[object]) -> bool:
+    """Whether there is a value that was not stored."""
+    return any(each is not None and each != right for each, right in zip(found, sound, strict=True))
 
 
 def test_every_stored_member_is_in_a_checksum(backends: FileBackends, tmp_path: Path) -> None:
@@ -859,7 +875,7 @@ def test_every_stored_member_is_in_a_checksum(backends: FileBackends, tmp_path: 
             other = f"{column} || 'x'" if kind == "TEXT" else f"{column} + 1000"
             sql(place, f"UPDATE {table} SET {column} = {other}")  # noqa: S608
             with open_file(str(place)) as changed:
-                if look(changed) not in (sound, "restore a backup"):
+                if wrong(look(changed), sound):
                     unseen.append(f"{table}.{column} is returned")
                 if not changed.problems():
                     unseen.append(f"{table}.{column} is not told")
@@ -887,7 +903,7 @@ def test_damaged_rows_are_reported_and_never_returned(backends: FileBackends) ->
     ):
         with pytest.raises(BackendError, match=r"store\.sqlite3.*damaged.*restore a backup"):
             look()
-    assert len(backends.problems()) == 2
+    assert len(backends.problems()) >= 2
 
 
 @pytest.mark.parametrize("value", ["X'00'", "NULL", "'text'"])

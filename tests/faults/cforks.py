@@ -54,6 +54,11 @@ class Line:
             return f"no answer: {error}"
         return answer.decode().strip()
 
+    def close(self) -> None:
+        """Close both ends."""
+        self._mine.close()
+        self.theirs.close()
+
 
 def done(capture: Capture, order: str) -> str:
     """Do what was ordered, and say how it went: ``done``, or the error."""
@@ -154,6 +159,8 @@ class Site:
 
     def findings(self, directory: Path) -> Iterator[str]:
         """What is wrong with what is stored, after the last process has ended."""
+        for line in (self.master, *self._spare):
+            line.close()
         yield from self.wrong
         with account(directory) as capture:
             stored = [each.event_id for each in everything(files(capture))]

@@ -202,7 +202,7 @@ def crowded(directory: Path, people: int, rng: random.Random) -> list[Visitor]:
         for each in crowd:
             each.act(capture)
         for each in rng.sample(crowd, people // 2):
-            capture.identify(email=each.email, first=each.first, last=each.last * 3)
+            capture.identify(email=each.email, first=each.first, last=(each.last * 3)[:250])
     return crowd
 
 

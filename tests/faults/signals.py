@@ -15,6 +15,7 @@ import signal
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -361,6 +362,8 @@ def main(what: str, directory: str, times: str, seed: str) -> None:
     """Interrupt so many attempts."""
     # Its own limit: a stuck thread shows itself and where, long before the test's time is up.
     faulthandler.dump_traceback_later(STUCK + int(times) / 20, exit=True)
+    # Of a file that was opened and interrupted before ``with`` had it: it is closed by then.
+    warnings.simplefilter("ignore", ResourceWarning)
     place = Path(directory) / "data"
     define(place)
     findings, figures = WHAT[what](place, int(times), random.Random(seed))

@@ -55,7 +55,7 @@ def of_another_program(path: Path) -> None:
 Spoil = Callable[[Path], None]
 SPOILT: list[tuple[str, bool, Spoil]] = [
     *((name, True, Path.mkdir) for name in ("store.sqlite3", "activities.json", "secret")),
-    *((name, True, Path.mkdir) for name in ("erased", "store.lock")),
+    ("erased", True, Path.mkdir),
     ("store.sqlite3", True, dangling),
     ("store.sqlite3", False, newer),
     ("store.sqlite3", False, halved),
@@ -102,6 +102,20 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_and_left_alone(
     kept.rename(directory)
     with opened(directory) as backends:
         assert [each.event_id for each in everything(backends)] == visitor.acknowledged
+
+
+def test_a_lock_that_cannot_be_taken_is_named_where_a_store_has_to_be_made(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    lock = directory / "store.lock"
+    lock.mkdir(parents=True)
+
+    assert str(lock) in refusal(directory)
+    lock.rmdir()
+    define(directory)
+    lock.unlink()
+    lock.mkdir()
+    with account(directory) as capture:
+        assert Visitor(capture).post().status == 200, "a sound store is opened without it"
 
 
 @pytest.mark.parametrize("spoil", [Path.touch, dangling])

@@ -161,11 +161,15 @@ def _last_writes(found: Sequence[Call], directory: Path) -> dict[str, int]:
 def _new_names(found: Sequence[Call], directory: Path) -> dict[str, int]:
     """Where each name was last made that is there at the end."""
     made: dict[str, int] = {}
+    # An empty file without its name is as good as none.
+    empty: dict[str, int] = {}
     for call in found:
         if call.name == "openat" and "O_CREAT" in call.arguments and call.names:
             name = str(directory / call.names[0])
             if _matters(name, directory):
-                made.setdefault(name, call.ended)
+                empty.setdefault(name, call.ended)
+        elif call.name in WRITES and call.path in empty:
+            made.setdefault(call.path, empty[call.path])
         elif call.name.startswith("rename"):
             old, new = (str(directory / name) for name in call.names)
             made.pop(old, None)
@@ -176,6 +180,7 @@ def _new_names(found: Sequence[Call], directory: Path) -> dict[str, int]:
         elif call.name.startswith("unlink"):
             for name in call.names:
                 made.pop(str(directory / name), None)
+                empty.pop(str(directory / name), None)
     return made
 
 

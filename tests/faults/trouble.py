@@ -8,8 +8,6 @@ by another process. Each has its answer, is over when its cause is, and costs no
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 import threading
 import time
@@ -23,7 +21,7 @@ from ..services import serve
 from .order import ask
 from .signals import counted
 from .space import Visitor, elsewhere
-from .stage import account, child, define, everything, files, finish, program
+from .stage import account, child, define, everything, files, finish, opened, program
 from .tracing import SYNCS, attached, injected
 
 #: Seconds until the 503 (contract §4, row 13), and a busy machine's share on top.
@@ -124,7 +122,8 @@ def in_a_crowd(directory: Path, call: str, error: str) -> Iterator[str]:
     stored = elsewhere(directory)
     if sorted(stored) != sorted(acknowledged):
         yield f"{error}: {len(acknowledged)} were acknowledged and {len(stored)} are stored"
-    if (total := counted(directory)) != len(stored):
+    # By person and by address each, and the one new person.
+    if (total := counted(directory)) != 2 * len(stored) + 1:
         yield f"{error}: {len(stored)} are stored and {total} are counted"
 
 
@@ -208,11 +207,18 @@ def write_lock(directory: Path) -> object:
     return connection
 
 
-def queue_lock(directory: Path) -> object:
-    """The lock by which our processes queue."""
-    descriptor = os.open(directory / "store.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
+def decision(directory: Path) -> object:
+    """A decision of another process of ours, which does not end."""
+    backends = opened(directory)
+    deciding = threading.Event()
+
+    def decide() -> None:
+        deciding.set()
+        threading.Event().wait()
+
+    threading.Thread(target=backends.atomically, args=(decide,), daemon=True).start()
+    deciding.wait()
+    return backends
 
 
 WHAT: dict[str, Callable[[Path], Iterator[str]]] = {
@@ -222,7 +228,7 @@ WHAT: dict[str, Callable[[Path], Iterator[str]]] = {
     "full-crowd": lambda directory: in_a_crowd(directory, "pwrite64", "ENOSPC"),
     "quota-crowd": lambda directory: in_a_crowd(directory, "pwrite64", "EDQUOT"),
     "write-lock": lambda directory: busy(directory, write_lock),
-    "queue-lock": lambda directory: busy(directory, queue_lock),
+    "decision-lock": lambda directory: busy(directory, decision),
 }
 
 
