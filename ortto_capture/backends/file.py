@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import NamedTuple, TypeVar
@@ -95,7 +96,8 @@ class FileBackends(Backends):
                         replace_file(path, token_urlsafe(MIN_SECRET).encode() + b"\n")
             with faults(path):
                 secret = path.read_bytes().strip()
-                _warn_if_open(path)
+                if _is_open(path):
+                    _warn_once(path)
         except BackendError as error:
             raise ConfigurationError("secret_keys", str(error)) from error
         if len(secret) < MIN_SECRET:
@@ -153,7 +155,8 @@ class FileBackends(Backends):
     def problems(self) -> list[str]:
         """Check the whole store: its structure, and every row's checksum; empty when sound."""
         own = self.own
-        return own.store.problems() or [*own.people.problems(), *own.journal.problems()]
+        rows = [*own.people.problems(), *own.journal.problems()]
+        return own.store.problems() or list(dict.fromkeys(rows))
 
     def close(self) -> None:
         self.own.outcomes.flush()
@@ -214,8 +217,9 @@ def _make(directory: Path) -> None:
 
 def _erase_again(own: Directory) -> None:
     """Erase from a restored backup whom the tombstones name; finish an erasure cut short."""
-    store = own.store
-    size = own.erased.stat().st_size if own.erased.exists() else 0
+    store, size = own.store, 0
+    with faults(own.erased), suppress(FileNotFoundError):
+        size = own.erased.lstat().st_size
     if size != store.meta("erased"):
         buried = _read_lines(own.erased)
 
@@ -264,21 +268,27 @@ def _add_line(path: Path, line: bytes) -> int:
 def _read_lines(path: Path) -> dict[str, list[bytes]]:
     """The tombstones, and the rate limiter's keys of each person."""
     found = {}
-    with faults(path):
-        if path.exists():
-            for line in path.read_text(encoding="ascii", errors="replace").splitlines():
-                person, *rest = line.split(" ")
+    with faults(path), suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(descriptor, encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                person, *rest = line.split()
                 # A torn line names no person.
                 with suppress(ValueError):
                     found[person] = [bytes.fromhex(key) for key in rest[1:]]
     return found
 
 
-def _warn_if_open(path: Path) -> None:
+def _is_open(path: Path) -> bool:
+    """Whether another user may read it."""
     found = path.stat()
-    if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid not in (os.geteuid(), 0):
-        _log.warning(
-            "%s: others may read the signing key, and sign in as any person: "
-            "chown it to the user of the server, and chmod 600 it",
-            path,
-        )
+    return bool(stat.S_IMODE(found.st_mode) & 0o077) or found.st_uid not in (os.geteuid(), 0)
+
+
+@cache
+def _warn_once(path: Path) -> None:
+    _log.warning(
+        "%s: other users may read the signing key, and with it sign in as any person: "
+        "chown it to the user of the server, and chmod 600 it",
+        path,
+    )

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+from _thread import start_new_thread
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from hashlib import blake2b
 from math import floor
-from threading import Lock, Timer
+from threading import Lock
+from time import sleep
 from typing import Any
 from zlib import crc32
 
@@ -146,7 +148,7 @@ class FilePeople:
         try:
             return _person_of(row)
         except ValueError:
-            raise self._store.damaged("a person") from None
+            raise self._store.damaged(f"the person with number {row[0]}") from None
 
     def _holder(self, identifier: Identifier) -> Person | None:
         rows = self._store.read(
@@ -487,7 +489,8 @@ class Gathered:
         self.lock = Lock()
         self.counts: Counter[str] = Counter()
         self.refused: deque[Outcome] = deque(maxlen=capacity)
-        self.timer: Timer | None = None
+        #: Whether a thread waits to write this.
+        self.awaited = False
 
 
 class FileOutcomes:
@@ -509,12 +512,10 @@ class FileOutcomes:
                 gathered.counts[name] += 1
             if outcome.reason:
                 gathered.refused.append(outcome)
-            if gathered.timer is None:
-                timer = Timer(GATHERED, self.flush)
-                timer.daemon = True
-                # Kept once it runs: where no thread can be started, the next request tries again.
-                timer.start()
-                gathered.timer = timer
+            if not gathered.awaited:
+                # Not a Timer, whose event can be left locked by a signal handler's exception.
+                start_new_thread(self._flush_later, ())
+                gathered.awaited = True
 
     def counts(self) -> Mapping[str, int]:
         self.flush()
@@ -549,9 +550,7 @@ class FileOutcomes:
         """Write what was gathered; what cannot be written now is kept for the next time."""
         gathered = self._mine()
         with gathered.lock:
-            if gathered.timer is not None:
-                gathered.timer.cancel()
-                gathered.timer = None
+            gathered.awaited = False
             counts, gathered.counts = gathered.counts, Counter()
             refused, gathered.refused = gathered.refused, deque(maxlen=self._capacity)
         if counts:
@@ -561,6 +560,10 @@ class FileOutcomes:
                 with gathered.lock:
                     gathered.counts.update(counts)
                     gathered.refused = deque([*refused, *gathered.refused], self._capacity)
+
+    def _flush_later(self) -> None:
+        sleep(GATHERED)
+        self.flush()
 
     def _mine(self) -> Gathered:
         """What this process has gathered; a child leaves what its parent has to the parent."""

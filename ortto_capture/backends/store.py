@@ -32,7 +32,7 @@ from threading import Lock, get_ident
 from time import monotonic, sleep
 from typing import Any, TypeVar, cast
 
-from ..errors import BackendError, StorageFull
+from ..errors import BackendError, Refused, StorageFull
 from ..locks import fork_safe_lock, watch_forks
 from .atomic_files import faults, sync_directory
 from .scrub import Pages, descriptor_of
@@ -277,13 +277,14 @@ class Store:
 
     def _join(
         self, decide: Callable[[], T], arrival: object, deadline: float
-    ) -> tuple[Batch, T | None, Exception | None]:
+    ) -> tuple[Batch, T | None, Refused | None]:
         """Decide within the open batch, or a new one, and commit it when no thread comes after.
 
-        :returns: the batch, and what ``decide`` returned or raised.
+        :returns: the batch, and what ``decide`` returned, or its refusal.
         """
         self._require_rest()
-        result, error = None, None
+        result: T | None = None
+        error: Refused | None = None
         try:
             self._working = True
             self._wrote, self._fault = False, None
@@ -293,12 +294,13 @@ class Store:
             try:
                 self._decider = get_ident()
                 result = decide()
-            except Exception as raised:  # noqa: BLE001  # atomically raises it, after the commit
+            except Refused as raised:
+                # Decided on rows that are not on the disk yet: raised when the batch has ended.
+                if self._wrote:
+                    raise
                 error = raised
             finally:
                 self._decider = 0
-            if error is not None and self._wrote:
-                raise error
             if self._fault is not None:
                 # Even when ``decide`` has caught it: SQLite may have rolled back by itself.
                 raise self._fault
@@ -621,9 +623,9 @@ class Store:
                     "and store nothing before the fork"
                 )
             if inherited:
-                with suppress(FileNotFoundError), faults(self.path):
+                with faults(self.path):
                     descriptor = descriptor_of(self.path)
-                shared_lock(descriptor, fcntl.F_RDLCK)
+                    shared_lock(descriptor, fcntl.F_RDLCK)
                 self._close_writer()
                 self._close_reader()
                 shared_lock(descriptor, fcntl.F_UNLCK)
