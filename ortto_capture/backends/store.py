@@ -493,9 +493,10 @@ class Store:
         try:
             with (
                 self._reading,
+                closing(self._connect(PATIENCE)) as source,
                 closing(sqlite3.connect(target, isolation_level=None)) as copy,
             ):
-                self._read_from().backup(copy)
+                source.backup(copy)
                 if copy.execute(_SCRUB).fetchone() != (0,):
                     # What was removed and not yet overwritten is not taken along.
                     copy.execute("VACUUM")

@@ -1,7 +1,8 @@
-"""The file backend: durable activities against a bare insert-and-commit, growth, bytes, HTTP.
+"""The file backend: durable activities against bare SQLite, growth, bytes, HTTP.
 
 The bare side inserts the same row, with the same keys and indexes, into a SQLite file of the same
-durability, and does nothing else.
+durability, changes the two counters of the same visitor in the same transaction, and does nothing
+else.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
-from ortto_capture import Activity, Identifier, Person, open_backends
+from ortto_capture import Person, open_backends
 from ortto_capture.backends.file import FileBackends, open_file
-from ortto_capture.backends.store_file import MIGRATIONS
+from ortto_capture.backends.store_file import PAGE, SCHEMA
+from ortto_capture.model import Activity, Identifier
 
 from ..services import run_server
 from .http import DATA
@@ -39,26 +41,37 @@ SLOW = 0.005
 
 
 class Bare:
-    """The limit: one row, one commit."""
+    """The limit: one row and two counters, one commit."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.executescript(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + MIGRATIONS[0]
+            f"PRAGMA page_size = {PAGE}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+            + SCHEMA
         )
-        self._people = [f"person-{number:015}" for number in range(997)]
         self._turn = count()
         self._attributes = json.dumps(ATTRIBUTES, separators=(",", ":"))
 
     def __call__(self, _environ: WSGIEnvironment, _start_response: object) -> list[bytes]:
         """Insert one."""
-        number, now = next(self._turn), time()
-        row = (event_id(), PURCHASE.id, self._people[number % 997], self._attributes, KEY)
+        number, now = next(self._turn), round(time() * 1000)
+        visitor = number % 64
+        row = (event_id(), 1, visitor, self._attributes, KEY, 0, now, now, 0, number)
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute(
-            "INSERT INTO journal (event_id, activity_id, person_id, attributes, source, verified, "
+            "INSERT INTO counts (seconds, slot, key, amount, count) "
+            "VALUES (?, ?, ?, ?, 1), (?, ?, ?, ?, 1) "
+            "ON CONFLICT (seconds, slot, key) DO UPDATE SET count = counts.count + 1",
+            [
+                part
+                for seconds in (86_400, 3_600)
+                for part in (seconds, now // seconds // 1000, b"%016d" % visitor, 1_000_000)
+            ],
+        )
+        self._connection.execute(
+            "INSERT INTO journal (event_id, activity, person, attributes, source, verified, "
             "occurred_at, received_at, gpc, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, 0, now, now, 0, number),
+            row,
         )
         self._connection.execute("COMMIT")
         return []
@@ -169,12 +182,12 @@ def figures(scale: float = 1.0) -> Iterator[Figure]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         share, bare_rate = threads_against_bare(requests, rounds, 1)
-        yield Figure("bare SQLite, insert and commit", bare_rate, unit="/s")
-        yield Figure("durable activities, one thread / bare", share, 0.55, at_least=True)
+        yield Figure("bare SQLite: insert, two counters, commit", bare_rate, unit="/s")
+        yield Figure("durable activities, one thread / bare", share, 0.6, at_least=True)
         share, _ = threads_against_bare(requests, rounds, THREADS)
-        yield Figure("durable activities, 8 threads / bare", share, 0.8, at_least=True)
+        yield Figure("durable activities, 8 threads / bare", share, 1.0, at_least=True)
         share, _ = slowed(max(16, requests // 4), max(2, rounds // 4))
-        yield Figure("the same with every fsync at 5 ms", share, 4, at_least=True)
+        yield Figure("the same with every fsync at 5 ms", share, 5, at_least=True)
         yield from growth(folder, scale, requests, rounds)
         http = over_http(folder, requests, rounds)
         yield Figure("HTTP, gunicorn 2 × 4, file / memory", http, 0.5, at_least=True)
@@ -191,13 +204,13 @@ def growth(folder: Path, scale: float, requests: int, rounds: int) -> Iterator[F
             "many": (many_app, visits(sessions(many_app, 500), requests)),
         }
         times = in_turns(turns, rounds)
-        yield Figure("10⁶ people and activities / 10³", ratio(times["many"], times["few"]), 1.5)
+        yield Figure("10⁶ people and activities / 10³", ratio(times["many"], times["few"]), 1.2)
     path = folder / f"data-{many}" / "store.sqlite3"
     with closing(sqlite3.connect(path)) as connection:
         sizes = connection.execute(
             "SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'journal%'"
         ).fetchall()
-    yield Figure("on disk, an activity and its index", sizes[0][0] / many, unit="B")
+    yield Figure("on disk, an activity with all indexes", sizes[0][0] / many, 430, unit="B")
     start = perf_counter()
     open_backends(f"file:{path.parent}").close()
     yield Figure("opening 10⁶ people and activities", perf_counter() - start, 1, unit="s")
