@@ -53,6 +53,9 @@ LARGEST_BATCH = 64
 #: Seconds until a thread that waits for its batch commits it itself. It is needed only where an
 #: exception kept another thread from it, and otherwise bounds the wait.
 LOOK_AGAIN = 0.1
+#: How much of a commit's time a thread waits for those that were in the batch before: a thread that
+#: misses this commit waits for a whole one.
+LINGER = 0.2
 #: Rows changed by one process between two checkpoints: three an activity, so that the log stays
 #: near 8 MB, and a page that changed often is moved once.
 CHANGES = 3_000
@@ -140,6 +143,8 @@ class Store:
         #: Whether its decision has changed anything, and what went wrong in it.
         self._wrote = False
         self._fault: BackendError | None = None
+        #: How many decisions the last transaction had, and the seconds that its commit took.
+        self._company, self._took = 1, 0.0
         #: How many rows the writer had changed at the last checkpoint.
         self._moved = 0
         self._writer_file: tuple[int, int] | None = None
@@ -307,7 +312,7 @@ class Store:
             batch.size += 1
             self._wrote = False
             self._arrived.discard(arrival)
-            if not self._arrived or batch.size >= LARGEST_BATCH:
+            if batch.size >= (LARGEST_BATCH if self._arrived else self._company):
                 self._commit(batch)
             return batch, result, error
         except BaseException:
@@ -341,6 +346,7 @@ class Store:
     def _commit(self, batch: Batch) -> None:
         """Commit, which waits for the disk, and let the threads of the batch answer."""
         writer = self._writer
+        began = monotonic()
         failure: BaseException | None = None
         error: BackendError | None = None
         try:
@@ -361,6 +367,7 @@ class Store:
                     error = BackendError(f"{self.path}: was interrupted while storing; try again")
                 batch.end(error=error)
         if error is None:
+            self._company, self._took = batch.size, monotonic() - began
             self._check_point()
 
     def _wait_for(self, batch: Batch) -> None:
@@ -368,10 +375,11 @@ class Store:
         lock = Lock()
         lock.acquire()
         batch.waiting.append(lock)
+        patience = LOOK_AGAIN if self._arrived else self._took * LINGER
         try:
             # Asked after the lock was handed in, so that no ending is missed.
             while not batch.ended:
-                if not lock.acquire(timeout=LOOK_AGAIN):
+                if not lock.acquire(timeout=patience):
                     self._finish(batch)
         except BaseException:
             # What is stored stays; the exception is this thread's own.
