@@ -270,7 +270,7 @@ def _read_lines(path: Path) -> dict[str, list[bytes]]:
     found = {}
     with faults(path), suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with open(descriptor, encoding="ascii", errors="replace") as lines:
+        with os.fdopen(descriptor, encoding="ascii", errors="replace") as lines:
             for line in lines:
                 person, *rest = line.split()
                 # A torn line names no person.

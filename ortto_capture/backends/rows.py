@@ -34,7 +34,8 @@ from ..model import (
     Outcome,
     Person,
 )
-from .store import CheckViolated, Row, Store
+from .store import Store
+from .store_file import CheckViolated, Row
 
 #: Rows that one step of retention or of tidying looks at: about 5 ms.
 BATCH = 500

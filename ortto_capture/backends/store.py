@@ -19,35 +19,39 @@ it, and a thread that waits for its batch looks from time to time whether it mus
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
-import struct
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from random import uniform
 from threading import Lock, get_ident
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 from ..errors import BackendError, Refused, StorageFull
 from ..locks import fork_safe_lock, watch_forks
-from .atomic_files import faults, sync_directory
-from .scrub import Pages, descriptor_of
-from .store_file import ERRORS, connect, disk_failed, fault, is_busy, is_check, prepare
+from .atomic_files import faults
+from .scrub import Pages, sqlite_lock
+from .store_file import (
+    ERRORS,
+    PATIENCE,
+    CheckViolated,
+    Connection,
+    Row,
+    begin_immediate,
+    connect,
+    disk_failed,
+    fault,
+    log_emptied,
+    prepare,
+    quotable,
+)
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
 
-#: Seconds that a decision waits for the file before the answer is 503 (contract §4, row 13).
-PATIENCE = 2.0
 #: Seconds to wait for readers before something can be overwritten; it is tried again later.
 BRIEFLY = 0.1
-#: Seconds between the first two tries to begin a transaction, and at most: a commit takes 0.2 ms
-#: on a fast disk, and on a slow one a thousand tries would be wasted.
-PAUSE, LONGEST_PAUSE = 0.00005, 0.002
 #: Decisions in one transaction at most: the first of them waits for the last.
 LARGEST_BATCH = 64
 #: Seconds until a thread that waits for its batch commits it itself. It is needed only where an
@@ -68,19 +72,13 @@ _SCRUBBED = "UPDATE meta SET value = 0 WHERE name = 'scrub' AND value = ?"
 _log = logging.getLogger("ortto_capture")
 
 
-class CheckViolated(Exception):
-    """A CHECK forbids what a statement would have done; the statement did nothing."""
-
-
 class Batch:
-    """The decisions that share one transaction, and what became of it.
+    """The decisions that share one transaction of ``connection``, and what became of it."""
 
-    ``ended`` is set last and before any thread is woken: a batch that has ended is not changed.
-    """
+    __slots__ = ("connection", "ended", "error", "size", "undone", "waiting")
 
-    __slots__ = ("ended", "error", "size", "undone", "waiting")
-
-    def __init__(self) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
         self.size = 0
         #: A held lock for each waiting thread, released when the batch has ended.
         self.waiting: list[Lock] = []
@@ -91,7 +89,7 @@ class Batch:
         self.ended = False
 
     def end(self, *, error: BackendError | None = None, undone: bool = False) -> None:
-        """Say what became of it, and wake the threads that wait; the first to say it is right."""
+        """Say what became of it, unless that was said, and wake the threads that wait."""
         if not self.ended:
             self.error, self.undone = error, undone
             self.ended = True
@@ -116,9 +114,10 @@ class Store:
         #: After a failed fsync, until the store is opened anew.
         self._latched = False
         self._scrub_at = 0.0
-        self._adopting = Lock()
-        self._writer: sqlite3.Connection | None = None
-        self._reader: sqlite3.Connection | None = None
+        #: begin_immediate waits for the writer.
+        self._writer = Connection(self.path, 0, durable=durable)
+        self._reader = Connection(self.path, PATIENCE, durable=durable)
+        self._starting = Lock()
         self._start()
         watch_forks(self)
         # A fork waits for these locks, and so for a connection that is open only here.
@@ -133,9 +132,8 @@ class Store:
         self._reading = fork_safe_lock()
         #: One token for each thread that is about to decide, or does.
         self._arrived: set[object] = set()
-        #: The open batch, or the last one.
-        self._batch = Batch()
-        self._batch.ended = True
+        #: The last batch, open or ended.
+        self._batch: Batch | None = None
         #: Whether a thread is between taking the turn and giving it back.
         self._working = False
         #: The thread that decides at this moment.
@@ -147,8 +145,6 @@ class Store:
         self._company, self._took = 1, 0.0
         #: How many rows the writer had changed at the last checkpoint.
         self._moved = 0
-        self._writer_file: tuple[int, int] | None = None
-        self._reader_file: tuple[int, int] | None = None
         self._pid = os.getpid()
 
     # -- for the ports
@@ -170,22 +166,21 @@ class Store:
             try:
                 self._arrived.add(arrival)
                 with self._turn:
-                    batch, result, error = self._join(decide, arrival, deadline)
+                    batch, result, refusal = self._join(decide, arrival, deadline)
             finally:
                 self._arrived.discard(arrival)
             if not batch.ended:
                 self._wait_for(batch)
             if batch.error is not None:
                 raise _copy(batch.error)
-            if batch.undone:
-                continue
-            if error is None:
+            if refusal is not None and not batch.undone:
+                try:
+                    raise refusal
+                finally:
+                    # Its traceback holds this frame: without this, the two were a cycle.
+                    del refusal
+            if not batch.undone:
                 return cast("T", result)
-            try:
-                raise error
-            finally:
-                # The error's traceback holds this frame: without this, the two were a cycle.
-                del error
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query: of the transaction inside ``atomically``, else what is committed.
@@ -194,16 +189,14 @@ class Store:
         """
         try:
             if self._decider == get_ident():
-                return self._run_deciding(sql, parameters)
+                return self._run(sql, parameters)
             self._require_use()
             with self._reading:
                 try:
-                    return _run(self._read_from(), sql, parameters)
+                    return self._reader.run(sql, parameters)
                 except ERRORS as error:
-                    if isinstance(error, UnicodeEncodeError):
-                        raise
-                    self._close_reader()
-                    raise self._told(error) from _shown(error)
+                    self._reader.close()
+                    raise self._told(error) from quotable(error)
         except UnicodeEncodeError:
             # Text that is not Unicode, such as half a surrogate pair, is in no row.
             return []
@@ -211,7 +204,7 @@ class Store:
     def write(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement, inside ``atomically`` or as a decision of its own; return its rows.
 
-        :raises CheckViolated: a CHECK forbids it.
+        :raises CheckViolated: a CHECK forbids it; it did nothing.
         :raises BackendError: the transaction is lost.
         """
         if self._decider != get_ident():
@@ -219,18 +212,17 @@ class Store:
         # Before the statement: a signal handler may raise just after it.
         before, self._wrote = self._wrote, True
         try:
-            return self._run_deciding(sql, parameters)
+            return self._run(sql, parameters)
         except CheckViolated:
             self._wrote = before
             raise
         except UnicodeEncodeError as error:
-            self._wrote = before
             raise BackendError(f"{self.path}: what is to be stored is not Unicode") from error
 
     def next_number(self, table: str) -> int:
-        """The number that the next row of ``table`` gets, inside ``atomically``.
+        """The number that the next row of ``journal`` or ``people`` gets, inside ``atomically``.
 
-        Of ``journal`` and ``people``, whose rows carry a checksum of their number as well.
+        It is asked for, and not left to the insert, because it is in the row's checksum.
         """
         return int(self._one("SELECT seq + 1 FROM sqlite_sequence WHERE name = ?", table))
 
@@ -253,7 +245,6 @@ class Store:
 
         :raises BackendError: with what is known.
         """
-        self._require_use()
         self._require_disk()
         if not os.access(self.path, os.W_OK):
             raise BackendError(f"{self.path}: cannot be written; put it back, or make it writable")
@@ -289,21 +280,19 @@ class Store:
         """
         self._require_rest()
         result: T | None = None
-        error: Refused | None = None
+        refusal: Refused | None = None
         try:
             self._working = True
             self._wrote, self._fault = False, None
-            if self._batch.ended:
-                self._begin(deadline)
-            batch = self._batch
+            batch = self._open_batch() or self._begin(deadline)
             try:
                 self._decider = get_ident()
                 result = decide()
-            except Refused as raised:
+            except Refused as refused:
                 # Decided on rows that are not on the disk yet: raised when the batch has ended.
                 if self._wrote:
                     raise
-                error = raised
+                refusal = refused
             finally:
                 self._decider = 0
             if self._fault is not None:
@@ -314,61 +303,56 @@ class Store:
             self._arrived.discard(arrival)
             if batch.size >= (LARGEST_BATCH if self._arrived else self._company):
                 self._commit(batch)
-            return batch, result, error
+            return batch, result, refusal
         except BaseException:
             self._arrived.discard(arrival)
             self._leave()
             raise
         finally:
             self._working = False
-            # Else the error would be kept by its own traceback, in a cycle with this frame.
-            del error
+            del refusal
 
-    def _begin(self, deadline: float) -> None:
+    def _open_batch(self) -> Batch | None:
+        return None if self._batch is None or self._batch.ended else self._batch
+
+    def _begin(self, deadline: float) -> Batch:
         """Begin a transaction and its batch, once all other processes have ended theirs."""
         self._require_disk()
         try:
-            begin_immediate(self._write_to(), deadline)
+            self._batch = batch = Batch(begin_immediate(self._writer.use, deadline))
         except ERRORS as error:
             self._fault = self._told(error)
-            raise self._fault from _shown(error)
-        self._batch = Batch()
+            raise self._fault from quotable(error)
+        return batch
 
     def _leave(self) -> None:
-        """End what this thread began, when it leaves by an exception and no other would."""
-        batch = self._batch
-        if batch.ended or self._wrote or self._fault is not None or not batch.size:
-            self._roll_back()
-            batch.end(undone=True)
+        """End what this thread began, when it leaves by an exception and no other thread would."""
+        batch = self._open_batch()
+        if batch is None or self._wrote or self._fault is not None or not batch.size:
+            self._roll_back(batch)
         elif not self._arrived:
             self._commit(batch)
 
     def _commit(self, batch: Batch) -> None:
         """Commit, which waits for the disk, and let the threads of the batch answer."""
-        writer = self._writer
         began = monotonic()
-        failure: BaseException | None = None
-        error: BackendError | None = None
+        failure: Exception | None = None
         try:
-            if writer is None or not writer.in_transaction:
-                # Two signals, or a signal and a fork, came where only one was thought of.
-                error = BackendError(f"{self.path}: was interrupted while storing; try again")
-            else:
-                writer.execute("COMMIT")
-        except ERRORS as raised:
-            # First, and without a call, before which a signal handler could raise something else.
-            failure = raised
-            self._fault = error = self._told(raised)
-            error.__cause__ = _shown(raised)
-            self._roll_back()
+            batch.connection.execute("COMMIT")
+        except ERRORS as error:
+            # Without a call, before which a signal handler could raise something else.
+            failure = error
         finally:
-            if failure is not None or writer is None or not writer.in_transaction:
-                if failure is not None and error is None:
-                    error = BackendError(f"{self.path}: was interrupted while storing; try again")
-                batch.end(error=error)
-        if error is None:
+            # The exception of a handler mostly comes here, when COMMIT is done: SQLite knows.
+            if failure is None and not batch.connection.in_transaction:
+                batch.end()
+        if failure is None:
             self._company, self._took = batch.size, monotonic() - began
-            self._check_point()
+            self._check_point(batch.connection)
+        else:
+            self._fault = self._told(failure)
+            self._fault.__cause__ = quotable(failure)
+            self._roll_back(batch, self._fault)
 
     def _wait_for(self, batch: Batch) -> None:
         """Return when ``batch`` has ended; commit it if no other thread does."""
@@ -396,48 +380,51 @@ class Store:
                 finally:
                     self._working = False
 
-    def _roll_back(self) -> None:
-        """Leave nothing of the open transaction; after a fault the file is opened anew."""
-        writer = self._writer
-        if writer is not None and writer.in_transaction:
-            with suppress(sqlite3.Error):
-                writer.execute("ROLLBACK")
-        if self._fault is not None and not isinstance(self._fault, StorageFull):
-            self._close_writer()
+    def _roll_back(self, batch: Batch | None, error: BackendError | None = None) -> None:
+        """Leave nothing of the open transaction; after a fault the file is opened anew.
 
-    def _check_point(self) -> None:
+        :param error: what its threads are told, if they are not to decide again.
+        """
+        if self._writer.in_transaction:
+            with suppress(sqlite3.Error):
+                self._writer.run("ROLLBACK")
+        if self._fault is not None and not isinstance(self._fault, StorageFull):
+            self._writer.close()
+        if batch is not None:
+            batch.end(error=error, undone=error is None)
+
+    def _check_point(self, connection: sqlite3.Connection) -> None:
         """Move the log into the file, once it is worth it.
 
         SQLite would do it by itself, but would not say when the disk does not confirm it.
         """
-        writer = self._writer
-        if writer is not None and writer.total_changes - self._moved >= CHANGES:
-            self._moved = writer.total_changes
+        changes = connection.total_changes
+        if changes < self._moved:
+            # Another connection, which has counted less.
+            self._moved = 0
+        if changes - self._moved >= CHANGES:
+            self._moved = changes
             try:
-                _run(writer, "PRAGMA wal_checkpoint(PASSIVE)")
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             except ERRORS as error:
                 _log.warning("%s: the log could not be moved: %s", self.path, self._told(error))
 
-    def _run_deciding(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
-        writer = self._writer
+    def _run(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        """Run a statement of the decision that this thread makes."""
         if self._fault is not None:
             raise _copy(self._fault)
-        if writer is None or not writer.in_transaction:
+        if not self._writer.in_transaction:
             self._fault = BackendError(
-                f"{self.path}: a fork in the middle of a decision ended it; fork outside of one"
+                f"{self.path}: a fork or a signal ended the transaction in the middle; try again"
             )
             raise self._fault
         try:
-            return _run(writer, sql, parameters)
+            return self._writer.run(sql, parameters)
         except ERRORS as error:
-            if isinstance(error, UnicodeEncodeError):
-                raise
-            if is_check(error):
-                raise CheckViolated from None
             self._fault = self._told(error)
-            raise self._fault from _shown(error)
+            raise self._fault from quotable(error)
 
-    # -- overwriting what was removed
+    # -- beside decisions
 
     def scrub(self) -> bool:
         """Overwrite what was removed; say whether nothing is left of it by now.
@@ -449,7 +436,7 @@ class Store:
             with self._turn, self._reading:
                 self._put_away()
                 with closing(self._connect(BRIEFLY)) as connection:
-                    if not _log_emptied(connection):
+                    if not log_emptied(connection):
                         return False
                     pending = connection.execute(_SCRUB).fetchone()
             pages = Pages(self.path)
@@ -472,6 +459,18 @@ class Store:
             return False
         return done
 
+    def _write_alone(self, connection: sqlite3.Connection) -> bool:
+        """Begin a transaction while the log is empty, so that all is in the file itself."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        deadline = monotonic() + PATIENCE
+        while log_emptied(connection):
+            begin_immediate(lambda: connection, deadline)
+            if log.stat().st_size == 0:
+                return True
+            # Another process has committed in between.
+            connection.execute("ROLLBACK")
+        return False
+
     def scrub_later(self) -> None:
         """Overwrite what could not be overwritten when it was removed, by whichever process."""
         if monotonic() >= self._scrub_at and self._decider != get_ident():
@@ -479,18 +478,6 @@ class Store:
             with suppress(BackendError):
                 if self.meta("scrub"):
                     self.scrub()
-
-    def _write_alone(self, connection: sqlite3.Connection) -> bool:
-        """Begin a transaction while the log is empty, so that all is in the file itself."""
-        log = self.path.with_name(f"{self.path.name}-wal")
-        deadline = monotonic() + PATIENCE
-        while _log_emptied(connection):
-            begin_immediate(connection, deadline)
-            if log.stat().st_size == 0:
-                return True
-            # Another process has committed in between.
-            connection.execute("ROLLBACK")
-        return False
 
     def back_up(self, target: Path) -> None:
         """Copy the file as it is at one moment, while other threads and processes write.
@@ -513,69 +500,18 @@ class Store:
                 copy.execute(
                     "UPDATE meta SET value = lower(hex(randomblob(6))) WHERE name = 'epoch'"
                 )
-                _log_emptied(copy)
+                log_emptied(copy)
         except ERRORS as error:
             raise fault(error, target) from error
 
-    # -- connections
-
     def _connect(self, timeout: float) -> sqlite3.Connection:
+        """A connection for one purpose, which a fork waits for: the caller holds a lock."""
         return connect(self.path, timeout, durable=self._durable)
-
-    def _write_to(self) -> sqlite3.Connection:
-        """The connection that writes, to the file that has the path now."""
-        if self._writer is not None and self._writer_file != self._file():
-            # Moved, deleted or restored: what is written there now, no program would find.
-            self._close_writer()
-        if self._writer is None:
-            self._writer_file = self._file()
-            writer = self._connect(PATIENCE)
-            # From here on it asks once, and begin_immediate asks again.
-            _run(writer, "PRAGMA busy_timeout = 0")
-            if self._durable:
-                # The log has its name from the first look at a table, by whichever process, and
-                # SQLite syncs the directory only in the process that made it.
-                _run(writer, _SCRUB)
-                with faults(self.path.parent):
-                    sync_directory(self.path.parent)
-            self._moved = 0
-            self._writer = writer
-        return self._writer
-
-    def _read_from(self) -> sqlite3.Connection:
-        """The connection that reads what is committed; the caller holds ``_reading``."""
-        if self._reader is not None and self._reader_file != self._file():
-            self._close_reader()
-        if self._reader is None:
-            self._reader_file = self._file()
-            self._reader = self._connect(PATIENCE)
-        return self._reader
-
-    def _file(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self.path)  # noqa: PTH116  # a Path's own takes twice as long
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
-
-    def _close_writer(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            with suppress(sqlite3.Error):
-                writer.close()
-
-    def _close_reader(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            with suppress(sqlite3.Error):
-                reader.close()
 
     def _put_away(self) -> None:
         """Commit the open batch and close the connections; the caller holds both locks."""
         self._require_rest()
-        self._finish(self._batch)
-        self._close_writer()
-        self._close_reader()
+        self.before_fork()
 
     def _told(self, error: Exception) -> BackendError:
         """An error of SQLite in our words; one of the disk stops all writing until a restart."""
@@ -611,100 +547,45 @@ class Store:
         the parent's locks, which POSIX does not hand on, and a new connection that finds them takes
         none of its own: the next process that closes the file would think itself the last, move the
         log and remove it, and what is committed here afterwards would be in no file. Therefore the
-        inherited connections are closed, which empties the list, before another one is opened. But
-        the child must not think itself the last either. A lock of the kind that belongs to a
-        descriptor and not to a process (``F_OFD_SETLK``) says that it is not.
+        inherited connections are closed, which empties the list, before another one is opened; and
+        meanwhile a lock of another kind says that this process is not the last one either.
 
         In the middle of a transaction closing would change what the parent works on. Then nothing
         is stored: the worker has to be restarted.
         """
         if self._pid == os.getpid():
             return
-        with self._adopting:
+        with self._starting:
             if self._pid == os.getpid():
                 return
-            inherited = [each for each in (self._writer, self._reader) if each is not None]
-            # Not given back: these locks are replaced below.
+            # Not given back: _start makes new ones.
             free = self._turn.acquire(blocking=False) and self._reading.acquire(blocking=False)
-            if not free or any(each.in_transaction for each in inherited):
+            if not free or self._writer.in_transaction:
                 raise BackendError(
                     f"{self.path}: this process was forked while the store was in use; restart it, "
                     "and store nothing before the fork"
                 )
-            if inherited:
-                with faults(self.path):
-                    descriptor = descriptor_of(self.path)
-                    shared_lock(descriptor, fcntl.F_RDLCK)
-                self._close_writer()
-                self._close_reader()
-                shared_lock(descriptor, fcntl.F_UNLCK)
+            if self._writer.is_open or self._reader.is_open:
+                with faults(self.path), sqlite_lock(self.path):
+                    self._writer.close()
+                    self._reader.close()
             self._start()
 
     def before_fork(self) -> None:
         """Close everything: SQLite's connections must not be carried into a child."""
+        batch = self._open_batch()
         if self._decider:
             # The forking thread is in the middle of its own decision, which cannot be in two.
-            self._roll_back()
-            self._batch.end(undone=True)
-        self._finish(self._batch)
-        self._close_writer()
-        self._close_reader()
+            self._roll_back(batch)
+        elif batch is not None:
+            self._finish(batch)
+        self._writer.close()
+        self._reader.close()
 
     def after_fork_in_child(self) -> None:
         """Leave the decisions of the parent's other threads to the parent."""
         self._arrived.clear()
         self._pid = os.getpid()
-
-
-def begin_immediate(connection: sqlite3.Connection, deadline: float) -> None:
-    """Begin to write once all other processes have ended their transactions.
-
-    SQLite's own waiting is unfair between processes: it sleeps ever longer.
-
-    :param deadline: when to give up, after one try at least.
-    """
-    if connection.in_transaction:
-        # An exception came between this and what was to end it.
-        connection.execute("ROLLBACK")
-    pause = PAUSE
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or monotonic() >= deadline:
-                raise
-        sleep(uniform(pause / 2, pause))  # noqa: S311  # against keeping step
-        pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def shared_lock(descriptor: int, kind: int) -> None:
-    """Take (``F_RDLCK``) or give back (``F_UNLCK``) the lock that every open connection holds.
-
-    The bytes are SQLite's SHARED range (https://www.sqlite.org/src/file/src/os.h).
-    """
-    where = struct.pack("hhqqi", kind, os.SEEK_SET, 0x40000002, 510, 0)
-    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, where)
-
-
-def _run(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-    cursor = connection.cursor()
-    try:
-        return cursor.execute(sql, parameters).fetchall()
-    finally:
-        # Else a row that could not be decoded keeps its transaction open, by the error's traceback.
-        cursor.close()
-
-
-def _log_emptied(connection: sqlite3.Connection) -> bool:
-    """Move all that was written into the file proper, and empty the log beside it."""
-    busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    return not busy
-
-
-def _shown(error: BaseException) -> BaseException | None:
-    """The cause to name: the driver's own errors may quote what a row says."""
-    return error if getattr(error, "sqlite_errorname", "") else None
 
 
 def _copy(error: BackendError) -> BackendError:

@@ -11,16 +11,27 @@ import os
 import re
 import resource
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from errno import EIO
 from pathlib import Path
+from random import uniform
+from time import monotonic, sleep
+from typing import Any
 
 from ..errors import BackendError, ConfigurationError, StorageFull
 from .atomic_files import exclusive_lock, faults, hand_over, sync_directory
 
-#: What the driver raises: the second for a text of a row, or of an error, that is damaged.
-ERRORS = (sqlite3.Error, UnicodeError)
+Row = tuple[Any, ...]
 
+#: What the driver raises: the second for a text of a row, or of an error, that is damaged.
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
+#: Seconds that a decision waits for the file before the answer is 503 (contract §4, row 13).
+PATIENCE = 2.0
+#: Seconds between the first two tries to begin a transaction, and at most: a commit takes 0.2 ms
+#: on a fast disk, and on a slow one a thousand tries would be wasted.
+PAUSE, LONGEST_PAUSE = 0.00005, 0.002
 #: Seconds to wait while another process makes the file, or recovers it: longer than 64 processes
 #: that open one new directory at the same moment need on a slow disk.
 OPENING = 30.0
@@ -108,37 +119,139 @@ def prepare(path: Path) -> None:
         raise ConfigurationError("backends", str(error)) from error
 
 
+class CheckViolated(Exception):
+    """A CHECK forbids what a statement would have done; the statement did nothing."""
+
+
+class Connection:
+    """A connection that is opened when it is used, for one thread at a time."""
+
+    def __init__(self, path: Path, timeout: float, *, durable: bool) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._durable = durable
+        self._sqlite: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    def use(self) -> sqlite3.Connection:
+        """The connection, to the file that has the path now.
+
+        One that was moved, deleted or restored over is let go: what is written to it, no other
+        program would find.
+        """
+        file = self._identity()
+        if self._sqlite is None or self._file != file:
+            self.close()
+            self._sqlite = connect(self._path, self._timeout, durable=self._durable)
+            self._file = file
+        return self._sqlite
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run one statement; all its rows.
+
+        :raises CheckViolated: a CHECK forbids it.
+        """
+        # In a transaction the file stays the same.
+        connection = self._sqlite if self.in_transaction else None
+        cursor = (connection or self.use()).cursor()
+        try:
+            return cursor.execute(sql, parameters).fetchall()
+        except sqlite3.IntegrityError as error:
+            if _name(error) == "SQLITE_CONSTRAINT_CHECK":
+                raise CheckViolated from None
+            raise
+        finally:
+            # Else a row that cannot be decoded keeps its transaction open, by the traceback.
+            cursor.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was used, and not closed since."""
+        return self._sqlite is not None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, as SQLite has it."""
+        return self._sqlite is not None and self._sqlite.in_transaction
+
+    def close(self) -> None:
+        """Close it, and roll back what is open; it is opened again when it is used."""
+        connection, self._sqlite = self._sqlite, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116  # a Path's own takes twice as long
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
 def connect(path: Path, timeout: float, *, durable: bool) -> sqlite3.Connection:
     """Open the file, which must be there; the caller lets one thread at a time use the connection.
 
     :param timeout: seconds to wait while it is locked.
     :param durable: whether a commit waits for the disk.
-    :raises BackendError: with the path and the remedy.
+    :raises sqlite3.Error: when it cannot be opened.
     """
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw",
+        uri=True,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+    )
     try:
-        connection = sqlite3.connect(
-            f"{path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=timeout,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            # What is deleted is overwritten, and what is damaged is noticed.
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("PRAGMA cell_size_check = ON")
-            # FULL waits for the disk at every commit, NORMAL at checkpoints only.
-            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            # The store checkpoints by itself, and so hears whether the disk confirmed it.
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
-            # 16 MB: the inner pages of the indexes of 10⁶ people and activities.
-            connection.execute("PRAGMA cache_size = -16000")
-        except ERRORS:
-            connection.close()
-            raise
-    except ERRORS as error:
-        raise fault(error, path) from error
+        # What is deleted is overwritten, and what is damaged is noticed.
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA cell_size_check = ON")
+        # FULL waits for the disk at every commit, NORMAL at checkpoints only.
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        # The store checkpoints by itself, and so hears whether the disk confirmed it.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # 16 MB: the inner pages of the indexes of 10⁶ people and activities.
+        connection.execute("PRAGMA cache_size = -16000")
+        if durable:
+            # By now the log has its name, from whichever process looked first, and SQLite syncs
+            # the directory only in the process that made it.
+            with faults(path.parent):
+                sync_directory(path.parent)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def begin_immediate(use: Callable[[], sqlite3.Connection], deadline: float) -> sqlite3.Connection:
+    """Begin to write once all other processes have ended their transactions.
+
+    SQLite's own waiting is unfair between processes: it sleeps ever longer.
+
+    :param use: returns the connection, whose own time-out is to be short.
+    :param deadline: when to give up, after one try at least.
+    """
+    pause = PAUSE
+    while True:
+        try:
+            connection = use()
+            if connection.in_transaction:
+                # An exception came between this and what was to end it.
+                connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            return connection
+        except sqlite3.OperationalError as error:
+            if not _name(error).startswith("SQLITE_BUSY") or monotonic() >= deadline:
+                raise
+        sleep(uniform(pause / 2, pause))  # noqa: S311  # against keeping step
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def log_emptied(connection: sqlite3.Connection) -> bool:
+    """Move all that was written into the file proper, and empty the log beside it."""
+    busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    return not busy
 
 
 def fault(error: Exception, path: Path) -> BackendError:
@@ -166,14 +279,9 @@ def disk_failed(error: Exception) -> bool:
     return fsync or (isinstance(error, OSError) and error.errno == EIO)
 
 
-def is_busy(error: Exception) -> bool:
-    """Whether another connection holds the lock."""
-    return _name(error).startswith("SQLITE_BUSY")
-
-
-def is_check(error: Exception) -> bool:
-    """Whether a CHECK forbids what a statement would have done."""
-    return _name(error) == "SQLITE_CONSTRAINT_CHECK"
+def quotable(error: Exception) -> Exception | None:
+    """The error as a cause to name: the driver's own errors may quote what a row says."""
+    return error if _name(error) else None
 
 
 def _name(error: Exception) -> str:
