@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from hashlib import blake2b
 from math import floor
-from threading import Lock
+from threading import RLock
 from time import sleep
 from typing import Any
 from zlib import crc32
@@ -487,7 +487,8 @@ class Gathered:
 
     def __init__(self, capacity: int) -> None:
         self.pid = os.getpid()
-        self.lock = Lock()
+        #: Reentrant: a signal handler may record while this thread notes.
+        self.lock = RLock()
         self.counts: Counter[str] = Counter()
         self.refused: deque[Outcome] = deque(maxlen=capacity)
         #: Whether a thread waits to write this.
