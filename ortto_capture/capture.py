@@ -80,8 +80,7 @@ class Capture:
             "session": session,
         }
         with self.accounted("track") as attempt:
-            attempt.request = track_request(checked(members))
-            return attempt.identify(ip=ip, source="")
+            return attempt.identify(track_request(checked(members)), ip=ip, source="")
 
     def record(
         self,
@@ -117,8 +116,7 @@ class Capture:
             "gpc": gpc,
         }
         with self.accounted("activity") as attempt:
-            attempt.request = activity_request(checked(members))
-            return attempt.record(ip=ip, source="")
+            return attempt.record(activity_request(checked(members)), ip=ip, source="")
 
     def sign_identity(
         self, email: str | None = None, *, ei: str | int | None = None, max_age: int = 300

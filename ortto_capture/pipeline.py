@@ -140,17 +140,17 @@ class Pipeline:
 class Attempt:
     """One request, from before it is read until it is accounted for: a context manager.
 
-    Set ``request`` as soon as it is read, then call :meth:`record` or :meth:`identify`. When the
+    Read the request within the block, then hand it to :meth:`record` or :meth:`identify`. When the
     block ends, however it ends, one outcome is noted.
     """
 
-    __slots__ = ("_outcome", "_pipeline", "_route", "request")
+    __slots__ = ("_outcome", "_pipeline", "_request", "_route")
 
     def __init__(self, pipeline: Pipeline, route: str) -> None:
         self._pipeline = pipeline
         self._route = route
         self._outcome: Outcome | None = None
-        self.request: ActivityRequest | TrackRequest | None = None
+        self._request: ActivityRequest | TrackRequest | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +167,7 @@ class Attempt:
             self._pipeline.note(self._outcome)
 
     def _failed(self, error: Exception) -> Outcome:
-        request = self.request
+        request = self._request
         activity_id = request.activity_id if isinstance(request, ActivityRequest) else None
         return Outcome(
             getattr(error, "code", "internal"),
@@ -183,6 +183,7 @@ class Attempt:
 
     def record(
         self,
+        request: ActivityRequest,
         *,
         ip: str | None,
         origin: str | None = None,
@@ -198,8 +199,7 @@ class Attempt:
         :raises Refused: the subclass says which check failed.
         :raises BackendError: nothing was stored.
         """
-        request = self.request
-        assert isinstance(request, ActivityRequest)
+        self._request = request
         pipeline = self._pipeline
         now = pipeline.clock() * 1000 // 1 / 1000  # whole milliseconds
         if source is None:
@@ -240,6 +240,7 @@ class Attempt:
 
     def identify(
         self,
+        request: TrackRequest,
         *,
         ip: str | None,
         origin: str | None = None,
@@ -247,8 +248,7 @@ class Attempt:
         source: str | None = None,
     ) -> Identified:
         """Take one ``track`` request; parameters and errors as for :meth:`record`."""
-        request = self.request
-        assert isinstance(request, TrackRequest)
+        self._request = request
         pipeline = self._pipeline
         now = pipeline.clock() * 1000 // 1 / 1000  # whole milliseconds
         if source is None:
@@ -291,7 +291,7 @@ class Retention:
         self._said = False
 
     def look(self, now: float) -> None:
-        """Remove a batch of what is too old, when that is due; an activity was stored at ``now``."""
+        """Remove a batch of what is too old, when due; an activity was stored at ``now``."""
         # A clock that was set back must not put this off until it has caught up.
         if self._done_at <= now < self._due_at:
             return

@@ -97,11 +97,12 @@ class CaptureApp:
         self._warned_of_processes = not capture.backends.in_process
         self._warned_of_proxy = False
 
-    def snippet(self, key: str, nonce: str | None = None, endpoint: str = "/capture") -> str:
+    def snippet(self, key: str, nonce: object = None, endpoint: str = "/capture") -> str:
         """The HTML to put into every page's head; templates of Flask and Django do not escape it.
 
         :param key: the capture key that names this website.
-        :param nonce: the page's Content-Security-Policy nonce.
+        :param nonce: the page's Content-Security-Policy nonce: text, a lazy object, or a function
+            that returns it.
         :param endpoint: where this app is mounted, as a path or a URL.
         """
         return snippet(key, endpoint, nonce)
@@ -125,10 +126,11 @@ class CaptureApp:
         if environ["REQUEST_METHOD"] == "OPTIONS":
             return "204 No Content", _PREFLIGHT_HEADERS.copy(), []
         with self.capture.accounted("track") as attempt:
-            attempt.request = track_request(decode(read_body(environ, self._max_body)))
+            request = track_request(decode(read_body(environ, self._max_body)))
             ip = self._address(environ)
             try:
                 identified = attempt.identify(
+                    request,
                     ip=ip,
                     origin=environ.get("HTTP_ORIGIN"),
                     gpc=environ.get("HTTP_SEC_GPC") == "1",
@@ -143,10 +145,11 @@ class CaptureApp:
             return "204 No Content", _PREFLIGHT_HEADERS.copy(), []
         with self.capture.accounted("activity") as attempt:
             body = read_body(environ, self._max_body)
-            attempt.request = activity_request(decode(body), len(body))
+            request = activity_request(decode(body), len(body))
             ip = self._address(environ)
             try:
                 captured = attempt.record(
+                    request,
                     ip=ip,
                     origin=environ.get("HTTP_ORIGIN"),
                     gpc=environ.get("HTTP_SEC_GPC") == "1",

@@ -69,7 +69,9 @@ def serve(app: WSGIApplication) -> Iterator[str]:
         server.server_close()
 
 
-Kind = Literal["gunicorn-sync", "gunicorn-gthread", "waitress", "granian"]
+Kind = Literal["gunicorn-sync", "gunicorn-gthread", "waitress"]
+#: A server to be measured only: it hands a chunked body that was cut over as if it were whole.
+Granian = Literal["granian"]
 
 _SERVE_WITH_WAITRESS = """
 import pkgutil, socket, sys, waitress
@@ -77,7 +79,7 @@ waitress.serve(pkgutil.resolve_name(sys.argv[2]), sockets=[socket.socket(fileno=
 """
 
 
-def _command(kind: Kind, app: str, listener: int, port: int, workers: int) -> list[str]:
+def _command(kind: Kind | Granian, app: str, listener: int, port: int, workers: int) -> list[str]:
     if kind == "waitress":
         return [sys.executable, "-c", _SERVE_WITH_WAITRESS, str(listener), app]
     if kind == "granian":
@@ -110,7 +112,7 @@ def _await_server(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def run_server(
-    kind: Kind, app: str, *, workers: int = 1, env: Mapping[str, str] | None = None
+    kind: Kind | Granian, app: str, *, workers: int = 1, env: Mapping[str, str] | None = None
 ) -> Iterator[int]:
     """Run a real server as a process of its own on ``app`` (``module:name``) and yield its port.
 

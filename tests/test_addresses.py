@@ -303,6 +303,7 @@ def test_loopback_and_private_addresses_are_local_and_their_neighbours_are_not()
     assert is_local("::ffff:10.0.0.1")
     assert not is_local("203.0.113.7")
     assert not is_local("")
+    assert not is_local("127.0.0.1" + " " * MAX_IP)
 
 
 @given(st.ip_addresses())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -54,8 +54,7 @@ def account(memory: Backends | None = None, **settings: Any) -> Capture:
 def identify_over_http(capture: Capture, members: dict[str, Any], *, gpc: bool = False) -> Any:
     """As the edge does: with the capture key checked."""
     with capture.accounted("track") as attempt:
-        attempt.request = track_request(members)
-        return attempt.identify(ip=HERE, gpc=gpc)
+        return attempt.identify(track_request(members), ip=HERE, gpc=gpc)
 
 
 def test_without_secret_keys_a_random_one_is_made_with_one_warning_that_says_what_it_costs() -> (
@@ -327,14 +326,14 @@ def test_the_public_wait_does_not_tell_whether_a_person_is_known() -> None:
 
 def test_people_made_while_the_journal_fails_are_counted() -> None:
     """They stay in a medium of their own; a stranger could else make any number of them."""
-    memory = open_backends("memory:")
-    capture = account(around(memory.people, Broken()), new_people_limit="3/hour")
+    people = MemoryPeople()
+    capture = account(around(people, Broken()), new_people_limit="3/hour")
 
     for number in range(5):
         with pytest.raises((ZeroDivisionError, RateLimited)):
             capture.record(None, LOGIN, person={"ei": number}, ip=HERE)
 
-    assert len(memory.people) == 3
+    assert len(people) == 3
 
 
 class NotingNothing(MemoryOutcomes):
@@ -468,7 +467,7 @@ def test_names_that_were_claimed_go_when_the_host_vouches_first() -> None:
 
 def test_a_signal_handler_that_records_inside_a_decision_is_refused_and_stores_nothing() -> None:
     """It would be undone with the decision that it interrupted, or wait for it for ever."""
-    caught = []
+    caught: list[BackendError] = []
 
     class Interrupted(MemoryJournal):
         def append(self, activity: Activity) -> Captured | None:
@@ -492,7 +491,7 @@ DAYS = 86_400
 class Retaining(MemoryBackends):
     """Memory that says what it was asked to remove."""
 
-    asked: list[float] = []
+    asked: ClassVar[list[float]] = []
 
     def retain(self, activities_since: float, people_since: float) -> bool:
         self.asked.append(activities_since)

@@ -57,6 +57,34 @@ def test_the_snippet_carries_the_nonce_on_both_scripts() -> None:
     assert snippet("key", nonce="r4nd0m").count('<script nonce="r4nd0m"') == 2
 
 
+class LazyNonce:
+    """As Django's: made when it is first asked for its text, and false until then."""
+
+    def __init__(self) -> None:
+        self._made = ""
+
+    def __bool__(self) -> bool:
+        return bool(self._made)
+
+    def __str__(self) -> str:
+        self._made = "r4nd0m"
+        return self._made
+
+
+@pytest.mark.parametrize("nonce", [LazyNonce(), lambda: "r4nd0m", LazyNonce])
+def test_a_nonce_may_be_lazy_or_a_function(nonce: object) -> None:
+    app = CaptureApp(Capture(backends=open_backends("memory:"), settings=SETTINGS))
+
+    assert app.snippet("key", nonce=nonce).count('<script nonce="r4nd0m"') == 2
+
+
+@pytest.mark.parametrize("nonce", ["", lambda: ""])
+def test_an_empty_nonce_is_refused(nonce: object) -> None:
+    """A page whose policy wants a nonce would drop the script without a word."""
+    with pytest.raises(ConfigurationError, match="nonce"):
+        snippet("key", nonce=nonce)
+
+
 HOSTILE = "</script><script>alert(1)</script>\"'&\u2028\u2029\\"
 
 

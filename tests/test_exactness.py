@@ -1,7 +1,7 @@
-"""Exactly ten, exactly a hundred, whatever the threads do.
+"""Contract §5: both limits in one step or neither, exactly ten, exactly a hundred, under threads.
 
-The law of this file: a switch of threads every microsecond, and no mercy: one too many or one too
-few in any round is a failure.
+The law of this file: threads switch every microsecond, and one activity too many or too few in any
+round is a failure. Processes are counted in ``tests/faults``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ortto_capture import (
     Settings,
     open_backends,
 )
-from ortto_capture.backends.memory import MemoryRateLimiter
+from ortto_capture.limiting import FixedWindows
 from ortto_capture.testing import FakeClock
 
 from .services import campaign
@@ -51,7 +51,7 @@ def account() -> Capture:
 def keys(capture: Capture) -> int:
     """How many counters are held."""
     limiter = capture.backends.limiter
-    assert isinstance(limiter, MemoryRateLimiter)
+    assert isinstance(limiter, FixedWindows)
     return len(limiter)
 
 
@@ -116,7 +116,7 @@ def test_one_person_from_many_addresses_is_accepted_exactly_ten_times(crowd: Cro
         )
 
         assert counted(found) == {"accepted": 10, "person-limit": 2 * THREADS - 10}
-        assert len(capture.backends.journal.recent()) == 10
+        assert len(capture.backends.journal.latest(1000)) == 10
         assert keys(capture) == 1 + len(accepted(found)), "a refused address left its key behind"
 
 
@@ -136,7 +136,7 @@ def test_one_address_of_many_people_is_accepted_exactly_a_hundred_times(crowd: C
         )
 
         assert counted(found) == {"accepted": 100, "ip-limit": 3 * THREADS - 100}
-        assert len(capture.backends.journal.recent(limit=1000)) == 100
+        assert len(capture.backends.journal.latest(1000)) == 100
         assert keys(capture) == 1 + len(accepted(found)), "a refused person left a key behind"
         for thread in range(0, THREADS, 8):
             left = 10 - accepted(found)[thread]
@@ -158,7 +158,7 @@ def test_one_event_id_is_stored_once_and_counted_once(crowd: Crowd) -> None:
         )
 
         assert counted(found) == {"accepted": THREADS}
-        assert len(capture.backends.journal.recent()) == 1
+        assert len(capture.backends.journal.latest(1000)) == 1
         tries = [outcome(again(capture, session), 0, 0) for _ in range(10)]
         assert tries == ["accepted"] * 9 + ["person-limit"], "counted once"
 

@@ -35,7 +35,7 @@ def load(name: str, folder: Path = EXAMPLES) -> dict[str, Any]:
 
 @pytest.fixture
 def copies(tmp_path: Path) -> Path:
-    """The examples where nobody keeps anything: they store beside themselves."""
+    """A copy of the examples, for they store beside themselves."""
     left_behind = shutil.ignore_patterns("store.*", "secret*", "erased", "*.lock", "__pycache__")
     return shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=left_behind)
 
@@ -143,6 +143,8 @@ def test_the_demo_says_where_it_is_and_leaves_nothing(
 ) -> None:
     with demo(temporary=tmp_path) as server:
         shop, activity_page = where(server)
+        token = shop.partition("#")[2]
+        assert activity_page.endswith(f"/capture/console/#{token}")
         for address, part in ((shop, b"Harbour Coffee"), (activity_page, b"<h1>Activity</h1>")):
             with urllib.request.urlopen(address) as answer:  # noqa: S310  # our own server
                 assert part in answer.read()
@@ -156,7 +158,7 @@ def test_the_demo_keeps_what_happens_where_it_is_told(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     for times in (1, 2):
         with demo("--data", str(kept), temporary=tmp_path) as server:
-            shop, _ = where(server)
+            shop = where(server)[0].partition("#")[0]
             activity = {"activity_id": "act:cm:cup-poured", "person": {"email": "jo@example.com"}}
             request = urllib.request.Request(  # noqa: S310  # our own server
                 f"{shop}capture/-/events/activity",
@@ -168,4 +170,4 @@ def test_the_demo_keeps_what_happens_where_it_is_told(tmp_path: Path) -> None:
             assert server.wait(PATIENCE) == 0
 
         with open_backends(f"file:{kept}") as backends:
-            assert len(backends.journal.recent()) == times
+            assert len(backends.journal.latest()) == times

@@ -540,6 +540,8 @@ WORST = {
     "one name over and over": filled(b'"a":0', b"{", b"}"),
     "invalid UTF-8 at the very end": b'{"a":"' + b"x" * (FULL - 20) + b'\xff"}',
     "a long address": b'{"email":"' + b"@" * (FULL - 20) + b'"}',
+    "a long label": b'{"email":"u@' + "\u06f0".encode() * 250 + b'"}',
+    "a label of ligatures": b'{"email":"u@' + "\ufdfa".encode() * 250 + b'"}',
 }
 
 

@@ -1,16 +1,20 @@
-"""When a shared limiter is away: what is counted where, and how often it is asked."""
+"""Contract §5, the limiter: counting in this process, and what to do when a shared counter is away.
+
+The law of this file: what is counted where, how often a counter that is away is asked, and what
+bounds the memory. What every limiter must do is in its contract class.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from threading import Thread
 
 import pytest
 
-from ortto_capture import BackendError, Charge, Quota, Refusal, StorageFull
-from ortto_capture.backends.memory import MemoryRateLimiter
+from ortto_capture import BackendError, StorageFull
 from ortto_capture.limiting import FixedWindows, GuardedLimiter, seconds_left
+from ortto_capture.model import Charge, Full, Quota
 
 NOW = 1_795_392_000.0
 ONE = Charge(b"k" * 16, Quota(1, 3600))
@@ -20,11 +24,11 @@ class Shared:
     """A limiter elsewhere, which can be away."""
 
     def __init__(self) -> None:
-        self.counts = MemoryRateLimiter()
+        self.counts = FixedWindows()
         self.asked = 0
         self.fault: Exception | None = None
 
-    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
+    def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
         self.asked += 1
         if self.fault:
             raise self.fault
@@ -34,6 +38,11 @@ class Shared:
         if self.fault:
             raise self.fault
         self.counts.release(charges, now)
+
+    def forget(self, keys: Collection[bytes]) -> None:
+        if self.fault:
+            raise self.fault
+        self.counts.forget(keys)
 
 
 @pytest.fixture
@@ -80,7 +89,7 @@ def test_closed_raises_the_backends_error_and_asks_no_more_often(shared: Shared)
 
 
 def test_after_three_failures_it_is_left_alone_for_longer_and_longer(shared: Shared) -> None:
-    """1 s, 2 s, 4 s, … at most 30 s: what takes 250 ms to fail must not cost each visitor that."""
+    """1 s, 2 s, 4 s, … at most 30 s: no visitor must wait each time until it fails."""
     guarded = GuardedLimiter(shared)
     shared.fault = BackendError("away")
     asked_at = []
@@ -150,20 +159,118 @@ def test_seconds_left_are_whole_and_at_least_one(now: float, left: int) -> None:
 
 
 def test_what_was_counted_here_is_given_back_here(shared: Shared) -> None:
-    """Though the shared one answers again: giving back there would grant somebody a place."""
+    """Though the shared one answers again: giving back there would grant a place too many."""
     guarded = GuardedLimiter(shared)
     assert guarded.acquire([ONE], NOW) is None
     shared.fault = BackendError("away")
     assert guarded.acquire([ONE], NOW) is None
     shared.fault = None
-    somebody_else = Thread(target=guarded.acquire, args=([Charge(b"z" * 16, ONE.quota)], NOW))
-    somebody_else.start()
-    somebody_else.join()
+    another_visitor = Thread(target=guarded.acquire, args=([Charge(b"z" * 16, ONE.quota)], NOW))
+    another_visitor.start()
+    another_visitor.join()
     assert not guarded.away
 
     guarded.release([ONE], NOW)
 
     assert guarded.acquire([ONE], NOW) is not None
+
+
+def test_forgetting_forgets_what_is_counted_here_and_elsewhere(shared: Shared) -> None:
+    guarded = GuardedLimiter(shared)
+    guarded.acquire([ONE], NOW)
+    shared.fault = BackendError("away")
+    guarded.acquire([ONE], NOW)
+    shared.fault = None
+
+    guarded.forget([ONE.key])
+
+    assert guarded.acquire([ONE], NOW) is None
+    shared.fault = BackendError("away")
+    assert guarded.acquire([ONE], NOW) is None
+
+
+def test_forgetting_while_it_is_away_is_a_fault_to_try_again(shared: Shared) -> None:
+    guarded = GuardedLimiter(shared)
+    shared.fault = BackendError("away")
+
+    with pytest.raises(BackendError):
+        guarded.forget([ONE.key])
+
+
+def many(number: int, seconds: int = 3600) -> list[Charge]:
+    return [Charge(each.to_bytes(16), Quota(5, seconds)) for each in range(number)]
+
+
+def test_so_many_keys_and_no_more_are_held() -> None:
+    limiter = FixedWindows(capacity=3)
+    for charge in many(3):
+        assert limiter.acquire([charge], NOW) is None
+
+    with pytest.raises(StorageFull):
+        limiter.acquire(many(4), NOW)
+
+    assert len(limiter) == 3
+    assert limiter.acquire(many(3), NOW) is None, "what is held is counted on"
+
+
+def test_keys_of_windows_that_have_ended_make_room(caplog: pytest.LogCaptureFixture) -> None:
+    limiter = FixedWindows(capacity=2)
+    limiter.acquire(many(2), NOW)
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            limiter.acquire(many(3), NOW)
+    assert len(caplog.records) == 1, "said once"
+    assert "raise its capacity" in caplog.text
+
+    assert limiter.acquire(many(2, seconds=60), NOW + 3600) is None
+    assert len(limiter) == 2
+    with pytest.raises(StorageFull):
+        limiter.acquire(many(3, seconds=60), NOW + 3600)
+    assert len(caplog.records) == 2, "and again when it is full again"
+
+
+def test_a_charge_that_finds_no_room_gives_the_others_back() -> None:
+    limiter = FixedWindows(capacity=1)
+    one, other = many(2)
+    for _ in range(9):
+        with pytest.raises(StorageFull):
+            limiter.acquire([one, other], NOW)
+
+    assert len(limiter) == 0
+    assert [limiter.acquire([one], NOW) for _ in range(5)] == [None] * 5
+
+
+def test_what_is_given_back_or_forgotten_leaves_no_key() -> None:
+    limiter = FixedWindows()
+    charges = many(3)
+    limiter.acquire(charges, NOW)
+    limiter.acquire(charges[:1], NOW)
+
+    limiter.release(charges, NOW)
+    assert len(limiter) == 1
+    limiter.release(charges, NOW)
+    assert len(limiter) == 0
+    limiter.acquire(charges, NOW)
+    limiter.forget([each.key for each in charges])
+    assert len(limiter) == 0
+
+
+def test_a_refused_charge_leaves_no_key() -> None:
+    limiter = FixedWindows()
+    limiter.acquire([ONE], NOW)
+
+    assert limiter.acquire([*many(3), ONE], NOW) is not None
+
+    assert len(limiter) == 1
+
+
+def test_of_several_full_quotas_the_one_with_the_longest_wait_is_named() -> None:
+    limiter = FixedWindows()
+    day = Charge(b"d" * 16, Quota(1, 86_400))
+    limiter.acquire([ONE, day], NOW)
+
+    for charges in ([ONE, day], [day, ONE]):
+        assert limiter.acquire(charges, NOW + 1) == Full(day, 86_400 - int(NOW + 1) % 86_400)
 
 
 def test_a_full_quota_is_refused_though_no_key_has_room() -> None:

@@ -252,7 +252,7 @@ def test_a_person_has_one_value_of_each_kind_and_is_never_keyed_anew(known: str)
     people = People()
     first = people.prove(USER, ei="7")
     second = {"ei": "8", "email": USER} if known == "email" else {"ei": "7", "email": "b@b.example"}
-    for session in (people.prove(**second), people.claim(**second)):  # type: ignore[arg-type]
+    for session in (people.prove(**second), people.claim(**second)):
         assert people.who(session) == people.who(first)
         assert people.holds(session) == {"ei": "7", "email": USER}
     assert people.noted("identity-conflict") == 2
@@ -457,7 +457,7 @@ def test_an_identity_token_signed_by_the_host_proves_what_was_signed(by: dict[st
     session = people.prove(**by)
     assert people.holds(session) == by
     assert people.capture.record(session, LOGIN).assurance == "verified"
-    assert people.capture.record(people.claim(**by), LOGIN).assurance == "claimed"  # type: ignore[arg-type]
+    assert people.capture.record(people.claim(**by), LOGIN).assurance == "claimed"
 
 
 def test_an_identity_token_ends_with_its_age() -> None:
@@ -587,7 +587,7 @@ class Retaining(Backends):
         return False
 
 
-def retaining() -> tuple[People, list[tuple[float, float]]]:
+def retaining(**settings: Any) -> tuple[People, list[tuple[float, float]]]:
     """An account whose removals are told, with an activity stored now."""
     people = People()
     memory = people.backends
@@ -599,7 +599,7 @@ def retaining() -> tuple[People, list[tuple[float, float]]]:
     )
     people.capture = Capture(
         backends=backends,
-        settings=Settings(secret_keys=[SECRET], person_limit="1000/day"),
+        settings=Settings(secret_keys=[SECRET], person_limit="1000/day", **settings),
         clock=lambda: people.now,
     )
     people.who(people.claim(USER))
@@ -628,6 +628,16 @@ def test_a_clock_that_is_more_than_a_day_ahead_of_the_newest_activity_removes_no
     people.now -= days * DAY
     people.who(people.claim(USER))
     assert all(since <= NOW - 400 * DAY for since, _ in asked[before:])
+
+
+def test_a_request_that_stores_nothing_removes_nothing_under_a_clock_that_is_ahead() -> None:
+    """One that was opted out is no second witness of the time."""
+    people, asked = retaining(gpc="drop")
+    before = len(asked)
+    people.now += 401 * DAY
+    dropped = people.capture.record(people.claim(USER), LOGIN, gpc=True)
+    assert dropped.position == 0
+    assert len(asked) == before
 
 
 def test_a_clock_that_is_set_back_does_not_put_retention_off() -> None:

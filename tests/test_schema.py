@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing.exceptions import Unresolvable
 
-from ortto_capture import Attribute, Definition, InvalidAttributes, schema, wire
-from ortto_capture.model import ATTRIBUTE_TYPES
+from ortto_capture import Attribute, Definition, InvalidAttributes, schema
+from ortto_capture.errors import MalformedRequest
+from ortto_capture.model import ATTRIBUTE_TYPES, MAX_INTEGER
 from ortto_capture.schema import (
-    MAX_INTEGER,
     MAX_OBJ,
     compile_check,
     example,
     json_schema,
     validator,
 )
+from ortto_capture.wire import decode
 
 DAY = {"year": 2024, "month": 2, "day": 29}
 FITS: dict[str, list[Any]] = {
@@ -473,8 +474,16 @@ def test_the_schema_says_what_the_definition_says() -> None:
     assert json_schema(definition(drop=True))["additionalProperties"] is True
 
 
-def test_the_largest_integer_is_the_one_that_the_wire_lets_through() -> None:
-    assert MAX_INTEGER == wire.MAX_INTEGER
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_integer_is_the_one_that_a_body_may_hold(sign: int) -> None:
+    check = compile_check(Definition("act:cm:a", "A", attributes=["int:cm:a"]))
+    largest = sign * MAX_INTEGER
+
+    assert check(decode(b'{"int:cm:a":%d}' % largest)) == {"int:cm:a": largest}
+    with pytest.raises(InvalidAttributes):
+        check({"int:cm:a": largest + sign})
+    with pytest.raises(MalformedRequest):
+        decode(b'{"int:cm:a":%d}' % (largest + sign))
 
 
 TEXT = st.text(st.characters(), max_size=5)

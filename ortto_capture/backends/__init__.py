@@ -1,4 +1,4 @@
-"""The shipped backends, one module per medium, each imported on use.
+"""The shipped backends, each imported on use.
 
 The law of this package: a backend implements ports and decides nothing else; neither the pipeline
 nor another backend is imported from here.
@@ -7,21 +7,13 @@ nor another backend is imported from here.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, overload
 
 from ..errors import ConfigurationError
 from ..ports import Backends
 
-if TYPE_CHECKING:
-    from .memory import MemoryBackends
 
-
-@overload
-def open_backends(url: Literal["memory:"]) -> MemoryBackends: ...
-@overload
-def open_backends(url: str) -> Backends: ...
 def open_backends(url: str) -> Backends:
-    """Open all four ports by address; whoever opens, closes (it is a context manager).
+    """Open all ports by address, to be closed in the same place: it is a context manager.
 
     :param url: ``memory:``; ``file:DIRECTORY``, with ``?durability=os`` when answers need not wait
         for the disk; or ``module:factory``, a callable of no arguments that returns

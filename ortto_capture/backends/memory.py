@@ -26,7 +26,7 @@ from ..model import (
     Outcome,
     Person,
 )
-from ..ports import Backends
+from ..ports import Backends, Definitions, Journal, Outcomes, People, RateLimiter
 
 #: The fastest of the formats of `marshal` to write: later ones look every object up, to write what
 #: occurs twice but once (1.5 times as long, for 50 bytes less a row).
@@ -235,11 +235,11 @@ class MemoryOutcomes:
 class MemoryBackends(Backends):
     """All ports in memory, with room for a small site."""
 
-    definitions: MemoryDefinitions = field(default_factory=MemoryDefinitions)
-    people: MemoryPeople = field(default_factory=MemoryPeople)
-    limiter: FixedWindows = field(default_factory=FixedWindows)
-    journal: MemoryJournal = field(default_factory=MemoryJournal)
-    outcomes: MemoryOutcomes = field(default_factory=MemoryOutcomes)
+    definitions: Definitions = field(default_factory=MemoryDefinitions)
+    people: People = field(default_factory=MemoryPeople)
+    limiter: RateLimiter = field(default_factory=FixedWindows)
+    journal: Journal = field(default_factory=MemoryJournal)
+    outcomes: Outcomes | None = field(default_factory=MemoryOutcomes)
     in_process: bool = True
 
     def record(

@@ -18,7 +18,6 @@ from hashlib import blake2b
 from math import floor
 from threading import RLock
 from time import sleep
-from typing import Any
 from zlib import crc32
 
 from ..errors import BackendError

@@ -10,7 +10,9 @@ more.
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 
 
@@ -21,4 +23,12 @@ def main() -> None:
         sys.exit(3)
     from .commands import commands
 
-    commands(prog_name="ortto-capture")
+    # A shell starts what runs in its background with SIGINT ignored.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
+    try:
+        commands(prog_name="ortto-capture")
+    finally:
+        # What could not be written was said; Python would try again at its end, and exit with 120.
+        with suppress(OSError):
+            sys.stdout.close()

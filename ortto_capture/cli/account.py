@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import cached_property
+from contextlib import contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
 from .. import BackendError, Capture, ConfigurationError, Refused, Settings
-from ..backends.file import FileBackends
+from ..backends.file import FileBackends, open_file
 from .show import safe
 
 #: Exit codes: the configuration or the data directory is wrong; storage did not do its work.
@@ -52,25 +51,18 @@ class Account:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of ``--config``, or the defaults.
-
-        :raises ConfigurationError: naming the file and what is wrong in it.
-        """
+        """The settings of ``--config``, or the defaults."""
         if self.config is None:
             return Settings()
         try:
             return Settings.from_mapping(tomllib.loads(self.config.read_text("utf-8")))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ConfigurationError(str(self.config), str(error)) from error
 
     @cached_property
     def backends(self) -> FileBackends:
         """The data directory's, closed when the command ends."""
-        try:
-            found = any((self.data / name).exists() for name in _SIGNS)
-        except OSError as error:
-            raise ConfigurationError(str(self.data), str(error)) from error
-        if not found:
+        if not any((self.data / name).exists() for name in _SIGNS):
             raise ConfigurationError(
                 str(self.data),
                 "is no data directory; say where it is by --data or ORTTO_CAPTURE_DATA, or make "
@@ -80,7 +72,7 @@ class Account:
 
     def create(self) -> FileBackends:
         """Open the data directory, and make it when there is none."""
-        self.backends = click.get_current_context().with_resource(FileBackends(self.data))
+        self.backends = click.get_current_context().with_resource(open_file(str(self.data)))
         return self.backends
 
     @property
@@ -107,43 +99,16 @@ def destination(path: Path | None) -> Iterator[IO[str]]:
         yield sys.stdout
         sys.stdout.flush()
         return
+    opener = partial(os.open, mode=0o600)
+    file = open(path, "x", encoding="utf-8", newline="", opener=opener)  # noqa: SIM115
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise unusable(path, error) from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        with file:
             yield file
     except BaseException as error:
         path.unlink()
         if isinstance(error, OSError):
-            raise Failed(f"{path}: {error.strerror}", STORAGE) from error
+            error.filename = str(path)
         raise
-
-
-def unusable(path: Path, error: OSError) -> Failed:
-    """Nothing can be written at ``path``: something is there, or it cannot be made."""
-    if isinstance(error, FileExistsError):
-        return Failed(f"{path} is there already, and stays as it is; name a new one")
-    return Failed(f"{path}: {error.strerror}; name one that can be made", CONFIGURATION)
-
-
-@contextmanager
-def until_told() -> Iterator[None]:
-    """End what is inside by SIGINT or SIGTERM, which is no failure.
-
-    A shell starts what runs in its background with SIGINT ignored, so the handlers are installed
-    and not only relied on.
-    """
-    ending = (signal.SIGINT, signal.SIGTERM)
-    before = {each: signal.signal(each, signal.default_int_handler) for each in ending}
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def _place(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
@@ -171,19 +136,16 @@ PLACES = [
 ]
 
 
-class Command(click.Command):
-    """A command that takes ``--data`` and ``--config`` as well."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.params += PLACES
-
-
 class Group(click.Group):
     """Commands in the order they were written, whose failures become exit codes."""
 
-    command_class = Command
     group_class = type
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, which takes ``--data`` and ``--config`` as well."""
+        if not isinstance(cmd, Group):
+            cmd.params += PLACES
+        super().add_command(cmd, name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
         """The names, in the order in which a reader needs them."""
@@ -199,18 +161,14 @@ class Group(click.Group):
             raise Failed(str(error), CONFIGURATION) from error
         except BackendError as error:
             raise Failed(str(error), STORAGE) from error
+        except FileExistsError as error:
+            said = f"{error.filename} is there already, and stays as it is; name a new one"
+            raise Failed(said) from error
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            said = f"{error}; name another, or see to it that it can be used"
+            raise Failed(said, CONFIGURATION) from error
         except OSError as error:
             # The reader of a pipe has had enough: click ends quietly then.
             if error.errno == errno.EPIPE:
                 raise
-            _drop_unwritten()
             raise Failed(str(error), STORAGE) from error
-
-
-def _drop_unwritten() -> None:
-    """Close stdout if it cannot be written, or Python would try again at its end, with code 120."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with suppress(OSError):
-            sys.stdout.close()

@@ -14,8 +14,8 @@ import click
 from .. import Attribute, Backends, ConfigurationError, Definition
 from ..backends.definition_file import read_definitions
 from ..schema import example, json_schema
-from .account import Account, Command, Failed, Group, with_account
-from .show import Column, Table, counted, document, hint, json_option, record, safe, say
+from .account import Account, Failed, Group, with_account
+from .show import Column, Table, document, hint, json_option, safe, say
 
 
 @click.group(cls=Group)
@@ -40,15 +40,14 @@ def _state(each: dict[str, Any]) -> str:
     return "archived" if each["archived"] else "on" if each["client_side"] else "off"
 
 
-def _declared(attribute: dict[str, Any]) -> str:
-    return f"{attribute['key']}*" if attribute["required"] else str(attribute["key"])
-
-
 _COLUMNS = [
     Column("ID", itemgetter("id"), "bold"),
     Column("STATE", _state),
     Column("NAME", itemgetter("name")),
-    Column("ATTRIBUTES", lambda each: " ".join(map(_declared, each["attributes"]))),
+    Column(
+        "ATTRIBUTES",
+        lambda each: " ".join(a["key"] + "*" * a["required"] for a in each["attributes"]),
+    ),
 ]
 
 
@@ -57,16 +56,9 @@ _COLUMNS = [
 @with_account
 def list_(account: Account, as_json: bool) -> None:
     """List all of them; * marks a required attribute."""
-    rows = [asdict(each) for each in account.open().definitions.all()]
+    rows = [asdict(each) for each in account.backends.definitions.all()]
     if not Table(_COLUMNS, as_json=as_json).show(rows):
         hint("None yet. For example: ortto-capture activities add act:cm:login --client-side")
-
-
-_ATTRIBUTES = [
-    Column("ATTRIBUTE", itemgetter("key"), "bold"),
-    Column("NAME", itemgetter("name")),
-    Column("", lambda each: " ".join(n for n in ("required", "sensitive") if each[n]), "yellow"),
-]
 
 
 @activities.command()
@@ -74,20 +66,10 @@ _ATTRIBUTES = [
 @json_option
 @with_account
 def show(account: Account, activity: str, as_json: bool) -> None:
-    """Show one, with the code that reports it."""
-    found = _one(account.open(), activity)
-    each = asdict(found)
-    limits = [f"{limit} ({kind})" for kind, limit in (found.limits or {}).items()]
-    lines = {
-        "id": found.id,
-        "name": found.name,
-        "state": _state(each),
-        "limits": ", ".join(limits) or "as the settings have them",
-        "undeclared attributes": "refused" if found.unknown_attributes == "reject" else "left out",
-    }
-    record(each, lines, as_json=as_json)
+    """Show one, as the definition file has it, and the code that reports it."""
+    found = _one(account.backends, activity)
+    say(document(asdict(found), indent=None if as_json else 2))
     if not as_json:
-        Table(_ATTRIBUTES).show(each["attributes"])
         call = {"activity_id": found.id, "attributes": example(found)}
         say(f"ap3c.activity({document(call)});")
 
@@ -117,42 +99,42 @@ def _attribute(text: str) -> Attribute:
     type=_attribute,
     help='What it may carry, such as "str:cm:plan=Plan,required". May be repeated.',
 )
-@click.option("--drop-unknown", is_flag=True, help="Leave undeclared attributes out, not refuse.")
+@click.option(
+    "--drop-unknown",
+    "unknown_attributes",
+    flag_value="drop",
+    default="reject",
+    help="Leave undeclared attributes out, not refuse.",
+)
 @click.option("--person-limit", metavar="LIMIT", help='Its own limit, such as "20/day".')
 @click.option("--ip-limit", metavar="LIMIT", help='Its own limit, such as "500/hour".')
 @click.option("--replace", "replacing", is_flag=True, help="Even if there is one with this id.")
 @with_account
 def add(
     account: Account,
+    /,
     activity: str,
     name: str | None,
-    client_side: bool,
-    attributes: Sequence[Attribute],
-    drop_unknown: bool,
     person_limit: str | None,
     ip_limit: str | None,
     replacing: bool,
+    **members: Any,
 ) -> None:
     """Define one."""
     limits = {"person": person_limit, "ip": ip_limit}
+    members["limits"] = {kind: limit for kind, limit in limits.items() if limit} or None
     slug = activity.rpartition(":")[2].replace("-", " ").replace("_", " ")
+    name = name or slug[:1].upper() + slug[1:]
     try:
-        new = Definition(
-            activity,
-            name or slug[:1].upper() + slug[1:],
-            client_side=client_side,
-            attributes=attributes,
-            limits={kind: limit for kind, limit in limits.items() if limit} or None,
-            unknown_attributes="drop" if drop_unknown else "reject",
-        )
+        new = Definition(activity, name, **members)
     except ConfigurationError as error:
         raise click.UsageError(safe(str(error))) from error
-    definitions = account.open(create=True).definitions
+    definitions = account.create().definitions
     if definitions.get(activity) is not None and not replacing:
         raise Failed(f"{activity} is defined already; --replace defines it anew")
     definitions.put(new)
-    say(f"{activity} is defined, and {'on' if client_side else 'off'}")
-    if not client_side:
+    say(f"{activity} is defined, and {'on' if new.client_side else 'off'}")
+    if not new.client_side:
         hint(f"Websites may send it after: ortto-capture activities enable {activity}")
 
 
@@ -163,7 +145,7 @@ def _changing(name: str, text: str, said: str, change: Mapping[str, Any]) -> Non
     @click.argument("activity", nargs=-1, required=True)
     @with_account
     def changing(account: Account, activity: Sequence[str]) -> None:
-        backends = account.open()
+        backends = account.backends
         # All are looked up first: a wrong name changes nothing.
         for found in [_one(backends, each) for each in activity]:
             changed = replace(found, **change)
@@ -193,16 +175,16 @@ def check(file: Path, as_json: bool) -> None:
         problems = str(error).removeprefix(f"{error.field}: ").split("\n")
         for problem in problems:
             say(document({"problem": problem}) if as_json else problem)
-        raise Failed(f"{counted(len(problems), 'problem')}, see above") from error
+        raise Failed(f"problems, see above: {len(problems)}") from error
     if not as_json:
-        say(f"{file}: {counted(len(found), 'activity', 'activities')}, nothing wrong")
+        say(f"{file}: nothing wrong, activities: {len(found)}")
 
 
-@click.command(cls=Command)
+@click.command()
 @click.argument("activity")
 @json_option
 @with_account
 def schema(account: Account, activity: str, as_json: bool) -> None:
     """Print the JSON Schema of an activity's attributes."""
-    found = json_schema(_one(account.open(), activity), account.settings().max_attributes)
+    found = json_schema(_one(account.backends, activity), account.settings.max_attributes)
     say(document(found, indent=None if as_json else 2))

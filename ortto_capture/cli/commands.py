@@ -7,8 +7,7 @@ import click
 from .account import PLACES, Group
 from .activities import activities, schema
 from .doctor import backup, doctor
-from .journal import export, tail
-from .people import people
+from .journal import export, people, tail
 from .server import demo, serve
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from werkzeug.wrappers import Response
 
 from .. import CaptureApp, mount
 from ..console.token import TokenGuard
-from .account import CONFIGURATION, Account, Command, Failed, until_told, with_account
+from .account import CONFIGURATION, Account, Failed, with_account
 from .show import hint, say
 
 if TYPE_CHECKING:
@@ -75,7 +76,11 @@ def _run(listener: socket.socket, app: WSGIApplication) -> None:
         wasyncore.loop(map=connections, count=1)
     # No new connection is accepted; those that are open stay.
     wasyncore.dispatcher.close(server)
-    while any(map(_owes, server.active_channels.values())):
+    # A request that was begun, one that waits for its turn, an answer that is not sent yet.
+    while any(
+        channel.request or channel.requests or channel.total_outbufs_len
+        for channel in server.active_channels.values()
+    ):
         wasyncore.loop(timeout=1, map=connections, count=1)
         if len(told) > 1 or time.monotonic() > told[0] + PATIENCE:
             break
@@ -83,20 +88,12 @@ def _run(listener: socket.socket, app: WSGIApplication) -> None:
     wasyncore.close_all(connections)
 
 
-def _owes(channel: Any) -> bool:
-    """Whether a request was begun on this connection whose answer is not sent yet."""
-    return bool(channel.request or channel.requests or channel.total_outbufs_len)
+_PORT: Any = {"type": click.IntRange(0, 65_535), "default": 8000, "show_default": True}
 
 
-def _port_option(text: str) -> Any:
-    return click.option(
-        "--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help=text
-    )
-
-
-@click.command(cls=Command)
+@click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@_port_option("On which port; 0 is any.")
+@click.option("--port", help="On which port; 0 is any.", **_PORT)
 @click.option("--console", is_flag=True, help="Serve the activity page, and print a link to it.")
 @click.option("--allow-remote", is_flag=True, help="Needed to listen for other machines.")
 @with_account
@@ -106,7 +103,7 @@ def serve(account: Account, host: str, port: int, console: bool, allow_remote: b
     It is made for trying out, and for one quiet website. In production, mount
     CaptureApp into your own app, or run it under a production server.
     """
-    with until_told(), _listen(host, port, allow_remote=allow_remote) as listener:
+    with suppress(KeyboardInterrupt), _listen(host, port, allow_remote=allow_remote) as listener:
         definitions = account.create().definitions.all()
         guard = TokenGuard() if console else None
         app = CaptureApp(account.capture, console_guard=guard)
@@ -125,8 +122,8 @@ def serve(account: Account, host: str, port: int, console: bool, allow_remote: b
         _run(listener, mount(Response("Reports go to /capture", 404), app))
 
 
-@click.command(cls=Command)
-@_port_option("The port to try first.")
+@click.command()
+@click.option("--port", help="The port to try first.", **_PORT)
 @click.pass_context
 @with_account
 def demo(account: Account, context: click.Context, port: int) -> None:
@@ -148,7 +145,7 @@ def demo(account: Account, context: click.Context, port: int) -> None:
     except Failed as error:
         say(f"{error}; another one was chosen")
         listener = _listen("127.0.0.1", 0)
-    with until_told(), listener:
+    with suppress(KeyboardInterrupt), listener:
         base = _address(listener)
         say(f"\n  The shop            {base}/{guard.fragment}")
         say(f"  Its activity page   {base}/capture/console/{guard.fragment}")

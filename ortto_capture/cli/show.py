@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -44,11 +44,6 @@ def hint(text: str) -> None:
         say(text, err=True)
 
 
-def counted(number: int, one: str, several: str = "") -> str:
-    """A number and its noun: ``1 problem``, ``3 problems``."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
-
-
 def on_terminal() -> bool:
     """Whether a person reads what is printed."""
     return sys.stdout.isatty()
@@ -69,57 +64,34 @@ class Table:
     """Records, one a line; shown in as many parts as they come in.
 
     :param as_json: one JSON object a line instead, wherever it goes.
-    :param even: all columns are equally wide, so that one part lines up with the next.
     """
 
-    def __init__(
-        self, columns: Sequence[Column], *, as_json: bool = False, even: bool = False
-    ) -> None:
+    def __init__(self, columns: Sequence[Column], *, as_json: bool = False) -> None:
         self._columns = columns
         self._json = as_json
-        self._even = even
         # Above the first part only.
         self._titles = any(column.title for column in columns)
 
     def show(self, records: Iterable[Any]) -> int:
         """Print the records, and return how many there were."""
-        count = 0
-        rows: list[list[str]] = []
-        for each in records:
-            count += 1
-            if self._json:
-                click.echo(document(each))
-                continue
-            cells = [safe(column.text(each) or "") for column in self._columns]
-            if on_terminal():
-                rows.append(cells)
-            else:
-                click.echo("\t".join(cells))
-        if rows:
+        shown = list(records)
+        rows = [[safe(column.text(each) or "") for column in self._columns] for each in shown]
+        if self._json or not on_terminal():
+            for line in map(document, shown) if self._json else map("\t".join, rows):
+                click.echo(line)
+        elif rows:
             self._draw(rows)
-        return count
+        return len(shown)
 
     def _draw(self, rows: Sequence[Sequence[str]]) -> None:
         from rich.console import Console
         from rich.table import Table as Drawn
         from rich.text import Text
 
-        ratio = 1 if self._even else None
-        drawn = Drawn(box=None, show_header=self._titles, pad_edge=False, expand=self._even)
+        drawn = Drawn(box=None, show_header=self._titles, pad_edge=False)
         for title, _, style in self._columns:
-            drawn.add_column(title, header_style="dim", style=style, overflow="fold", ratio=ratio)
+            drawn.add_column(title, header_style="dim", style=style, overflow="fold")
         for cells in rows:
             drawn.add_row(*map(Text, cells))
         self._titles = False
         Console(markup=False, emoji=False, highlight=False).print(drawn)
-
-
-_LINE = [Column("", lambda line: line[0], "dim"), Column("", lambda line: line[1])]
-
-
-def record(value: Mapping[str, Any], lines: Mapping[str, str], *, as_json: bool) -> None:
-    """Print one thing: as JSON, or as its ``lines``, each with its name in front."""
-    if as_json:
-        click.echo(document(value, indent=2 if on_terminal() else None))
-    else:
-        Table(_LINE).show(lines.items())

@@ -58,18 +58,20 @@ class _Markup(str):
         return self
 
 
-def snippet(key: str, endpoint: str = "/capture", nonce: str | None = None) -> str:
+def snippet(key: str, endpoint: str = "/capture", nonce: object = None) -> str:
     """The HTML that loads the client, and takes calls made before it has arrived.
 
     :param endpoint: where the capture app is mounted, as a path or an http(s) URL.
-    :raises ConfigurationError: when ``endpoint`` is neither.
+    :param nonce: as text, or as what a framework has in hand: any object whose text it is, or a
+        function that returns it; None for none.
+    :raises ConfigurationError: when ``endpoint`` is neither, or the nonce is empty.
     """
     endpoint = endpoint.rstrip("/")
     if not (endpoint == "" or endpoint.startswith(("/", "http://", "https://"))):
         raise ConfigurationError(
             "endpoint", f'{endpoint!r} is no path such as "/capture", nor a URL'
         )
-    attribute = f' nonce="{escape(nonce)}"' if nonce else ""
+    attribute = "" if nonce is None else f' nonce="{escape(_text(nonce))}"'
     text = _SNIPPET.format(
         nonce=attribute,
         arguments=f"{_inline(key)}, {_inline(endpoint)}",
@@ -77,6 +79,14 @@ def snippet(key: str, endpoint: str = "/capture", nonce: str | None = None) -> s
         source=f"{escape(endpoint)}/app.js?v={assets()['app.js'].etag}",
     )
     return _Markup(text)
+
+
+def _text(nonce: object) -> str:
+    """A nonce as text. Django's is lazy, and false until it is used; flask-talisman's is called."""
+    text = str(nonce() if callable(nonce) else nonce)
+    if not text:
+        raise ConfigurationError("nonce", "it is empty; give the nonce of this page's policy")
+    return text
 
 
 _SNIPPET = """\

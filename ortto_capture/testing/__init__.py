@@ -15,6 +15,7 @@ except ImportError as error:  # pragma: no cover  # tested in a process of its o
 pytest.register_assert_rewrite("ortto_capture.testing.contracts")
 
 # After the line above, which must come first.
+from .contracts.backends import BackendsContract  # noqa: E402
 from .contracts.definitions import DefinitionsContract  # noqa: E402
 from .contracts.erasure import ErasureContract  # noqa: E402
 from .contracts.journal import JournalContract  # noqa: E402
@@ -24,6 +25,7 @@ from .contracts.people import PeopleContract  # noqa: E402
 from .fakes import FakeClock, Ids  # noqa: E402
 
 __all__ = [
+    "BackendsContract",
     "DefinitionsContract",
     "ErasureContract",
     "FakeClock",

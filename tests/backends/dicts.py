@@ -11,9 +11,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import RLock
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ortto_capture.errors import BackendError, ConfigurationError, StorageFull
 from ortto_capture.model import (
@@ -29,6 +29,8 @@ from ortto_capture.model import (
 )
 from ortto_capture.ports import Backends
 
+T = TypeVar("T")
+
 
 @dataclass
 class Medium:
@@ -39,6 +41,7 @@ class Medium:
     writes: int = 0
     away: bool = False
     full: bool = False
+    secret: dict[str, bytes] = field(default_factory=dict)
 
 
 class DictPort:
@@ -47,6 +50,9 @@ class DictPort:
     def __init__(self, medium: Medium | None = None) -> None:
         self.medium = medium or Medium()
         self.lock = RLock()
+        self.closed = False
+        #: What a mistake remembers.
+        self.own: dict[str, Any] = {}
 
     @property
     def rows(self) -> dict[Any, Any]:
@@ -64,7 +70,7 @@ class DictPort:
 
     def drive(self) -> None:
         """Fails as a driver does."""
-        if self.medium.away:
+        if self.medium.away or self.closed:
             raise ConnectionError("the medium is away")
 
     def fail(self, error: OSError) -> None:
@@ -241,7 +247,8 @@ class DictLimiter(DictPort):
         return charge.quota.amount
 
     def counted(self, charge: Charge, now: float) -> int:
-        return self.rows.get(self.row(charge, now), 0)
+        number: int = self.rows.get(self.row(charge, now), 0)
+        return number
 
     def count(self, charge: Charge, now: float, number: int) -> None:
         if number:
@@ -400,12 +407,109 @@ class DictOutcomes(DictPort):
         return outcome._replace(person_id=None)
 
 
+PORTS = ("definitions", "people", "limiter", "journal", "outcomes")
+
+
 @dataclass(frozen=True, kw_only=True)
 class DictBackends(Backends):
-    """All of them, each with a medium of its own."""
+    """All of them, each with a medium of its own; what a decision stored can be undone."""
 
     definitions: DictDefinitions = field(default_factory=DictDefinitions)
     people: DictPeople = field(default_factory=DictPeople)
     limiter: DictLimiter = field(default_factory=DictLimiter)
     journal: DictJournal = field(default_factory=DictJournal)
     outcomes: DictOutcomes = field(default_factory=DictOutcomes)
+    alone: Any = field(default_factory=RLock)
+
+    def atomically(self, decide: Callable[[], T]) -> T:
+        with self.alone:
+            before = self.snapshot()
+            with self.people.use():
+                """Nothing is decided once it is closed."""
+            try:
+                return decide()
+            except BaseException:
+                self.undo(before)
+                raise
+
+    def snapshot(self) -> list[tuple[Medium, Medium]]:
+        media = [port.medium for port in self.ports() if isinstance(port, DictPort)]
+        return [(medium, replace(medium, rows=dict(medium.rows))) for medium in media]
+
+    def undo(self, before: list[tuple[Medium, Medium]]) -> None:
+        for medium, was in before:
+            medium.rows.clear()
+            medium.rows.update(was.rows)
+
+    def ports(self) -> list[Any]:
+        return [getattr(self, name) for name in PORTS]
+
+    def record(
+        self, activity: Activity, charges: Sequence[Charge], people: Sequence[Person] = ()
+    ) -> Captured | Full | None:
+        return self.atomically(lambda: self.steps(activity, charges, people))
+
+    def steps(
+        self, activity: Activity, charges: Sequence[Charge], people: Sequence[Person]
+    ) -> Captured | Full | None:
+        if not people and not self.knows(activity):
+            return None
+        if (first := self.repeated(activity)) is not None:
+            return first
+        if (full := self.charge(charges, activity)) is not None:
+            return full
+        captured = None
+        try:
+            if self.saved(people):
+                captured = self.journal.append(activity)
+        finally:
+            if captured is None:
+                self.give_back(charges, activity)
+        return captured
+
+    def knows(self, activity: Activity) -> bool:
+        return self.people.get(activity.person_id) is not None
+
+    def repeated(self, activity: Activity) -> Captured | None:
+        first = self.journal.find(activity)
+        return first and first._replace(duplicate=True)
+
+    def charge(self, charges: Sequence[Charge], activity: Activity) -> Full | None:
+        return self.limiter.acquire(charges, activity.received_at)
+
+    def give_back(self, charges: Sequence[Charge], activity: Activity) -> None:
+        self.limiter.release(charges, activity.received_at)
+
+    def saved(self, people: Sequence[Person]) -> bool:
+        return all(self.people.save(each).id == each.id for each in people)
+
+    def secret(self) -> bytes | None:
+        return self.people.medium.secret.setdefault("secret", b"0123456789abcdef" * 2)
+
+    def retain(self, activities_since: float, people_since: float) -> bool:
+        old = [each for each in self.journal.rows.values() if self.old(each, activities_since)]
+        for captured in old[:1]:
+            self.journal.remove(captured)
+        active = {each.person_id for each in self.journal.rows.values()}
+        idle = [each for each in self.people.rows.values() if self.idle(each, people_since, active)]
+        for person in idle[:1]:
+            self.people.erase(person.id)
+        return len(old) > 1 or len(idle) > 1
+
+    def old(self, captured: Captured, since: float) -> bool:
+        return captured.activity.received_at < since
+
+    def idle(self, person: Person, since: float, active: Collection[str]) -> bool:
+        claimed = person.assurance == "claimed"
+        return claimed and person.created_at < since and person.id not in active
+
+    def close(self) -> None:
+        for port in self.ports():
+            port.closed = True
+
+    def reopened(self) -> Self:
+        return type(self)(**{name: getattr(self, name).reopened() for name in PORTS})
+
+
+class Erasable(DictBackends):
+    """The same, held to what erasing a person means."""

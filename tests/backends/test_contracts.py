@@ -1,13 +1,17 @@
-"""Every shipped backend in memory or of the ``limits`` package passes the contract of its port."""
+"""Every shipped backend passes the contract of its port."""
 
 from __future__ import annotations
 
+import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from ortto_capture.backends import open_backends
+from ortto_capture.backends.file import FileBackends, open_file
 from ortto_capture.backends.limits import LimitsRateLimiter
 from ortto_capture.backends.memory import (
     MemoryDefinitions,
@@ -18,6 +22,7 @@ from ortto_capture.backends.memory import (
 from ortto_capture.limiting import FixedWindows
 from ortto_capture.ports import Backends, Definitions, Journal, Outcomes, People, RateLimiter
 from ortto_capture.testing import (
+    BackendsContract,
     DefinitionsContract,
     ErasureContract,
     JournalContract,
@@ -25,6 +30,9 @@ from ortto_capture.testing import (
     PeopleContract,
     RateLimiterContract,
 )
+
+from ..faults.driver import driven
+from .samples import sql
 
 
 class TestMemoryDefinitions(DefinitionsContract):
@@ -69,10 +77,152 @@ class TestMemoryOutcomes(OutcomesContract):
         return MemoryOutcomes()
 
 
+class TestMemory(BackendsContract):
+    @pytest.fixture
+    def backends(self) -> Backends:
+        return open_backends("memory:")
+
+
 class TestErasureInMemory(ErasureContract):
     @pytest.fixture
     def backends(self) -> Backends:
         return open_backends("memory:")
+
+
+@pytest.fixture
+def opening(tmp_path: Path) -> Iterator[Callable[[], FileBackends]]:
+    """Opens one directory, as each of several processes does."""
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(open_file(str(tmp_path / "data")))
+
+
+@pytest.fixture
+def spoiled(tmp_path: Path) -> Iterator[FileBackends]:
+    """Its file was written over by something else."""
+    with open_file(str(tmp_path / "spoiled")) as opened:
+        (tmp_path / "spoiled" / "store.sqlite3").write_bytes(b"no database any more" * 1000)
+        yield opened
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[FileBackends]:
+    """Its disk is full."""
+    with driven() as driver, open_file(str(tmp_path / "full")) as opened:
+        driver.fail("INSERT", "SQLITE_FULL", times=1000)
+        yield opened
+
+
+class TestFileDefinitions(DefinitionsContract):
+    @pytest.fixture
+    def definitions(self, opening: Callable[[], FileBackends]) -> Definitions:
+        return opening().definitions
+
+    @pytest.fixture
+    def reopen(self, opening: Callable[[], FileBackends]) -> Callable[[], Definitions]:
+        return lambda: opening().definitions
+
+    @pytest.fixture
+    def footprint(self, tmp_path: Path) -> Callable[[], object]:
+        return (tmp_path / "data" / "activities.json").stat
+
+    @pytest.fixture
+    def broken(self, tmp_path: Path) -> Iterator[Definitions]:
+        """Its directory was moved away."""
+        with open_file(str(tmp_path / "gone")) as opened:
+            shutil.rmtree(tmp_path / "gone")
+            yield opened.definitions
+
+
+class TestFilePeople(PeopleContract):
+    @pytest.fixture
+    def people(self, opening: Callable[[], FileBackends]) -> People:
+        return opening().people
+
+    @pytest.fixture
+    def reopen(self, opening: Callable[[], FileBackends]) -> Callable[[], People]:
+        return lambda: opening().people
+
+    @pytest.fixture
+    def broken(self, spoiled: FileBackends) -> People:
+        return spoiled.people
+
+    @pytest.fixture
+    def full(self, full_disk: FileBackends) -> People:
+        return full_disk.people
+
+
+class TestFileRateLimiter(RateLimiterContract):
+    @pytest.fixture
+    def limiter(self, opening: Callable[[], FileBackends]) -> RateLimiter:
+        return opening().limiter
+
+    @pytest.fixture
+    def reopen(self, opening: Callable[[], FileBackends]) -> Callable[[], RateLimiter]:
+        return lambda: opening().limiter
+
+    @pytest.fixture
+    def size(self, tmp_path: Path) -> Callable[[], int]:
+        return lambda: len(sql(tmp_path / "data", "SELECT * FROM counts"))
+
+    @pytest.fixture
+    def broken(self, spoiled: FileBackends) -> RateLimiter:
+        return spoiled.limiter
+
+    @pytest.fixture
+    def full(self, full_disk: FileBackends) -> RateLimiter:
+        return full_disk.limiter
+
+
+class TestFileJournal(JournalContract):
+    @pytest.fixture
+    def journal(self, opening: Callable[[], FileBackends]) -> Journal:
+        return opening().journal
+
+    @pytest.fixture
+    def reopen(self, opening: Callable[[], FileBackends]) -> Callable[[], Journal]:
+        return lambda: opening().journal
+
+    @pytest.fixture
+    def broken(self, spoiled: FileBackends) -> Journal:
+        return spoiled.journal
+
+    @pytest.fixture
+    def full(self, full_disk: FileBackends) -> Journal:
+        return full_disk.journal
+
+
+class TestFileOutcomes(OutcomesContract):
+    @pytest.fixture
+    def outcomes(self, opening: Callable[[], FileBackends]) -> Outcomes:
+        outcomes = opening().outcomes
+        assert outcomes is not None
+        return outcomes
+
+    @pytest.fixture
+    def broken(self, spoiled: FileBackends) -> Outcomes | None:
+        return spoiled.outcomes
+
+
+class TestFile(BackendsContract):
+    rolls_back = retains = closes = True
+
+    @pytest.fixture
+    def backends(self, opening: Callable[[], FileBackends]) -> Backends:
+        return opening()
+
+    @pytest.fixture
+    def reopen(self, opening: Callable[[], FileBackends]) -> Callable[[], Backends]:
+        return opening
+
+
+class TestErasureOnFiles(ErasureContract):
+    @pytest.fixture
+    def backends(self, opening: Callable[[], FileBackends]) -> Backends:
+        return opening()
+
+    @pytest.fixture
+    def reopen(self, opening: Callable[[], FileBackends]) -> Callable[[], Backends]:
+        return opening
 
 
 class LimitsContract(RateLimiterContract):

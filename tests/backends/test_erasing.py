@@ -24,6 +24,7 @@ from ortto_capture import (
 from ortto_capture.backends.file import FileBackends, open_file
 from ortto_capture.testing import FakeClock
 
+from ..faults.stage import outcomes
 from .samples import LOGIN, NOON, activity, charge, content, events, person, sql
 
 USER = "user@emaildomain.com"
@@ -154,8 +155,8 @@ def test_a_refusal_gathered_in_another_process_does_not_name_the_erased(
         assert here.erase(USER) == (1, True)
 
         # Reading has them written.
-        assert [each.person_id for each in elsewhere.outcomes.refused()] == [None]
-        assert backends.outcomes.of(who.id) == []
+        assert [each.person_id for each in outcomes(elsewhere).refused()] == [None]
+        assert outcomes(backends).of(who.id) == []
     assert who.id.encode() not in content(backends.directory)
 
 

@@ -8,6 +8,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,7 @@ from ortto_capture.testing import (
 )
 
 from ..faults.driver import driven
+from ..faults.stage import outcomes, ping
 from .samples import DAY, LOGIN, NOON, TABLES, activity, charge, content, events, person, sql
 
 
@@ -79,7 +81,7 @@ class TestFileJournal(JournalContract):
 class TestFileOutcomes(OutcomesContract):
     @pytest.fixture
     def outcomes(self, backends: FileBackends) -> Outcomes:
-        return backends.outcomes
+        return outcomes(backends)
 
 
 def account(backends: FileBackends, clock: FakeClock | None = None, **settings: Any) -> Capture:
@@ -266,7 +268,7 @@ def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
 
         assert backends.epoch == epoch
         assert backends.journal.latest() == [captured]
-        assert backends.outcomes.counts()["accepted"] == 1
+        assert outcomes(backends).counts()["accepted"] == 1
         assert capture.identify(session=session) == (session, True), "the secret is kept as well"
 
 
@@ -370,9 +372,9 @@ def test_only_what_is_ours_is_cleared_away_when_a_store_is_made(tmp_path: Path) 
         lambda each: each.limiter.acquire([charge()], NOON),
         lambda each: each.record(activity(2), []),
         lambda each: each.atomically(lambda: None),
-        lambda each: each.outcomes.refused(),
+        lambda each: outcomes(each).refused(),
         lambda each: each.retain(NOON, NOON),
-        lambda each: each.journal.ping(),
+        ping,
     ],
     ids=[
         "get",
@@ -487,8 +489,12 @@ def test_counts_of_past_windows_are_dropped_a_few_with_every_charge(
     backends: FileBackends,
 ) -> None:
     """So that no request waits for all of them."""
-    for number in range(2_000):
-        backends.atomically(lambda number=number: backends.limiter.acquire([charge(number)], NOON))
+
+    def fill() -> None:
+        for number in range(2_000):
+            backends.limiter.acquire([charge(number)], NOON)
+
+    backends.atomically(fill)
     left = []
     for hours in range(1, 100):
         backends.limiter.acquire([charge(hours)], NOON + 3600 * hours)
@@ -785,16 +791,18 @@ def test_a_secret_that_others_can_read_is_warned_about_once(
     assert "chmod" in told[0]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_secret_of_another_user_is_warned_about(
+def test_a_secret_of_another_user_is_warned_about_and_our_own_is_not(
     backends: FileBackends, caplog: pytest.LogCaptureFixture
 ) -> None:
     backends.secret()
-    os.chown(backends.directory / "secret", 65_534, 65_534)
+    assert caplog.records == []
+    # Only root can give a file away.
+    other = 65_534 if os.geteuid() == 0 else os.geteuid()
+    os.chown(backends.directory / "secret", other, -1)
 
     backends.secret()
 
-    assert any("secret" in each.getMessage() for each in caplog.records)
+    assert len(caplog.records) == (os.geteuid() == 0)
 
 
 # -- copies
@@ -841,11 +849,9 @@ def look(backends: FileBackends) -> list[object]:
     ]
     found: list[object] = []
     for each in looks:
-        try:
-            found.append(each())
-        except BackendError as error:
-            assert "restore a backup" in str(error)
-            found.append(None)
+        found.append(None)
+        with suppress(BackendError):
+            found[-1] = each()
     return found
 
 
@@ -928,14 +934,14 @@ def test_a_note_of_the_stores_own_that_is_gone_is_damage(tmp_path: Path) -> None
 
 
 def test_the_store_can_be_asked_whether_it_is_there(backends: FileBackends) -> None:
-    backends.journal.ping()
+    ping(backends)
     health = Client(CaptureApp(account(backends)))
     assert health.get("/-/health").status_code == 200
     away = backends.directory.rename(backends.directory.with_name("away"))
     with pytest.raises(BackendError, match=r"store\.sqlite3.*put it back"):
         backends.journal.append(activity(1))
     with pytest.raises(BackendError, match="put it back"):
-        backends.journal.ping()
+        ping(backends)
     assert health.get("/-/health").status_code == 503
     away.rename(backends.directory)
 
@@ -955,54 +961,54 @@ def refusal(number: int, person_id: str | None = None) -> Outcome:
 
 def test_outcomes_that_cannot_be_written_now_are_written_later(backends: FileBackends) -> None:
     away = backends.directory.rename(backends.directory.with_name("away"))
-    backends.outcomes.note(Outcome("storage-full", NOON, "activity", "StorageFull"))
+    outcomes(backends).note(Outcome("storage-full", NOON, "activity", "StorageFull"))
     with pytest.raises(BackendError):
-        backends.outcomes.counts()
+        outcomes(backends).counts()
     away.rename(backends.directory)
 
-    assert backends.outcomes.counts() == {"storage-full": 1}
-    assert [each.code for each in backends.outcomes.refused()] == ["storage-full"]
+    assert outcomes(backends).counts() == {"storage-full": 1}
+    assert [each.code for each in outcomes(backends).refused()] == ["storage-full"]
 
 
 def test_the_last_few_hundred_refusals_are_kept_and_their_numbers_rise(
     backends: FileBackends,
 ) -> None:
     for number in range(1_500):
-        backends.outcomes.note(refusal(number))
+        outcomes(backends).note(refusal(number))
         if number % 100 == 0:
-            backends.outcomes.counts()
+            outcomes(backends).counts()
 
-    kept = backends.outcomes.refused(limit=10_000)
+    kept = outcomes(backends).refused(limit=10_000)
 
     assert 100 <= len(kept) <= 1_000
     assert [each.at for each in kept] == [NOON + n for n in range(1_500 - len(kept), 1_500)]
     numbers = [each.number for each in kept]
     assert numbers == sorted(set(numbers))
-    assert backends.outcomes.refused(numbers[-3]) == kept[-2:]
-    assert backends.outcomes.counts() == {"not-found": 1_500}
+    assert outcomes(backends).refused(numbers[-3]) == kept[-2:]
+    assert outcomes(backends).counts() == {"not-found": 1_500}
 
 
 def test_outcomes_gathered_before_a_fork_are_counted_once(backends: FileBackends) -> None:
     for _ in range(3):
-        backends.outcomes.note(Outcome("accepted", NOON, "activity"))
+        outcomes(backends).note(Outcome("accepted", NOON, "activity"))
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            backends.outcomes.note(Outcome("accepted", NOON, "activity"))
+            outcomes(backends).note(Outcome("accepted", NOON, "activity"))
             backends.close()
             status = 0
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
-    assert backends.outcomes.counts() == {"accepted": 4}
+    assert outcomes(backends).counts() == {"accepted": 4}
 
 
 def test_a_refusal_that_was_damaged_is_reported(backends: FileBackends) -> None:
-    backends.outcomes.note(refusal(1))
-    backends.outcomes.refused()
+    outcomes(backends).note(refusal(1))
+    outcomes(backends).refused()
     sql(backends.directory, "UPDATE refusals SET outcome = '{'")
 
     with pytest.raises(BackendError, match="damaged"):
-        backends.outcomes.refused()
+        outcomes(backends).refused()

@@ -172,7 +172,7 @@ def test_a_storage_that_cannot_count_down_wastes_charges_and_grants_none() -> No
 
 
 class Refusing(MemoryStorage):
-    """Fails as memcached's driver does when no server listens: with an error that is not its own."""
+    """Fails as memcached's driver does without a server: with an error that is not its own."""
 
     def get(self, key: str) -> int:
         raise ConnectionRefusedError

@@ -92,7 +92,7 @@ def test_the_last_person_fits_and_the_next_is_storage_full() -> None:
     people.save(person("b"))
 
     for _ in range(2):
-        with pytest.raises(StorageFull, match="2 people .*capacity"):
+        with pytest.raises(StorageFull, match=r"2 people .*capacity"):
             people.save(person("c"))
 
     assert people.save(person("a")._replace(first="A")).first == "A"

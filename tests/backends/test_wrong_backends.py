@@ -6,7 +6,7 @@ in a pytest session of their own.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,31 +16,41 @@ import pytest
 from ortto_capture import testing
 
 from .dicts import (
+    PORTS,
+    DictBackends,
     DictDefinitions,
     DictJournal,
     DictLimiter,
     DictOutcomes,
     DictPeople,
-    DictPort,
+    Erasable,
     HandWrittenDefinitions,
 )
-from .wrong import Mistake, definitions, journal, limiter, outcomes, people
+from .wrong import Mistake, definitions, journal, limiter, outcomes, people, whole
 
 MISTAKES = [
     mistake
-    for table in (definitions, people, limiter, journal, outcomes)
+    for table in (definitions, people, limiter, journal, outcomes, whole)
     for mistake in table.MISTAKES
 ]
 
 #: Each right backend, the contract that holds it and the fixture that it is given by.
-HELD: dict[type[DictPort], tuple[type, str]] = {
+HELD: dict[type, tuple[type, str]] = {
     DictDefinitions: (testing.DefinitionsContract, "definitions"),
     HandWrittenDefinitions: (testing.DefinitionsContract, "definitions"),
     DictPeople: (testing.PeopleContract, "people"),
     DictLimiter: (testing.RateLimiterContract, "limiter"),
     DictJournal: (testing.JournalContract, "journal"),
     DictOutcomes: (testing.OutcomesContract, "outcomes"),
+    DictBackends: (testing.BackendsContract, "backends"),
+    Erasable: (testing.ErasureContract, "backends"),
 }
+#: The right port of each name.
+RIGHT = dict(
+    zip(PORTS, (DictDefinitions, DictPeople, DictLimiter, DictJournal, DictOutcomes), strict=True)
+)
+#: What the dicts can do that not every medium can.
+ABLE = ("rolls_back", "retains", "closes")
 
 
 #: The tests that do not hold for definitions that only people write.
@@ -54,17 +64,26 @@ WRITTEN_BY_THE_PROGRAM = [
 ]
 
 
-def suite(right: type[DictPort], **methods: Any) -> type:
+def build(right: type, methods: dict[str, Any]) -> Callable[[], Any]:
+    """A class with these methods; those of a port of whole backends are in a dict of its own."""
+    ports = {name: methods[name] for name in PORTS if isinstance(methods.get(name), dict)}
+    backend = type("Backend", (right,), {k: v for k, v in methods.items() if k not in ports})
+    return lambda: backend(
+        **{name: build(RIGHT[name], replaced)() for name, replaced in ports.items()}
+    )
+
+
+def suite(right: type, **methods: Any) -> type:
     """The test class of a third party whose backend has these methods."""
     contract, fixture = HELD[right]
-    backend = type("Backend", (right,), methods)
+    backend = build(right, methods)
     fixtures: dict[str, Callable[..., Any]] = {
         fixture: lambda self: backend(),
         "reopen": lambda self, request: request.getfixturevalue(fixture).reopened,
         "broken": lambda self: backend().broken(),
         "full": lambda self: backend().filled(),
     }
-    members: dict[str, Any] = {}
+    members: dict[str, Any] = dict.fromkeys(ABLE, True)
     if issubclass(right, DictDefinitions):
         fixtures["footprint"] = lambda self, definitions: lambda: definitions.medium.writes
     if right is HandWrittenDefinitions:
@@ -83,6 +102,8 @@ TestPeople = suite(DictPeople)
 TestLimiter = suite(DictLimiter)
 TestJournal = suite(DictJournal)
 TestOutcomes = suite(DictOutcomes)
+TestBackends = suite(DictBackends)
+TestErasure = suite(Erasable)
 
 
 _SUITES = """
@@ -120,7 +141,8 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     path = tmp_path_factory.mktemp("wrong") / "test_suites.py"
     path.write_text(_SUITES)
     watcher = Watcher()
-    pytest.main(["-q", "-p", "no:cacheprovider", "--tb=no", str(path)], plugins=[watcher])
+    options = ["-q", "--no-summary", "--tb=no", "-p", "no:cacheprovider"]
+    pytest.main([*options, str(path)], plugins=[watcher])
     return watcher.failed
 
 
@@ -129,10 +151,49 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     list(enumerate(MISTAKES)),
     ids=[f"{each.right.__name__} {each.says}".replace(" ", "_") for each in MISTAKES],
 )
-def test_a_mistake_is_caught(
-    number: int, mistake: Mistake, failed: dict[str, list[str]]
-) -> None:
+def test_a_mistake_is_caught(number: int, mistake: Mistake, failed: dict[str, list[str]]) -> None:
     """By the test that is named, while it is called."""
     found = failed[f"Test{number}"]
 
     assert any(each.startswith("call ") for each in found), mistake
+
+
+_NOTHING = """
+from ortto_capture import testing
+
+
+class TestNothing(testing.{name}):
+    pass
+"""
+
+
+class Reports:
+    """Counts how the setup or the call of each test ended."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed or (report.when == "call" and report.passed):
+            self.outcomes[report.outcome] += 1
+
+
+@pytest.mark.parametrize("contract", sorted({held[0].__name__ for held in HELD.values()}))
+def test_a_contract_without_a_backend_fails(contract: str, tmp_path: Path) -> None:
+    """Rather than passing because there was nothing to test."""
+    path = tmp_path / f"test_nothing_{contract}.py"
+    path.write_text(_NOTHING.format(name=contract))
+    reports = Reports()
+    options = ["-q", "--no-summary", "--tb=no", "-p", "no:cacheprovider"]
+
+    pytest.main([*options, str(path)], plugins=[reports])
+
+    assert reports.outcomes["failed"] >= 7
+    # What a backend shows only if it can has nothing to show.
+    assert reports.outcomes["passed"] <= 2
+
+
+def test_every_exported_contract_has_mistakes() -> None:
+    exported = {name for name in testing.__all__ if name.endswith("Contract")}
+
+    assert {HELD[mistake.right][0].__name__ for mistake in MISTAKES} == exported

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from ortto_capture import Person, open_backends
 from ortto_capture.model import Identifier
 
-from ..services import Kind, run_server
+from ..services import Granian, Kind, run_server
 from .measure import Figure, ratio
 from .programs import KEY, body, dumps, flask_peer, ours
 from .programs import bare as bare_app
@@ -175,7 +175,9 @@ def figures(scale: float = 1.0) -> Iterator[Figure]:
     yield Figure("ours / bare JSON under granian", share, 0.6, at_least=True)
 
 
-def measured(kind: Kind, programs: Iterable[str], scale: float) -> list[tuple[float, ...]]:
+def measured(
+    kind: Kind | Granian, programs: Iterable[str], scale: float
+) -> list[tuple[float, ...]]:
     """The rates of these programs under one kind of server."""
     requests, rounds = max(40, int(600 * scale)), max(2, int(40 * scale))
     with ExitStack() as servers:

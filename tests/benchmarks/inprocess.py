@@ -200,6 +200,7 @@ def worst_bodies(scale: float = 1.0) -> Iterator[Figure]:
         "one string": b'{"a":"' + b"x" * 65_000 + b'"}',
         "members": b"{" + b",".join(b'"%d":0' % n for n in range(7_000)) + b"}",
         "merge keys": b'{"ac":[' + b",".join([b'{"fi":"x"}'] * 900) + b"]}",
+        "one long label": b'{"email":"u@' + "\u06f0".encode() * 250 + b'"}',
         "exponents": array(b"1.7e-308", 7_200),
         "as many exponents as pass": array(b"0.123456,1.7e-308", 990),
         "as many numbers as pass": array(b"0.12345", 8_190),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,14 +59,19 @@ class ActivityPage:
         self.capture = Capture(backends=self.backends, settings=settings, clock=self.clock)
         self.answering = True
         self.welcome = True
+        self.let_in: Callable[[WSGIEnvironment], bool] = lambda environ: self.welcome
         self.app = mount(
             self.host,
-            CaptureApp(self.capture, console_guard=lambda environ: self.welcome),
+            CaptureApp(self.capture, console_guard=self.guard),
             at="/capture",
         )
         self.session = self.capture.identify(email="user@emaildomain.com").session
         self.complaints = Complaints(page)
         self.base = ""
+
+    def guard(self, environ: WSGIEnvironment) -> bool:
+        """Let in those whom the test lets in."""
+        return self.let_in(environ)
 
     @staticmethod
     def host(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import expect
 
+from ortto_capture.console.token import TokenGuard
 from ortto_capture.wire import track_request
 
 from .conftest import OFF, ONCE, ActivityPage
@@ -158,7 +159,7 @@ def test_everything_can_be_reached_by_keyboard(activity_page: ActivityPage) -> N
     expect(activity_page.rows).to_have_count(3)
 
 
-def test_nothing_moves_under_somebody_who_reads(activity_page: ActivityPage) -> None:
+def test_nothing_moves_under_the_eyes_of_a_reader(activity_page: ActivityPage) -> None:
     """In an open row, and further down the page."""
     for _ in range(60):
         activity_page.record()
@@ -201,6 +202,77 @@ def test_a_busy_hour_arrives_in_order_and_whole(activity_page: ActivityPage) -> 
     )
 
 
+def test_after_a_reload_both_kinds_are_in_one_order_of_time(activity_page: ActivityPage) -> None:
+    """And the list does not end in a block of refusals that are older than what is loaded."""
+    for price in range(130):
+        activity_page.clock.advance(1)
+        activity_page.record("act:cm:unheard-of")
+        activity_page.clock.advance(1)
+        activity_page.record(attributes={"int:cm:price": price})
+    activity_page.open()
+    shown = activity_page.rows.locator(".outcome").all_inner_texts()
+
+    assert shown == ["accepted", "refused"] * 99 + ["accepted"]
+
+
+def test_rows_of_a_later_answer_stand_where_their_time_is(activity_page: ActivityPage) -> None:
+    """A busy moment comes in several answers; refusals come with the first of them."""
+    activity_page.record()
+    activity_page.open()
+    for price in range(150):
+        activity_page.clock.advance(1)
+        activity_page.record(attributes={"int:cm:price": price})
+        if price % 50 == 49:
+            activity_page.clock.advance(1)
+            activity_page.record("act:cm:unheard-of")
+    activity_page.poll()
+    activity_page.poll(1)
+
+    expect(activity_page.rows).to_have_count(154)
+    shown = activity_page.rows.locator(".about").all_inner_texts()
+    expected = [f"price {price}" for price in range(150)]
+    for place in (150, 100, 50):
+        expected.insert(place, "No activity has this id.")
+    assert shown == [*reversed(expected), ""]
+
+
+def test_searching_says_that_it_sees_what_is_loaded_only(activity_page: ActivityPage) -> None:
+    for _ in range(120):
+        activity_page.record()
+    activity_page.open()
+    activity_page.page.get_by_label("Search the rows on this page").fill("missing")
+
+    expect(activity_page.page.locator("#nomatch")).to_have_text(
+        "Nothing matches among the 100 latest rows, which are loaded here; older ones are not "
+        "searched. Press Esc to see these rows again."
+    )
+
+
+def test_the_token_of_the_printed_link_is_kept_for_the_tab_and_out_of_the_address(
+    activity_page: ActivityPage,
+) -> None:
+    page, guard = activity_page.page, TokenGuard()
+    activity_page.let_in = guard
+    activity_page.record()
+    there = f"{activity_page.base}/capture/console/"
+    addresses: list[str] = []
+    page.on("request", lambda request: addresses.append(request.url))
+    page.goto(there + guard.fragment)
+    expect(activity_page.rows).to_have_count(1)
+    assert page.url == there
+    page.reload()
+    expect(activity_page.rows).to_have_count(1)
+
+    assert not any("token" in address for address in addresses)
+    with page.context.new_page() as other:
+        other.goto(there)
+        other.clock.run_for(10)
+        expect(other.get_by_role("status")).to_contain_text("open the link that the server printed")
+        # The new link in the old tab.
+        other.goto(there + guard.fragment)
+        expect(other.locator("#feed > li")).to_have_count(1)
+
+
 def test_a_page_far_behind_begins_again_with_the_latest(activity_page: ActivityPage) -> None:
     activity_page.record()
     activity_page.open()
@@ -213,7 +285,7 @@ def test_a_page_far_behind_begins_again_with_the_latest(activity_page: ActivityP
     expect(activity_page.rows).to_have_count(100)
 
 
-def test_a_page_nobody_looks_at_asks_nothing(activity_page: ActivityPage) -> None:
+def test_a_page_that_is_not_looked_at_asks_nothing(activity_page: ActivityPage) -> None:
     page = activity_page.page
     page.add_init_script("Object.defineProperty(document, 'hidden', {get: () => window.away})")
     activity_page.open()
@@ -259,9 +331,9 @@ def test_what_was_left_out_is_noted(activity_page: ActivityPage) -> None:
     notes = activity_page.page.locator("#notes")
     expect(notes).to_be_hidden()
 
-    activity_page.capture.receive_track(
-        lambda: track_request({"email": "user@emaildomain.com", "cc": [1]}), lambda: None
-    )
+    with activity_page.capture.accounted("track") as attempt:
+        request = track_request({"email": "user@emaildomain.com", "cc": [1]})
+        attempt.identify(request, ip=None)
     activity_page.poll()
     notes.locator("summary").click()
     expect(notes).to_contain_text("Given to ap3c.track, not supported, left out: cc.")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from secrets import token_urlsafe
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from ortto_capture import Capture, Settings, open_backends
-from ortto_capture.cli.server import from_here
 from ortto_capture.cli.shop import DEFINITIONS, build
+from ortto_capture.console.token import TokenGuard
 
 from ..services import clock_after, serve
 from .conftest import Complaints
@@ -23,6 +25,7 @@ class Shop:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.base = ""
+        self.guard = TokenGuard()
         self.time = clock_after(600)
         self.complaints = Complaints(page)
         self.answers = page.locator("#answers > li")
@@ -33,7 +36,7 @@ class Shop:
 
     def open(self) -> None:
         """Go there, and wait for the client."""
-        self.page.goto(self.base)
+        self.page.goto(f"{self.base}/{self.guard.fragment}")
         self.page.wait_for_function("ap3c.loaded")
 
     def sign_in(self) -> None:
@@ -45,17 +48,22 @@ class Shop:
         """Press a button of the side panel."""
         self.page.get_by_role("button", name=button).click()
 
+    @contextmanager
+    def started(self) -> Iterator[None]:
+        """The demo runs, with a memory and a key of its own, at an address of its own."""
+        backends = open_backends("memory:")
+        backends.definitions.declare(DEFINITIONS)
+        settings = Settings(secret_keys=[token_urlsafe(32)])
+        capture = Capture(backends=backends, settings=settings, clock=self.clock)
+        with serve(build(capture, self.guard)) as self.base:
+            yield
+
 
 @pytest.fixture
 def shop(page: Page) -> Iterator[Shop]:
     """The demo shop, open."""
-    backends = open_backends("memory:")
-    for definition in DEFINITIONS:
-        backends.definitions.put(definition)
-    settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
     there = Shop(page)
-    capture = Capture(backends=backends, settings=settings, clock=there.clock)
-    with serve(build(capture, from_here)) as there.base:
+    with there.started():
         there.open()
         yield there
 
@@ -129,7 +137,7 @@ def test_a_visit_is_on_the_activity_page(shop: Shop) -> None:
     )
 
 
-def test_until_somebody_signs_in_activities_are_held(shop: Shop) -> None:
+def test_until_a_visitor_signs_in_activities_are_held(shop: Shop) -> None:
     shop.press("Pour a cup")
     expect(shop.answers.first).to_have_text("act:cm:cup-pouredheld until you sign in")
 
@@ -139,13 +147,50 @@ def test_until_somebody_signs_in_activities_are_held(shop: Shop) -> None:
 
 def test_a_visitor_is_remembered_until_they_sign_out(shop: Shop) -> None:
     shop.sign_in()
-    shop.open()
+    shop.page.reload()
     expect(shop.page.get_by_text("Welcome back")).to_be_visible()
 
     shop.page.get_by_role("button", name="Sign out").click()
     expect(shop.page.get_by_role("button", name="Sign in")).to_be_visible()
-    shop.open()
+    shop.page.reload()
+    shop.page.wait_for_function("ap3c.loaded")
     expect(shop.page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_after_a_restart_no_visitor_is_welcomed_back_who_has_to_sign_in(shop: Shop) -> None:
+    """The new demo does not know the old one's sessions; its cookies are there, whatever the port."""
+    shop.sign_in()
+    with shop.started():
+        assert shop.page.context.cookies(shop.base)
+        with shop.page.expect_response("**/-/events/track"):
+            shop.open()
+        shop.page.wait_for_function("!ap3c.getCookie()")
+        expect(shop.page.get_by_text("Welcome back")).to_be_hidden()
+        shop.press("Pour a cup")
+        expect(shop.answers.first).to_have_text("act:cm:cup-pouredheld until you sign in")
+
+        shop.sign_in()
+        expect(shop.answers.filter(has_text="act:cm:cup-poured200 ok")).to_have_count(1)
+
+
+def test_a_restart_while_the_shop_is_open_is_said_at_the_first_press(shop: Shop) -> None:
+    shop.sign_in()
+    expect(shop.answers).to_have_count(2)
+    # As a server with another key sees it.
+    shop.page.evaluate("document.cookie = 'ap3c=oc1.of-another-start; path=/'")
+    shop.press("Pour a cup")
+
+    expect(shop.answers.first).to_have_text("act:cm:cup-pouredheld until you sign in")
+    expect(shop.page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_the_focus_stays_where_the_visitor_was(shop: Shop) -> None:
+    """Signing in hides the form, and signing out hides the button that was pressed."""
+    shop.page.get_by_label("E-mail").focus()
+    shop.page.keyboard.press("Enter")
+    expect(shop.page.get_by_role("button", name="Sign out")).to_be_focused()
+    shop.page.keyboard.press("Enter")
+    expect(shop.page.get_by_label("E-mail")).to_be_focused()
 
 
 @pytest.mark.parametrize("width", [375, 1280])

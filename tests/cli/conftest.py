@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ortto_capture import Attribute, Capture, Definition, Refused
-from ortto_capture.backends.file import FileBackends
+from ortto_capture.backends.file import open_file
 from ortto_capture.cli.commands import commands
 from ortto_capture.testing import FakeClock
 
@@ -41,7 +42,7 @@ DEFINITIONS = [
     ),
     Definition("act:cm:refund-issued", "Refund issued"),
 ]
-#: May be recorded as often as anybody likes.
+#: May be recorded as often as a test likes.
 MANY = Definition("act:cm:many", "Many", client_side=True, limits={"person": "10000/day"})
 JO = "jo@example.com"
 
@@ -93,15 +94,21 @@ class Shell:
         return written.decode(), process.wait(PATIENCE)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command that goes on; whoever starts it ends it."""
+        """Start a command that goes on, as a shell does in its background; the caller ends it."""
         return subprocess.Popen(
-            [sys.executable, "-u", "-m", "ortto_capture", "--data", str(self.data), *arguments],
+            [sys.executable, "-m", "ortto_capture", "--data", str(self.data), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=ROOT,
             text=True,
+            preexec_fn=in_background,  # noqa: PLW1509  # no thread of ours runs meanwhile
         )
+
+
+def in_background() -> None:
+    """Ignore SIGINT, as a shell has it for what it starts in its background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def bare(written: str) -> list[str]:
@@ -118,11 +125,11 @@ class Account:
     def __init__(self, data: Path) -> None:
         # Long ago, whatever this machine's clock says.
         self.clock = FakeClock(1_700_000_000)
-        self.backends = FileBackends(data)
+        self.backends = open_file(str(data))
         self.capture = Capture(backends=self.backends, clock=self.clock)
 
     def record(self, who: str, activity_id: str, attributes: Any = None) -> None:
-        """Somebody does something, and is refused or not."""
+        """A visitor does something, and is refused or not."""
         with suppress(Refused):
             self.capture.record(None, activity_id, attributes, person={"email": who})
 
@@ -135,17 +142,17 @@ def shell(tmp_path: Path) -> Shell:
 
 @pytest.fixture
 def account(shell: Shell) -> Any:
-    """An account with definitions, and nobody in it."""
+    """An account with definitions, and no people."""
     account = Account(shell.data)
     with account.backends:
         for definition in (*DEFINITIONS, MANY):
-            account.backends.definitions.put(definition)  # type: ignore[union-attr]
+            account.backends.definitions.put(definition)
         yield account
 
 
 @pytest.fixture
 def busy(account: Account) -> Account:
-    """Jo signed in, chose a plan and was refused a few times; somebody else came once."""
+    """Jo signed in, chose a plan and was refused a few times; another visitor came once."""
     account.capture.identify(email=JO, first="Jo", last="Ng", ei="4711")
     account.record(JO, "act:cm:login", {"str::email": JO, "bol:cm:owner": True})
     account.clock.advance(61)
@@ -153,5 +160,5 @@ def busy(account: Account) -> Account:
     account.record(JO, "act:cm:plan-chosen", {"str:cm:plan": "Pot", "int:cm:price": "twelve"})
     account.record(JO, "act:cm:wish-list")
     account.record("łu@example.pl", "act:cm:plan-chosen", {"str:cm:plan": "Crew, all of us"})
-    account.backends.outcomes.flush()
+    account.backends.own.outcomes.flush()
     return account

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from ortto_capture.cli.account import PLACES
 from ortto_capture.cli.commands import commands
 
 from ..services import ROOT
@@ -45,14 +46,15 @@ def test_wrong_usage_is_2(shell: Shell) -> None:
 def test_a_directory_that_is_none_is_3_and_is_left_alone(
     command: tuple[str, ...], shell: Shell
 ) -> None:
-    """Neither missing, nor somebody's home, nor a file."""
+    """Neither missing, nor a home, nor a file."""
     missing, home, file = (shell.data / name for name in ("missing", "home", "file"))
     home.mkdir(parents=True)
     file.write_text("a file")
     for data in (missing, home, file):
         result = Shell(data)(*command)
         assert (result.exit_code, result.stdout) == (3, "")
-        assert f"{data}: is no data directory" in result.stderr
+        assert str(data) in result.stderr
+        assert "--data" in result.stderr or "see to it" in result.stderr
 
     assert not missing.exists()
     assert list(home.iterdir()) == []
@@ -82,14 +84,54 @@ def test_a_storage_fault_is_4(shell: Shell, busy: Account) -> None:
     assert str(shell.data / "store.sqlite3") in result.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("command", ["export", "tail", "doctor"])
-def test_nowhere_to_write_is_4(command: str, shell: Shell, busy: Account) -> None:
+def test_nowhere_to_write_is_4(command: str, unbuffered: str, shell: Shell, busy: Account) -> None:
+    """Whether Python keeps what is printed for a moment or not."""
     arguments = [sys.executable, "-m", "ortto_capture", "--data", str(shell.data), command]
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w") as full:
-        ran = subprocess.run(arguments, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False)
+        ran = subprocess.run(
+            arguments, cwd=ROOT, env=env, stdout=full, stderr=subprocess.PIPE, check=False
+        )
 
     assert ran.returncode == 4
     assert ran.stderr == b"Error: [Errno 28] No space left on device\n"
+
+
+def test_what_is_there_already_is_1_and_stays(shell: Shell, busy: Account, tmp_path: Path) -> None:
+    """The same for everything that makes a file or a directory."""
+    file, directory = tmp_path / "file", tmp_path / "directory"
+    directory.mkdir()
+    for path in (file, directory / "file"):
+        path.write_text("precious")
+    for command in (
+        ("export", "-o", str(file)),
+        ("people", "export", JO, "-o", str(file)),
+        ("backup", str(file)),
+        ("backup", str(directory)),
+    ):
+        result = shell(*command)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{command[-1]} is there already, and stays as it is" in result.stderr
+
+    assert [path.read_text() for path in (file, directory / "file")] == ["precious"] * 2
+    assert list(directory.iterdir()) == [directory / "file"]
+
+
+def test_a_place_where_nothing_can_be_made_is_3(
+    shell: Shell, busy: Account, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    nowhere = str(tmp_path / "file" / "below")
+    for command in (
+        ("export", "-o", nowhere),
+        ("people", "export", JO, "-o", nowhere),
+        ("backup", nowhere),
+    ):
+        result = shell(*command)
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert nowhere in result.stderr
 
 
 @pytest.fixture
@@ -115,7 +157,7 @@ def test_a_file_that_is_cut_short_is_4_and_gone(
     command = [sys.executable, "-c", program, "--data", str(shell.data), "export", "-o", str(file)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    assert (ran.returncode, ran.stderr) == (4, f"Error: {file}: File too large\n")
+    assert (ran.returncode, ran.stderr) == (4, f"Error: [Errno 27] File too large: '{file}'\n")
     assert not file.exists()
 
 
@@ -128,7 +170,7 @@ def test_a_reader_that_hangs_up_is_no_fault(shell: Shell, much: Account) -> None
         assert process.stderr.read() == ""
 
 
-@pytest.mark.parametrize("missing", ["click", "rich"])
+@pytest.mark.parametrize("missing", ["click", "rich", "waitress"])
 @pytest.mark.parametrize(
     "start", ["-m ortto_capture", "-c import ortto_capture.cli as c; c.main()"]
 )
@@ -167,8 +209,26 @@ def test_the_reference_has_every_command_and_option() -> None:
         assert heading, names
         section = rest.partition("\n## ")[0].partition("\n### ")[0]
         for parameter in command.params:
-            if isinstance(parameter, click.Option) and not parameter.hidden:
+            if isinstance(parameter, click.Option) and parameter not in PLACES:
                 assert f"`{parameter.opts[-1]}" in section, (names, parameter.opts)
+
+
+def test_the_reference_has_the_options_that_all_commands_take() -> None:
+    common = PAGE.partition("## What all commands have in common")[2].partition("\n## ")[0]
+
+    for option in PLACES:
+        assert f"`{option.opts[-1]}" in common
+
+
+def test_the_reference_says_which_commands_take_no_json() -> None:
+    common = PAGE.partition("## What all commands have in common")[2].partition("\n## ")[0]
+    without = common.partition("No `--json`: ")[2].partition("\n\n")[0]
+
+    assert set(re.findall("`([^`]+)`", without)) == {
+        " ".join(names)
+        for names, command in every(commands)
+        if "as_json" not in {parameter.name for parameter in command.params}
+    }
 
 
 def test_the_reference_has_every_exit_code() -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from ortto_capture import Capture
 
 from ..services import PATIENCE, ROOT
-from .stage import LOGIN, account, define, everything, files, finish, program, spawn
+from .stage import LOGIN, account, define, everything, files, finish, outcomes, program, spawn
 
 WORKERS = 3
 #: Keeps the interpreter's lock: the child is the calling thread and no other.
@@ -95,7 +95,7 @@ def master(directory: Path, used: bool, line: socket.socket, workers: list[Line]
     with account(directory) as capture, line.makefile() as orders:
         if used:
             done(capture, "master-loaded")
-            files(capture).outcomes.counts()
+            outcomes(files(capture)).counts()
             done(capture, "master-used")
         for each in orders:
             order = each.strip()
@@ -168,7 +168,7 @@ class Site:
                 yield f"{len(lost)} of {len(self.acknowledged)} were acknowledged, and are lost"
             if len(stored) != len(set(stored)):
                 yield "an activity is stored twice"
-            accepted = files(capture).outcomes.counts().get("accepted", 0)
+            accepted = outcomes(files(capture)).counts().get("accepted", 0)
             if accepted > len(self.acknowledged):
                 yield f"{len(self.acknowledged)} were accepted and {accepted} are counted"
             yield from files(capture).problems()

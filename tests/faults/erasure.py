@@ -247,8 +247,8 @@ def main(directory: str, people: str, seed: str) -> None:
     """Erase so many."""
     rng = random.Random(seed)
     findings = [
-        *cut_short(Path(directory) / "cut", min(60, int(people)), rng),
-        *copied(Path(directory) / "copied", min(60, int(people)), rng),
+        *cut_short(Path(directory) / "cut", min(30, int(people)), rng),
+        *copied(Path(directory) / "copied", min(30, int(people)), rng),
         *erase_all(Path(directory) / "all", int(people), rng),
         *blocked(Path(directory) / "blocked", rng),
     ]

@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from .driver import driven, slow
@@ -66,7 +67,7 @@ def under_load(directory: Path, times: int) -> Iterator[str]:
     def say(event: str) -> None:
         os.write(to_parent, f"{event}\n".encode())
 
-    writers = [spawn(lambda number=number: write(number, say)) for number in range(WRITERS)]
+    writers = [spawn(partial(write, number, say)) for number in range(WRITERS)]
     try:
         with os.fdopen(said) as lines:
             heard = [lines.readline() for _ in range(WRITERS)]

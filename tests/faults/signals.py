@@ -23,7 +23,7 @@ from typing import Self
 
 from ortto_capture import BackendError, Capture, CaptureApp, Settings, open_backends
 
-from ..hosts import call, environ_for
+from ..hosts import environ_for
 from .stage import (
     LOGIN,
     account,
@@ -32,6 +32,7 @@ from .stage import (
     files,
     finish,
     login,
+    outcomes,
     program,
     redefine,
 )
@@ -39,7 +40,7 @@ from .stage import (
 #: The threads beside the main one.
 THREADS = 3
 #: A thread that has not stored anything for so long is stuck.
-STUCK = 60.0
+STUCK = 30.0
 
 
 class TimeIsUp(Exception):
@@ -56,7 +57,7 @@ class Alarm:
         self._act = act
         self._rng = rng
         self._armed = False
-        #: How long attempts take, so that alarms go off within them.
+        #: Seconds within which it goes off: about as long as an attempt takes.
         self.longest = 0.002
         #: How often it went off within an attempt.
         self.raised = 0
@@ -71,6 +72,7 @@ class Alarm:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Arm it for the length of the block."""
+        before = self.raised
         began = time.perf_counter()
         self._armed = True
         signal.setitimer(signal.ITIMER_REAL, self._rng.uniform(1e-6, self.longest))
@@ -79,9 +81,11 @@ class Alarm:
             self._armed = False
         finally:
             self._armed = False
-            took = time.perf_counter() - began
-            self.longest += 0.1 * (1.2 * took - self.longest)
             signal.setitimer(signal.ITIMER_REAL, 0)
+            if self.raised == before:
+                # By the attempts that were not cut short.
+                took = time.perf_counter() - began
+                self.longest += 0.1 * (2 * took - self.longest)
 
 
 def raise_it() -> None:
@@ -230,10 +234,10 @@ def everything_else(
             erase,
             lambda _: backends.retain(1.0, 1.0),
             lambda _: backends.journal.latest(),
-            lambda _: backends.outcomes.counts(),
-            lambda _: backends.outcomes.refused(),
+            lambda _: outcomes(backends).counts(),
+            lambda _: outcomes(backends).refused(),
             lambda _: backends.scrub(),
-            lambda _: call(health, environ_for("GET", "/-/health")),
+            lambda _: list(health(environ_for("GET", "/-/health"), lambda *_: lambda _: None)),
             lambda number: capture.export(email=f"gone-{number}@emaildomain.com"),
         ]
         with Crowd(capture) as crowd:

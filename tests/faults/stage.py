@@ -22,13 +22,16 @@ from typing import Any, NamedTuple, NoReturn
 
 from ortto_capture import (
     Attribute,
+    Backends,
     Capture,
     Captured,
     Definition,
+    Outcomes,
     Settings,
     open_backends,
 )
 from ortto_capture.backends.file import FileBackends
+from ortto_capture.ports import Pingable
 
 from ..services import PATIENCE, ROOT, campaign
 from . import variants
@@ -74,6 +77,18 @@ def files(capture: Capture) -> FileBackends:
     """The backends of an account made here."""
     assert isinstance(capture.backends, FileBackends)
     return capture.backends
+
+
+def outcomes(backends: Backends) -> Outcomes:
+    """Where these remember outcomes."""
+    assert backends.outcomes is not None
+    return backends.outcomes
+
+
+def ping(backends: Backends) -> None:
+    """Ask the journal whether it answers."""
+    assert isinstance(backends.journal, Pingable)
+    backends.journal.ping()
 
 
 def define(directory: Path | str, limits: Mapping[str, str] | None = ROOMY) -> None:

@@ -6,41 +6,54 @@ ever pass for a right one, the check fails.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ortto_capture import ports
 from ortto_capture.backends.limits import LimitsRateLimiter
 from ortto_capture.backends.memory import (
+    MemoryBackends,
     MemoryDefinitions,
     MemoryJournal,
     MemoryOutcomes,
     MemoryPeople,
-    MemoryRateLimiter,
 )
-from ortto_capture.model import Charge, Definition, Refusal
+from ortto_capture.limiting import FixedWindows
+from ortto_capture.model import Charge, Definition, Full
 
 definitions: ports.Definitions = MemoryDefinitions()
-editor: ports.DefinitionEditor = MemoryDefinitions()
 people: ports.People = MemoryPeople()
-limiter: ports.RateLimiter = MemoryRateLimiter()
+limiter: ports.RateLimiter = FixedWindows()
 journal: ports.Journal = MemoryJournal()
 outcomes: ports.Outcomes = MemoryOutcomes()
 any_storage: ports.RateLimiter = LimitsRateLimiter("memory://")
+can_be_away: ports.Pingable = LimitsRateLimiter("memory://")
+together: ports.Backends = MemoryBackends()
 
 
 class NeverFull:
     """A limiter written without importing anything of ours but the values."""
 
-    def acquire(self, charges: Sequence[Charge], now: float) -> Refusal | None:
+    def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
         return None
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
+        return None
+
+    def forget(self, keys: Collection[bytes]) -> None:
         return None
 
 
 class ForgetsToSayWhichWasFull(NeverFull):
     def acquire(self, charges: Sequence[Charge], now: float) -> bool:  # type: ignore[override]
         return True
+
+
+class CannotForget:
+    def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
+        return None
+
+    def release(self, charges: Sequence[Charge], now: float) -> None:
+        return None
 
 
 class CannotListThem:
@@ -50,8 +63,10 @@ class CannotListThem:
 
 structural: ports.RateLimiter = NeverFull()
 answers_wrongly: ports.RateLimiter = ForgetsToSayWhichWasFull()  # type: ignore[assignment]
-lacks_a_method: ports.Definitions = CannotListThem()  # type: ignore[assignment]
+cannot_erase: ports.RateLimiter = CannotForget()  # type: ignore[assignment]
+lacks_methods: ports.Definitions = CannotListThem()  # type: ignore[assignment]
 another_port: ports.People = MemoryDefinitions()  # type: ignore[assignment]
+is_never_away: ports.Pingable = FixedWindows()  # type: ignore[assignment]
 ports.Backends(
     definitions=MemoryDefinitions(),
     people=MemoryPeople(),

@@ -5,10 +5,26 @@
   var byId = document.getElementById.bind(document);
   var plan = null;
 
+  var HELD = { code: "held until you sign in" };
+  // Reported with a session of which the server has not been asked since.
+  var unsure = [];
+
   function report(activity) {
-    // Until somebody signs in, the client keeps what is reported.
-    if (ap3c.loaded && !ap3c.getCookie()) answer(activity.activity_id, { code: "held until you sign in" });
+    var known = !ap3c.loaded || ap3c.getCookie();
+    if (!known) answer(activity.activity_id, HELD);
     send(activity);
+    if (known && unsure.push(activity.activity_id) === 1) check();
+  }
+
+  // A demo that was started anew does not know the sessions of the one before, and the client then
+  // holds what was reported until the next visitor signs in.
+  function check() {
+    ap3c.track({}).then(function (outcome) {
+      var held = unsure.splice(0);
+      if (outcome.identified !== false) return;
+      greet("");
+      held.forEach(function (what) { answer(what, HELD); });
+    });
   }
 
   function send(activity) {
@@ -29,9 +45,13 @@
   }
 
   function greet(words) {
+    // What has the focus may be hidden now: it goes to what stands in its place.
+    var focused = byId("account").contains(document.activeElement) ||
+      byId("signed-in").contains(document.activeElement);
     byId("account").hidden = !!words;
     byId("signed-in").hidden = !words;
     byId("who").textContent = words;
+    if (focused) byId(words ? "sign-out" : "email").focus();
   }
 
   byId("account").addEventListener("submit", function (event) {
@@ -83,7 +103,13 @@
     });
   });
 
+  // The link that the demo prints carries the activity page's token behind the #.
+  byId("console").hash = location.hash;
+
   ap3c.cmd.push(function () {
-    if (ap3c.getCookie()) greet("Welcome back");
+    if (!ap3c.getCookie()) return;
+    ap3c.track({}).then(function (outcome) {
+      if (outcome.identified) greet("Welcome back");
+    });
   });
 })();

@@ -10,7 +10,7 @@ import pytest
 from ...errors import ConfigurationError
 from ...model import Attribute, Definition
 from ...ports import Definitions
-from .samples import ANY_STRINGS, PortFixtures, raises_backend_error, together, unique
+from .samples import ANY_STRINGS, PortContract, raises_backend_error, together, unique
 
 
 def definition(slug: str = "", **members: object) -> Definition:
@@ -32,7 +32,7 @@ def definition(slug: str = "", **members: object) -> Definition:
     return replace(full, **members)  # type: ignore[arg-type]
 
 
-class DefinitionsContract(PortFixtures):
+class DefinitionsContract(PortContract):
     """Override the fixture ``definitions``: an empty port.
 
     Where only people write definitions, override ``write`` and ``place`` as well, and set the tests
@@ -43,6 +43,11 @@ class DefinitionsContract(PortFixtures):
     def definitions(self) -> Definitions:
         """The backend under test."""
         pytest.fail("override this fixture")
+
+    @pytest.fixture
+    def port(self, definitions: Definitions) -> Definitions:
+        """The same, as what all contracts have in common takes it."""
+        return definitions
 
     @pytest.fixture
     def write(self, definitions: Definitions) -> Callable[[Definition], None]:

@@ -15,7 +15,7 @@ from .samples import (
     DAY,
     MIDNIGHT,
     MILLISECOND,
-    PortFixtures,
+    PortContract,
     raises_backend_error,
     raises_storage_full,
     together,
@@ -55,13 +55,18 @@ def read_on(journal: Journal, cursor: str, limit: int) -> list[Captured]:
     return found
 
 
-class JournalContract(PortFixtures):
+class JournalContract(PortContract):
     """Override the fixture ``journal``."""
 
     @pytest.fixture
     def journal(self) -> Journal:
         """The backend under test."""
         pytest.fail("override this fixture")
+
+    @pytest.fixture
+    def port(self, journal: Journal) -> Journal:
+        """The same, as what all contracts have in common takes it."""
+        return journal
 
     @pytest.fixture
     def reopen(self, journal: Journal) -> Callable[[], Journal]:
@@ -244,10 +249,10 @@ class JournalContract(PortFixtures):
             attributes={"str:cm:a": "second"}, received_at=MIDNIGHT + EVENT_ID_SECONDS
         )
 
-        assert journal.append(again) is None
-        assert journal.append(one.activity) is None
-        assert list(journal.of(one.person_id)) == [one]
-        assert list(journal.latest(1)) == [one]
+        for repetition in (again, one.activity, again):
+            assert journal.append(repetition) is None
+            assert list(journal.of(one.person_id)) == [one]
+            assert list(journal.latest(1)) == [one]
 
     # -- values as stored
 
@@ -390,14 +395,12 @@ class JournalContract(PortFixtures):
 
     def test_an_empty_cursor_begins_with_the_oldest(self, journal: Journal) -> None:
         """A reader that begins anew gets everything, not the newest."""
-        some = stored(journal, number=12)
+        some = stored(journal, number=105)
         everything = read_on(journal, "", 1000)
 
+        assert everything[-105:] == some
         assert list(journal.after("", 2)) == everything[:2]
-        assert everything[-12:] == some
-        assert [each.position for each in everything] == sorted(
-            {each.position for each in everything}
-        )
+        assert list(journal.after("")) == everything[:100]
 
     @pytest.mark.parametrize("limit", [1, 2, 7, 100])
     def test_a_reader_who_goes_on_from_the_last_cursor_misses_nothing_and_gets_nothing_twice(

@@ -8,17 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from ...errors import BackendError
 from ...model import Charge, Full, Quota
-from ...ports import Pingable, RateLimiter
+from ...ports import RateLimiter
 from .samples import (
     DAY,
     HOUR,
     MIDNIGHT,
-    PortFixtures,
+    PortContract,
     raises_backend_error,
     raises_storage_full,
-    seconds_taken,
     together,
 )
 
@@ -36,7 +34,7 @@ def room(limiter: RateLimiter, one: Charge, now: float) -> int:
     pytest.fail("a quota never gets full")
 
 
-class RateLimiterContract(PortFixtures):
+class RateLimiterContract(PortContract):
     """Override the fixture ``limiter``.
 
     A backend that counts by its server's clock overrides ``at`` as well.
@@ -46,6 +44,11 @@ class RateLimiterContract(PortFixtures):
     def limiter(self) -> RateLimiter:
         """The backend under test."""
         pytest.fail("override this fixture")
+
+    @pytest.fixture
+    def port(self, limiter: RateLimiter) -> RateLimiter:
+        """The same, as what all contracts have in common takes it."""
+        return limiter
 
     @pytest.fixture
     def at(self) -> Callable[[float], float]:
@@ -445,13 +448,3 @@ class RateLimiterContract(PortFixtures):
         """A new key is refused; it is never counted wrong."""
         if full is not None:
             raises_storage_full(lambda: full.acquire([charge(1, DAY)], at(MIDNIGHT)))
-
-    def test_a_ping_answers_within_250_ms_or_raises_backend_error(
-        self, limiter: RateLimiter, broken: RateLimiter | None
-    ) -> None:
-        """Of a backend that can be away."""
-        if isinstance(limiter, Pingable):
-            assert min(seconds_taken(limiter.ping) for _ in range(3)) < 0.25
-        if isinstance(broken, Pingable):
-            with pytest.raises(BackendError):
-                broken.ping()

@@ -6,18 +6,23 @@ import pytest
 
 from ...model import Outcome
 from ...ports import Outcomes
-from .samples import MIDNIGHT, PortFixtures, raises_backend_error, together, unique
+from .samples import MIDNIGHT, PortContract, raises_backend_error, together, unique
 
 REFUSED = Outcome("not-found", MIDNIGHT, "activity", "disabled")
 
 
-class OutcomesContract(PortFixtures):
+class OutcomesContract(PortContract):
     """Override the fixture ``outcomes``: new for each test, with room for 200 refused ones."""
 
     @pytest.fixture
     def outcomes(self) -> Outcomes:
         """The backend under test."""
         pytest.fail("override this fixture")
+
+    @pytest.fixture
+    def port(self, outcomes: Outcomes) -> Outcomes:
+        """The same, as what all contracts have in common takes it."""
+        return outcomes
 
     # -- the class
 

@@ -13,7 +13,7 @@ from ...ports import People
 from .samples import (
     ANY_STRINGS,
     MIDNIGHT,
-    PortFixtures,
+    PortContract,
     raises_backend_error,
     raises_storage_full,
     together,
@@ -29,13 +29,18 @@ def person(*identifiers: tuple[str, str], **members: Any) -> Person:
     return made._replace(**members)
 
 
-class PeopleContract(PortFixtures):
+class PeopleContract(PortContract):
     """Override the fixture ``people``."""
 
     @pytest.fixture
     def people(self) -> People:
         """The backend under test."""
         pytest.fail("override this fixture")
+
+    @pytest.fixture
+    def port(self, people: People) -> People:
+        """The same, as what all contracts have in common takes it."""
+        return people
 
     @pytest.fixture
     def reopen(self, people: People) -> Callable[[], People]:

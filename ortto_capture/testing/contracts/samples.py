@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 
 from ...errors import BackendError, StorageFull
+from ...ports import Pingable
 
 T = TypeVar("T")
 
@@ -86,27 +87,6 @@ def together(threads: int, work: Callable[[], T]) -> list[T]:
         sys.setswitchinterval(interval)
 
 
-class PortFixtures:
-    """What the contracts of all ports begin with."""
-
-    @pytest.fixture
-    def broken(self) -> Any:
-        """The port with its medium away: the server is stopped, the file is unreadable."""
-        return None
-
-    @pytest.fixture
-    def full(self) -> Any:
-        """The port with its medium full: a bound was reached, and nothing new has room."""
-        return None
-
-    @pytest.fixture(params=list(DIFFERENT.values()), ids=list(DIFFERENT))
-    def two_strings(self, request: pytest.FixtureRequest) -> tuple[str, str]:
-        """Two strings that differ only in what the test's id says."""
-        number = uuid4().int
-        one, other = request.param
-        return one.format(number), other.format(number)
-
-
 def raises_backend_error(*calls: Callable[[], object]) -> None:
     """Each of these calls raises ``BackendError`` with the driver's exception as its cause."""
     for call in calls:
@@ -128,3 +108,34 @@ def seconds_taken(call: Callable[[], object]) -> float:
     before = time.perf_counter()
     call()
     return time.perf_counter() - before
+
+
+class PortContract:
+    """What the contracts of all ports have in common."""
+
+    @pytest.fixture
+    def broken(self) -> Any:
+        """The port with its medium away: the server is stopped, the file is unreadable."""
+        return None
+
+    @pytest.fixture
+    def full(self) -> Any:
+        """The port with its medium full: a bound was reached, and nothing new has room."""
+        return None
+
+    @pytest.fixture(params=list(DIFFERENT.values()), ids=list(DIFFERENT))
+    def two_strings(self, request: pytest.FixtureRequest) -> tuple[str, str]:
+        """Two strings that differ only in what the test's id says."""
+        number = uuid4().int
+        one, other = request.param
+        return one.format(number), other.format(number)
+
+    def test_a_ping_answers_within_250_ms_or_raises_backend_error(
+        self, port: object, broken: object
+    ) -> None:
+        """Of a backend that can be away; the quickest of three counts, as machines are shared."""
+        if isinstance(port, Pingable):
+            assert min(seconds_taken(port.ping) for _ in range(3)) < 0.25
+        if isinstance(broken, Pingable):
+            with pytest.raises(BackendError):
+                broken.ping()

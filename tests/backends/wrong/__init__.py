@@ -49,7 +49,7 @@ def unlocked(self: DictPort) -> Iterator[None]:
 
 
 def lets_others_in(self: DictPort) -> None:
-    time.sleep(0)
+    time.sleep(0.0005)
 
 
 @contextmanager
@@ -61,10 +61,6 @@ def unguarded(self: DictPort) -> Iterator[None]:
 
 def fails_without_cause(self: DictPort, error: OSError) -> None:
     raise BackendError("the medium is away") from None
-
-
-def swallows(self: DictPort, error: OSError) -> None:
-    """Then whatever was asked is answered with nothing."""
 
 
 @contextmanager
@@ -82,10 +78,25 @@ def says_it_is_away(self: DictPort) -> None:
         raise BackendError("the medium is full")
 
 
-def common(right: type) -> list[Mistake]:
-    """What can be wrong with any of them."""
+def leaking(right: type, method: str) -> Callable[..., Any]:
+    """The same method, which lets the driver's exception out."""
+
+    def leak(self: DictPort, *given: Any) -> Any:
+        self.drive()
+        return getattr(right, method)(self, *given)
+
+    return leak
+
+
+def common(right: type, *methods: str) -> list[Mistake]:
+    """What can be wrong with any of them, or with one of these methods."""
+    caught_by = "a_fault_is_raised"
     return [
-        wrong(right, "lets the driver's exception out", "a_fault_is_raised", use=unguarded),
-        wrong(right, "hides the cause", "a_fault_is_raised", fail=fails_without_cause),
-        wrong(right, "is never away", "a_fault_is_raised", use=answers_nothing),
+        wrong(right, "lets the driver's exceptions out", caught_by, use=unguarded),
+        wrong(right, "hides the cause", caught_by, fail=fails_without_cause),
+        wrong(right, "is never away", caught_by, use=answers_nothing),
+        *[
+            wrong(right, f"lets them out of {each}", caught_by, **{each: leaking(right, each)})
+            for each in methods
+        ],
     ]

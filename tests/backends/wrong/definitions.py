@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ortto_capture.errors import ConfigurationError
 from ortto_capture.model import Definition
 
 from ..dicts import DictDefinitions, HandWrittenDefinitions
-from . import LOOSELY, common, forgets, wrong
+from . import common, forgets, wrong
 
 
 def merges(self: DictDefinitions, definition: Definition) -> None:
@@ -23,8 +23,6 @@ def merges(self: DictDefinitions, definition: Definition) -> None:
 
 
 def replaced(definition: Definition, **members: Any) -> Definition:
-    from dataclasses import replace
-
     return replace(definition, **members)
 
 
@@ -34,8 +32,9 @@ def keeps_the_first(self: DictDefinitions, definition: Definition) -> None:
 
 
 def caches(self: DictDefinitions, activity_id: str) -> Definition | None:
-    cache = self.__dict__.setdefault("cache", {})
-    return cache.setdefault(activity_id, DictDefinitions.get(self, activity_id))
+    found = DictDefinitions.get(self, activity_id)
+    cached: Definition | None = self.own.setdefault(activity_id, found)
+    return cached
 
 
 def without(member: str, value: Any) -> Callable[[DictDefinitions, Definition], Definition]:
@@ -43,16 +42,21 @@ def without(member: str, value: Any) -> Callable[[DictDefinitions, Definition], 
 
 
 def attributes_without(member: str) -> Callable[[DictDefinitions, Definition], Definition]:
+    changes: dict[str, Any] = {member: False}
     return lambda self, definition: replaced(
-        definition, attributes=[replaced(each, **{member: False}) for each in definition.attributes]
+        definition, attributes=[replace(each, **changes) for each in definition.attributes]
     )
 
 
 def copies_all(self: DictDefinitions, definition: Definition) -> None:
     everything = dict(self.rows)
-    time.sleep(0)
+    time.sleep(0.0005)
     everything[definition.id] = definition
     self.medium.rows = everything
+
+
+def refuses_without_a_place(self: DictDefinitions) -> NoReturn:
+    raise ConfigurationError("definitions", "cannot be written")
 
 
 def only_those(self: DictDefinitions, definitions: Sequence[Definition]) -> None:
@@ -60,28 +64,15 @@ def only_those(self: DictDefinitions, definitions: Sequence[Definition]) -> None
     DictDefinitions.declare(self, definitions)
 
 
-def writes_what_it_can(self: DictDefinitions, definitions: Sequence[Definition]) -> None:
-    for each in definitions:
-        DictDefinitions.declare(self, [each])
-
-
-def ordinary_file(self: DictDefinitions, activity_id: str) -> Definition | None:
-    """Has a file for each."""
-    return self.rows.get(Path(activity_id).name) if "\0" not in activity_id else Path().stat()  # type: ignore[return-value]
-
-
 mistake = partial(wrong, DictDefinitions)
 
 MISTAKES = [
-    *[
-        mistake(
-            f"looks ids up {how}",
-            "ids_that_differ_in_case_or_spelling",
-            asked=lambda self, id_, loose=loose: loose(id_),
-        )
-        for how, loose in LOOSELY.items()
-        if how in ("without case", "trimmed")
-    ],
+    mistake("looks up lower case", "side_by_side", asked=lambda self, id_: id_.lower()),
+    mistake(
+        "trims what it looks up",
+        "ids_that_differ_in_case_or_spelling",
+        asked=lambda self, id_: id_.strip(),
+    ),
     mistake("keeps ids without case", "side_by_side", key=lambda self, id_: id_.lower()),
     mistake("cuts ids at 64", "side_by_side", key=lambda self, id_: id_[:64]),
     mistake(
@@ -146,7 +137,7 @@ MISTAKES = [
         "lists in the order of writing", "ordered_by_id", all=lambda self: list(self.rows.values())
     ),
     mistake("orders without case", "ordered_by_id", order=lambda self, each: each.id.lower()),
-    mistake("orders by name", "ordered_by_id", order=lambda self, each: each.id[::-1]),
+    mistake("orders by the end of the id", "ordered_by_id", order=lambda self, each: each.id[::-1]),
     mistake("puts only what is new", "put_replaces", write=keeps_the_first),
     mistake("merges attributes", "put_replaces", write=merges),
     mistake("reads its cache", "the_next_get", get=caches),
@@ -192,7 +183,7 @@ MISTAKES = [
         HandWrittenDefinitions,
         "does not say where",
         "only_people_write",
-        refuse=lambda self: (_ for _ in ()).throw(ConfigurationError("definitions", "cannot")),
+        refuse=refuses_without_a_place,
     ),
     wrong(HandWrittenDefinitions, "does nothing", "only_people_write", refuse=lambda self: None),
     wrong(
@@ -201,5 +192,5 @@ MISTAKES = [
         "only_people_write",
         differs=lambda self, each: True,
     ),
-    *common(DictDefinitions),
+    *common(DictDefinitions, "put", "declare"),
 ]

@@ -24,7 +24,7 @@ def counts_refused(self: DictLimiter, charges: Sequence[Charge], now: float) -> 
 def checks_then_counts(self: DictLimiter, charges: Sequence[Charge], now: float) -> Full | None:
     if full := self.full(charges, now):
         return full[0]
-    time.sleep(0)
+    time.sleep(0.0005)
     for each in charges:
         self.count(each, now, self.counted(each, now) + 1)
     return None
@@ -47,13 +47,13 @@ def by_midnight(self: DictLimiter, seconds: int, now: float) -> int:
 
 
 def with_the_first_charge(self: DictLimiter, seconds: int, now: float) -> int:
-    first = self.__dict__.setdefault("first", {}).setdefault(seconds, now)
+    first = self.own.setdefault("first", {}).setdefault(seconds, now)
     return int((now - first) // seconds)
 
 
 def one_window_a_key(self: DictLimiter, charge: Charge, now: float) -> int:
     """Starts over when the window changes, whichever way."""
-    last = self.__dict__.setdefault("last", {})
+    last = self.own.setdefault("last", {})
     window = self.window(charge.quota.seconds, now)
     if last.setdefault((charge.key, charge.quota.seconds), window) != window:
         last[charge.key, charge.quota.seconds] = window
@@ -64,7 +64,7 @@ def one_window_a_key(self: DictLimiter, charge: Charge, now: float) -> int:
 
 
 def remembers_quotas(self: DictLimiter, charge: Charge) -> int:
-    amounts: dict[Any, int] = self.__dict__.setdefault("amounts", {})
+    amounts: dict[Any, int] = self.own.setdefault("amounts", {})
     return amounts.setdefault((charge.key, charge.quota.seconds), charge.quota.amount)
 
 
@@ -119,10 +119,6 @@ def forgets_where(keep: Callable[[tuple[int, int, bytes], Any], bool]) -> Any:
                 del self.rows[row]
 
     return forget
-
-
-def unlocked_counting(self: DictLimiter) -> Iterator[None]:
-    yield
 
 
 mistake = partial(wrong, DictLimiter)
@@ -208,7 +204,7 @@ MISTAKES = [
     ),
     mistake(
         "takes now for milliseconds",
-        "never_charged|begins_at_every",
+        "never_charged",
         window=lambda self, seconds, now: math.floor(now * 1000 / seconds),
     ),
     mistake(
@@ -294,7 +290,7 @@ MISTAKES = [
     mistake(
         "wants a list of keys",
         "forget_removes_every",
-        forget=lambda self, keys: [DictLimiter.forget(self, [keys[n]]) for n in range(len(keys))],
+        forget=lambda self, keys: DictLimiter.forget(self, keys[0:]),
     ),
     mistake(
         "forgets one charge a key",
@@ -322,5 +318,5 @@ MISTAKES = [
     mistake("has no bound", "storage_full", make_room=lambda self: None),
     mistake("answers late", "ping", ping=lambda self: time.sleep(0.3)),
     mistake("pings without a look", "ping", ping=lambda self: None),
-    *common(DictLimiter),
+    *common(DictLimiter, "acquire", "release", "forget"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 
+from ortto_capture.model import Outcome
 
 from ..dicts import DictOutcomes
 from . import LOOSELY, common, lets_others_in, unlocked, wrong
@@ -12,6 +13,11 @@ from . import LOOSELY, common, lets_others_in, unlocked, wrong
 
 def shares_counts(self: DictOutcomes) -> Counter[str]:
     return self.seen
+
+
+def notes_refused(self: DictOutcomes, outcome: Outcome) -> None:
+    if outcome.reason:
+        DictOutcomes.note(self, outcome)
 
 
 def resets(self: DictOutcomes) -> dict[str, int]:
@@ -60,7 +66,7 @@ MISTAKES = [
     mistake(
         "counts only refused",
         "note_counts",
-        note=lambda self, each: each.reason and DictOutcomes.note(self, each),
+        note=notes_refused,
     ),
     mistake(
         "ignores case in codes",
@@ -154,7 +160,9 @@ MISTAKES = [
         "of_returns_what_is_kept",
         of=lambda self, id_: [each for each in self.refused() if each.person_id == id_],
     ),
-    mistake("shows everybody's", "of_returns_what_is_kept", whose=lambda self, each, id_: True),
+    mistake(
+        "shows what is not theirs", "of_returns_what_is_kept", whose=lambda self, each, id_: True
+    ),
     mistake(
         "shows those that name none",
         "of_returns_what_is_kept",
@@ -194,5 +202,5 @@ MISTAKES = [
         erase=lambda self, id_: min(1, DictOutcomes.erase(self, id_)),
     ),
     mistake("has no lock", "several_threads", use=unlocked, pause=lets_others_in),
-    *common(DictOutcomes),
+    *common(DictOutcomes, "counts", "refused", "of", "erase"),
 ]

@@ -25,7 +25,7 @@ def takes_the_oldest(self: DictPeople, identifiers: Sequence[Identifier]) -> Per
 def looks_then_saves(self: DictPeople, person: Person) -> Person:
     with self.use():
         other = self.another_holder(person)
-    time.sleep(0)
+    time.sleep(0.0005)
     with self.use():
         return other or self.rows.setdefault(person.id, person)
 
@@ -41,7 +41,7 @@ def keeps_what_is_free(self: DictPeople, person: Person) -> Person:
     other = self.another_holder(person)
     if other is not None:
         free = tuple(each for each in person.identifiers if self.holder(each) is None)
-        self.rows[f"nobody {person.id}"] = person._replace(identifiers=free)
+        self.rows[f"no one {person.id}"] = person._replace(identifiers=free)
         return other
     return DictPeople.save(self, person)
 
@@ -69,10 +69,9 @@ def writes_names_at_least(self: DictPeople, person: Person) -> Person:
 
 
 def never_frees(self: DictPeople, person: Person) -> list[Identifier]:
-    ever = self.__dict__.setdefault("ever", {})
-    return ever.setdefault(person.id, []) + [
-        ever[person.id].append(each) or each for each in person.identifiers
-    ]
+    ever: list[Identifier] = self.own.setdefault(person.id, [])
+    ever += person.identifiers
+    return ever
 
 
 def frees_all(self: DictPeople, person: Person) -> Person:
@@ -84,16 +83,17 @@ def frees_all(self: DictPeople, person: Person) -> Person:
     return DictPeople.save(self, person)
 
 
-def returns_the_holder_stored_before(self: DictPeople, person: Person) -> Person:
+def returns_who_was_stored(self: DictPeople, person: Person) -> Person:
     before: Person | None = self.rows.get(person.id)
-    return before and DictPeople.save(self, person) and before or DictPeople.save(self, person)
+    saved = DictPeople.save(self, person)
+    return before or saved
 
 
 def keeps_identifiers(self: DictPeople, person_id: str) -> int:
     person: Person | None = self.rows.get(person_id)
     erased = DictPeople.erase(self, person_id)
     if person:
-        self.rows[f"nobody {person_id}"] = person._replace(
+        self.rows[f"no one {person_id}"] = person._replace(
             id="", identifiers=person.identifiers[1:]
         )
     return erased
@@ -106,25 +106,21 @@ def marks_as_erased(self: DictPeople, person_id: str) -> int:
     return int(person is not None)
 
 
-def remembers_erased(self: DictPeople, person: Person) -> Person:
-    return person if person.id in self.rows.get("erased", ()) else DictPeople.save(self, person)
-
-
 def counts_identifiers(self: DictPeople, person_id: str) -> int:
     person: Person | None = self.rows.pop(person_id, None)
     return len(person.identifiers) if person else 0
 
 
-def erases_until_opened_again(self: DictPeople) -> DictPeople:
+def brings_back(self: DictPeople) -> DictPeople:
     again = type(self)(Medium())
-    for each in self.__dict__.get("ever", []):
+    for each in self.own.get("ever", []):
         again.save(each)
     return again
 
 
-def saves_twice(self: DictPeople, person: Person) -> Person:
+def saves_and_remembers(self: DictPeople, person: Person) -> Person:
     saved = DictPeople.save(self, person)
-    self.__dict__.setdefault("ever", []).append(saved)
+    self.own.setdefault("ever", []).append(saved)
     return saved
 
 
@@ -195,7 +191,7 @@ MISTAKES = [
         stored=lambda self, each: each._replace(created_at=float(round(each.created_at))),
     ),
     mistake(
-        "takes everybody for claimed",
+        "takes all for claimed",
         "get_returns_the_person",
         stored=lambda self, each: each._replace(assurance="claimed"),
     ),
@@ -241,9 +237,7 @@ MISTAKES = [
         "save_replaces",
         save=lambda self, person: self.rows.get(person.id) or DictPeople.save(self, person),
     ),
-    mistake(
-        "returns who was stored before", "save_replaces", save=returns_the_holder_stored_before
-    ),
+    mistake("returns who was stored before", "save_replaces", save=returns_who_was_stored),
     mistake(
         "takes a person for their own rival",
         "changes_nothing",
@@ -287,20 +281,20 @@ MISTAKES = [
         "refuses who was erased",
         "saved_again",
         erase=lambda self, id_: (
-            self.__dict__.setdefault("gone", set()).add(id_) or DictPeople.erase(self, id_)
+            self.own.setdefault("gone", set()).add(id_) or DictPeople.erase(self, id_)
         ),
         save=lambda self, person: (
-            person if person.id in self.__dict__.get("gone", ()) else DictPeople.save(self, person)
+            person if person.id in self.own.get("gone", ()) else DictPeople.save(self, person)
         ),
     ),
     mistake("forgets", "what_was_saved_is_there", reopened=forgets),
     mistake(
         "erases until it is opened again",
         "erase_removes",
-        save=saves_twice,
-        reopened=erases_until_opened_again,
+        save=saves_and_remembers,
+        reopened=brings_back,
     ),
     mistake("says that it is away", "storage_full", make_room=says_it_is_away),
     mistake("has no bound", "storage_full", make_room=lambda self: None),
-    *common(DictPeople),
+    *common(DictPeople, "get", "find", "save", "erase"),
 ]
