@@ -2,8 +2,8 @@
 
 The law of this file: each method is one decision; it may run alone, or inside the pipeline's
 ``atomically``. Every row of a person or an activity carries a checksum of all that it says, and a
-row that does not fit its own is reported, never returned. The SQL is what both SQLite and
-PostgreSQL understand, and only the store knows which of them it is.
+row that does not fit its own is reported, never returned. The SQL is what SQLite and PostgreSQL
+both understand, and only the store knows which of them it is.
 """
 
 from __future__ import annotations
@@ -22,17 +22,7 @@ from zlib import crc32
 
 from ..errors import BackendError
 from ..limiting import longest_wait
-from ..model import (
-    EVENT_ID_SECONDS,
-    Activity,
-    Assurance,
-    Captured,
-    Charge,
-    Full,
-    Identifier,
-    Outcome,
-    Person,
-)
+from ..model import EVENT_ID_SECONDS, Activity, Captured, Charge, Full, Identifier, Outcome, Person
 from .store import Store
 from .store_file import CheckViolated, Row
 
@@ -50,41 +40,41 @@ def tombstone(person_id: str) -> str:
     return blake2b(person_id.encode(), digest_size=16).hexdigest()
 
 
-def _checksum(members: Sequence[str | int | None]) -> int:
+def checksum_of(members: Sequence[str | int | None]) -> int:
     """All members of a row in 32 bits."""
     return crc32(_encode(members).encode("utf-8", "surrogatepass"))
 
 
-def _fits(members: Row, checksum: object) -> bool:
+def fits(row: Row) -> bool:
+    """Whether a row is as it was written; its checksum is the last member."""
     try:
-        return _checksum(members) == checksum
+        return bool(checksum_of(row[:-1]) == row[-1])
     except TypeError:
-        # A damaged row may hold what was never stored: bytes.
+        # Only a damaged row holds what is neither text nor number.
         return False
 
 
-def _milliseconds(seconds: float) -> int:
+def complaint(look: Callable[[], object]) -> Iterator[str]:
+    """What went wrong while looking, if anything did."""
+    try:
+        look()
+    except BackendError as error:
+        yield str(error)
+
+
+def milliseconds(seconds: float) -> int:
+    """As times are stored."""
     return round(seconds * 1000)
 
 
-def _assurance(verified: int) -> Assurance:
-    return "verified" if verified else "claimed"
-
-
 _PERSON = (
-    "people.number, people.id, identifiers, first, last, people.verified, created_at, "
-    "people.checksum"
+    "SELECT number, id, identifiers, first, last, verified, created_at, people.checksum FROM people"
 )
-#: A person whose activities are gone as well leaves nothing.
-_FORGET_NUMBER = (
-    "DELETE FROM people WHERE id = ? AND identifiers IS NULL "
-    "AND NOT EXISTS (SELECT 1 FROM journal WHERE person = people.number)"
-)
-#: Who may be forgotten: who was only claimed, or is but a number, and has no activity.
-_IDLE = (
-    "(identifiers IS NULL OR (verified = 0 AND created_at < ?)) "
-    "AND NOT EXISTS (SELECT 1 FROM journal WHERE person = people.number)"
-)
+_HOLDER = _PERSON.replace("FROM people", "FROM identifiers LEFT JOIN people ON number = person")
+_INACTIVE = "NOT EXISTS (SELECT 1 FROM journal WHERE person = people.number)"
+#: A person of whom nothing was left but activities, once those are gone as well.
+_FORGET = f"DELETE FROM people WHERE id = ? AND identifiers IS NULL AND {_INACTIVE}"
+_IDLE = f"(identifiers IS NULL OR verified = 0 AND created_at < ?) AND {_INACTIVE}"
 
 
 class FilePeople:
@@ -95,14 +85,11 @@ class FilePeople:
         self._reviewed = 0
 
     def get(self, person_id: str) -> Person | None:
-        rows = self._read("id = ?", person_id)
-        return self._person(rows[0]) if rows else None
+        _, person = self._stored(person_id)
+        return person
 
     def find(self, identifiers: Sequence[Identifier]) -> Person | None:
-        for identifier in identifiers:
-            if (holder := self._holder(identifier)) is not None:
-                return holder
-        return None
+        return next(filter(None, map(self._holder, identifiers)), None)
 
     def save(self, person: Person) -> Person:
         return self._store.atomically(lambda: self._save(person))
@@ -115,12 +102,12 @@ class FilePeople:
 
         Says whether there are more people to look at.
         """
-        made = _milliseconds(since)
+        made = milliseconds(since)
         batch = self._store.read(
-            f"SELECT number, id, {_IDLE} FROM people WHERE number > ? ORDER BY number LIMIT ?",  # noqa: S608  # of constants
+            f"SELECT number, {_IDLE} FROM people WHERE number > ? ORDER BY number LIMIT ?",
             (made, self._reviewed, BATCH),
         )
-        idle = [person_id for _, person_id, is_idle in batch if is_idle]
+        idle = [number for number, is_idle in batch if is_idle]
         if idle:
             self._store.atomically(lambda: self._forget(idle, made))
         self._reviewed = batch[-1][0] if len(batch) == BATCH else 0
@@ -128,67 +115,61 @@ class FilePeople:
 
     def problems(self) -> Iterator[str]:
         """What is wrong with any row."""
-        for (number,) in self._store.read("SELECT number FROM people"):
-            yield from _complaint(partial(self._check, number))
+        for (person_id,) in self._store.read("SELECT id FROM people"):
+            yield from complaint(partial(self._check, person_id))
         for kind, value in self._store.read("SELECT kind, value FROM identifiers"):
-            yield from _complaint(partial(self._holder, Identifier(kind, value)))
+            yield from complaint(partial(self._holder, Identifier(kind, value)))
 
-    def _check(self, number: int) -> None:
-        for row in self._read("number = ?", number):
-            person = self._person(row)
-            for identifier in person.identifiers if person else ():
-                if self._holder(identifier) != person:
-                    raise self._store.damaged("an identifier")
+    def number_of(self, person_id: str) -> int:
+        """The number that stands for this person in the journal; a new one for an unknown one."""
+        rows = self._store.read("SELECT number FROM people WHERE id = ?", (person_id,))
+        if rows:
+            return int(rows[0][0])
+        number = self._store.next_number("people")
+        self._write(number, person_id, None, None, None, None, None)
+        return number
 
-    def _read(self, which: str, *parameters: str | int) -> list[Row]:
-        return self._store.read(f"SELECT {_PERSON} FROM people WHERE {which}", parameters)  # noqa: S608  # of constants
+    def _stored(self, person_id: str) -> tuple[int, Person | None]:
+        """The person's number, or 0, and the person, if more than activities are stored."""
+        rows = self._store.read(f"{_PERSON} WHERE id = ?", (person_id,))
+        return (rows[0][0], self._person(rows[0])) if rows else (0, None)
+
+    def _holder(self, identifier: Identifier) -> Person | None:
+        kind, value = identifier
+        rows = self._store.read(f"{_HOLDER} WHERE value = ? AND kind = ?", (value, kind))
+        holder = self._person(rows[0]) if rows else None
+        if rows and (holder is None or identifier not in holder.identifiers):
+            raise self._store.damaged("an identifier")
+        return holder
 
     def _person(self, row: Row) -> Person | None:
-        """The person whose row this is; None for one who only has activities."""
         try:
             return _person_of(row)
         except ValueError:
             raise self._store.damaged(f"the person with number {row[0]}") from None
 
-    def _holder(self, identifier: Identifier) -> Person | None:
-        rows = self._store.read(
-            f"SELECT {_PERSON} FROM identifiers LEFT JOIN people ON number = person "  # noqa: S608  # of constants
-            "WHERE value = ? AND kind = ?",
-            (identifier.value, identifier.kind),
-        )
-        if not rows:
-            return None
-        holder = self._person(rows[0])
-        if holder is None or identifier not in holder.identifiers:
-            raise self._store.damaged("an identifier")
-        return holder
+    def _check(self, person_id: str) -> None:
+        _, person = self._stored(person_id)
+        for identifier in person.identifiers if person is not None else ():
+            if self._holder(identifier) != person:
+                raise self._store.damaged("an identifier")
 
     def _save(self, person: Person) -> Person:
         for identifier in person.identifiers:
             holder = self._holder(identifier)
             if holder is not None and holder.id != person.id:
                 return holder
-        store = self._store
-        rows = self._read("id = ?", person.id)
-        number = rows[0][0] if rows else store.next_number("people")
-        before = self._person(rows[0]) if rows else None
+        number, before = self._stored(person.id)
+        number = number or self._store.next_number("people")
         held = before.identifiers if before is not None else ()
-        self._write(
-            number,
-            person.id,
-            _encode(person.identifiers),
-            person.first,
-            person.last,
-            int(person.assurance == "verified"),
-            _milliseconds(person.created_at),
-        )
+        verified, made = int(person.assurance == "verified"), milliseconds(person.created_at)
+        names = (person.first, person.last)
+        self._write(number, person.id, _encode(person.identifiers), *names, verified, made)
         self._drop([each for each in held if each not in person.identifiers])
         for kind, value in person.identifiers:
             if (kind, value) not in held:
-                store.write(
-                    "INSERT INTO identifiers (value, kind, person) VALUES (?, ?, ?)",
-                    (value, kind, number),
-                )
+                added = "INSERT INTO identifiers (value, kind, person) VALUES (?, ?, ?)"
+                self._store.write(added, (value, kind, number))
         return person
 
     def _write(self, *members: str | int | None) -> None:
@@ -198,35 +179,25 @@ class FilePeople:
             "identifiers = excluded.identifiers, first = excluded.first, last = excluded.last, "
             "verified = excluded.verified, created_at = excluded.created_at, "
             "checksum = excluded.checksum",
-            (*members, _checksum(members)),
+            (*members, checksum_of(members)),
         )
 
-    def number_of(self, person_id: str) -> int:
-        """The number that stands for this person in the journal, given when it is asked for."""
-        rows = self._store.read("SELECT number FROM people WHERE id = ?", (person_id,))
-        if rows:
-            return int(rows[0][0])
-        number = self._store.next_number("people")
-        self._write(number, person_id, None, None, None, None, None)
-        return number
-
     def _erase(self, person_id: str) -> int:
-        rows = self._read("id = ?", person_id)
-        person = self._person(rows[0]) if rows else None
+        number, person = self._stored(person_id)
         if person is None:
             return 0
         self._drop(person.identifiers)
-        self._write(rows[0][0], person_id, None, None, None, None, None)
-        self._store.write(_FORGET_NUMBER, (person_id,))
+        self._write(number, person_id, None, None, None, None, None)
+        self._store.write(_FORGET, (person_id,))
         return 1
 
-    def _forget(self, people: Sequence[str], made: int) -> None:
-        for person_id in people:
-            # Asked again, within the transaction: who was idle may have come by.
-            for row in self._read(f"id = ? AND {_IDLE}", person_id, made):
+    def _forget(self, numbers: Sequence[int], made: int) -> None:
+        for number in numbers:
+            # Asked again, within the transaction: a person who was idle may have come by.
+            for row in self._store.read(f"{_PERSON} WHERE number = ? AND {_IDLE}", (number, made)):
                 person = self._person(row)
                 self._drop(person.identifiers if person is not None else ())
-                self._store.write("DELETE FROM people WHERE id = ?", (person_id,))
+                self._store.write("DELETE FROM people WHERE number = ?", (number,))
 
     def _drop(self, identifiers: Sequence[Identifier]) -> None:
         for kind, value in identifiers:
@@ -236,33 +207,38 @@ class FilePeople:
 # A visitor's row is read with every request, and mostly says what it said before.
 @lru_cache(maxsize=4_096)
 def _person_of(row: Row) -> Person | None:
-    *members, checksum = row
-    if not _fits(tuple(members), checksum):
+    """The person whose row this is; None for one of whom only activities are stored."""
+    if not fits(row):
         raise ValueError("the checksum does not fit")
-    _, person_id, identifiers, first, last, verified, created_at = members
+    _, person_id, identifiers, first, last, verified, made, _ = row
     if identifiers is None:
         return None
     held = tuple(Identifier(*each) for each in json.loads(identifiers))
-    return Person(person_id, held, first, last, _assurance(verified), created_at / 1000)
+    return Person(person_id, held, first, last, "verified" if verified else "claimed", made / 1000)
 
 
 _CAPTURED = (
     "SELECT position, event_id, activities.id, people.id, attributes, source, journal.verified, "
     "occurred_at, received_at, gpc, journal.checksum FROM journal "
-    "LEFT JOIN activities ON activities.number = activity LEFT JOIN people ON people.number = person"
+    "LEFT JOIN activities ON activities.number = activity "
+    "LEFT JOIN people ON people.number = person"
 )
+_THEIRS = "SELECT position FROM journal WHERE person = (SELECT number FROM people WHERE id = ?)"
 _EVENT = (
-    "SELECT position FROM journal WHERE person = (SELECT number FROM people WHERE id = ?) "
-    "AND activity = (SELECT number FROM activities WHERE id = ?) "
+    f"{_THEIRS} AND activity = (SELECT number FROM activities WHERE id = ?) "
     "AND event_id = ? AND verified = ? AND received_at >= ?"
 )
-#: The second half finds what the host dated back further than any page may: page and host report
-#: within 7 days, and the first half looks at 14 so that the index leads to a few rows.
+#: Pages report within 7 days, so that the first half looks at 14: the index leads to a few rows.
+#: The second half looks at what the host dated back further, which has an index of its own.
 _REPEATED = (
     f"{_EVENT} AND occurred_at >= ? UNION ALL "
     f"{_EVENT} AND occurred_at < received_at - {EVENT_ID_SECONDS * 1000}"
 )
-_OLD = "occurred_at < ? AND received_at < ?"
+#: By the index, activity by activity: the first to come need not be the oldest, as clocks are set.
+_OLD = (
+    "SELECT position FROM journal WHERE activity IN (SELECT number FROM activities) "
+    "AND occurred_at < ? AND received_at < ? LIMIT ?"
+)
 
 
 class FileJournal:
@@ -287,27 +263,19 @@ class FileJournal:
 
     def of(self, person_id: str, cursor: str = "", limit: int = 100) -> Sequence[Captured]:
         # The index alone says which they are.
-        theirs = (
-            "SELECT position FROM journal WHERE person = (SELECT number FROM people WHERE id = ?) "
-            "AND position > ? ORDER BY position LIMIT ?"
-        )
-        return self._rows(
-            f"position IN ({theirs}) ORDER BY position", person_id, int(cursor or 0), limit
-        )
+        which = f"position IN ({_THEIRS} AND position > ? ORDER BY position LIMIT ?)"
+        return self._rows(f"{which} ORDER BY position", person_id, int(cursor or 0), limit)
 
     def erase(self, person_id: str) -> int:
         return self._store.atomically(lambda: self._erase(person_id))
 
     def forget_before(self, since: float) -> bool:
         """Remove a few activities received before ``since``; say whether there may be more."""
-        moment = _milliseconds(since)
-        # By the index, activity by activity: the first to come need not be the oldest, as clocks
-        # are set back.
-        old = f"SELECT position FROM journal WHERE activity IN (SELECT number FROM activities) AND {_OLD} LIMIT ?"
-        if not self._store.read(old, (moment, moment, 1)):
+        moment = milliseconds(since)
+        if not self._store.read(_OLD, (moment, moment, 1)):
             return False
-        delete = f"DELETE FROM journal WHERE position IN ({old}) RETURNING position"
-        return len(self._store.write(delete, (moment, moment, BATCH))) == BATCH
+        forget = f"DELETE FROM journal WHERE position IN ({_OLD}) RETURNING position"
+        return len(self._store.write(forget, (moment, moment, BATCH))) == BATCH
 
     def ping(self) -> None:
         self._store.ping()
@@ -315,50 +283,37 @@ class FileJournal:
     def problems(self) -> Iterator[str]:
         """What is wrong with any row."""
         for (position,) in self._store.read("SELECT position FROM journal"):
-            yield from _complaint(partial(self._rows, "position = ?", position))
+            yield from complaint(partial(self._rows, "position = ?", position))
 
     def _append(self, activity: Activity) -> Captured | None:
-        store = self._store
-        if store.read(_REPEATED, _repetition(activity)):
+        if self._store.read(_REPEATED, _repetition(activity)):
             return None
         event_id, activity_id, person_id, attributes, source, assurance, *times, gpc = activity
-        position = store.next_number("journal")
+        position = self._store.next_number("journal")
         text = _encode(attributes)
-        occurred_at, received_at = map(_milliseconds, times)
-        flags = (int(assurance == "verified"), occurred_at, received_at, int(gpc))
-        checksum = _checksum((position, event_id, activity_id, person_id, text, source, *flags))
-        store.write(
+        rest = (int(assurance == "verified"), *map(milliseconds, times), int(gpc))
+        checksum = checksum_of((position, event_id, activity_id, person_id, text, source, *rest))
+        names = (self._number_of(activity_id), self._people.number_of(person_id))
+        self._store.write(
             "INSERT INTO journal (position, event_id, activity, person, attributes, source, "
             "verified, occurred_at, received_at, gpc, checksum) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                position,
-                event_id,
-                self._number_of(activity_id),
-                self._people.number_of(person_id),
-                text,
-                source,
-                *flags,
-                checksum,
-            ),
+            (position, event_id, *names, text, source, *rest, checksum),
         )
         return Captured(position, str(position), activity)
 
     def _number_of(self, activity_id: str) -> int:
-        """The number that stands for this activity, given when it is asked for."""
+        """The number that stands for this activity; a new one for an unknown one."""
         rows = self._store.read("SELECT number FROM activities WHERE id = ?", (activity_id,))
         if not rows:
-            made = "INSERT INTO activities (id) VALUES (?) RETURNING number"
-            rows = self._store.write(made, (activity_id,))
+            added = "INSERT INTO activities (id) VALUES (?) RETURNING number"
+            rows = self._store.write(added, (activity_id,))
         return int(rows[0][0])
 
     def _erase(self, person_id: str) -> int:
-        theirs = "person = (SELECT number FROM people WHERE id = ?)"
-        rows = self._store.write(
-            f"DELETE FROM journal WHERE {theirs} RETURNING position",  # noqa: S608  # of constants
-            (person_id,),
-        )
-        self._store.write(_FORGET_NUMBER, (person_id,))
+        erase = f"DELETE FROM journal WHERE position IN ({_THEIRS}) RETURNING position"
+        rows = self._store.write(erase, (person_id,))
+        self._store.write(_FORGET, (person_id,))
         return len(rows)
 
     def _rows(self, which: str, *parameters: str | int) -> list[Captured]:
@@ -366,9 +321,8 @@ class FileJournal:
         return [self._captured(row) for row in rows]
 
     def _captured(self, row: Row) -> Captured:
-        *members, checksum = row
-        position, event_id, activity_id, person_id, text, source, verified, *times, gpc = members
-        if not _fits(tuple(members), checksum):
+        position, event_id, activity_id, person_id, text, source, verified, *times, gpc, _ = row
+        if not fits(row):
             raise self._store.damaged(f"the activity at position {position}")
         occurred_at, received_at = (each / 1000 for each in times)
         activity = Activity(
@@ -377,7 +331,7 @@ class FileJournal:
             person_id,
             json.loads(text),
             source,
-            _assurance(verified),
+            "verified" if verified else "claimed",
             occurred_at,
             received_at,
             bool(gpc),
@@ -387,7 +341,7 @@ class FileJournal:
 
 def _repetition(activity: Activity) -> tuple[str | int, ...]:
     """The parameters of ``_REPEATED``."""
-    since = _milliseconds(activity.received_at - EVENT_ID_SECONDS)
+    since = milliseconds(activity.received_at - EVENT_ID_SECONDS)
     verified = int(activity.assurance == "verified")
     event = (activity.person_id, activity.activity_id, activity.event_id, verified, since)
     return (*event, since - EVENT_ID_SECONDS * 1000, *event)
@@ -401,7 +355,7 @@ class FileRateLimiter:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        #: The window in which counts of earlier ones were last dropped, by its length.
+        #: For each length of a window the one in which counts of earlier ones were last dropped.
         self._tidied: dict[int, int] = {}
 
     def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
@@ -415,29 +369,28 @@ class FileRateLimiter:
         self._store.atomically(lambda: self._forget(keys))
 
     def _acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
+        places = [(*_place(each, now), each.quota.amount) for each in charges]
         try:
-            self._store.write(_charging(len(charges)), _places(charges, now))
+            self._store.write(_counting(len(charges)), [part for each in places for part in each])
         except CheckViolated:
             full = [each for each in charges if self._count(each, now) >= each.quota.amount]
             # A key charged twice in one call can be full only together with its own first charge.
             return longest_wait(full or charges, now)
-        for _, (_, seconds) in charges:
-            if self._tidied.get(seconds) != (slot := floor(now / seconds)):
+        for seconds, slot, *_ in places:
+            if self._tidied.get(seconds) != slot:
                 self._tidy(seconds, slot)
         return None
 
     def _count(self, charge: Charge, now: float) -> int:
-        rows = self._store.read(
-            f"SELECT count FROM counts WHERE {_PLACE}",  # noqa: S608  # of constants
-            _place(charge, now),
-        )
+        place = _place(charge, now)
+        rows = self._store.read(f"SELECT count FROM counts WHERE {_PLACE}", place)
         return int(rows[0][0]) if rows else 0
 
     def _release(self, charges: Sequence[Charge], now: float) -> None:
         for charge in charges:
             place = _place(charge, now)
-            self._store.write(f"DELETE FROM counts WHERE {_PLACE} AND count = 1", place)  # noqa: S608  # of constants
-            self._store.write(f"UPDATE counts SET count = count - 1 WHERE {_PLACE}", place)  # noqa: S608  # of constants
+            self._store.write(f"DELETE FROM counts WHERE {_PLACE} AND count = 1", place)
+            self._store.write(f"UPDATE counts SET count = count - 1 WHERE {_PLACE}", place)
 
     def _forget(self, keys: Collection[bytes]) -> None:
         # Window by window, of which there are a few: looking for a key in all would take seconds.
@@ -449,36 +402,32 @@ class FileRateLimiter:
         ):
             window = rows[0]
             for key in keys:
-                self._store.write(f"DELETE FROM counts WHERE {_PLACE}", (*window, key))  # noqa: S608  # of constants
+                self._store.write(f"DELETE FROM counts WHERE {_PLACE}", (*window, key))
 
     def _tidy(self, seconds: int, slot: int) -> None:
         """Drop a few counts of windows before the last one."""
         dropped = self._store.write(
             "DELETE FROM counts WHERE (seconds, slot, key) IN (SELECT seconds, slot, key "
-            "FROM counts WHERE seconds = ? AND slot < ? LIMIT ?) RETURNING 1",
+            "FROM counts WHERE seconds = ? AND slot < ? LIMIT ?) RETURNING key",
             (seconds, slot - 1, BATCH),
         )
         if len(dropped) < BATCH:
             self._tidied[seconds] = slot
 
 
-@lru_cache
-def _charging(charges: int) -> str:
-    """The statement that counts so many charges, or none."""
-    return (
-        "INSERT INTO counts (seconds, slot, key, amount, count) VALUES "  # noqa: S608  # of constants
-        + ", ".join(["(?, ?, ?, ?, 1)"] * charges)
-        + " ON CONFLICT (seconds, slot, key) DO UPDATE"
-        " SET count = counts.count + 1, amount = excluded.amount"
-    )
-
-
 def _place(charge: Charge, now: float) -> tuple[int, int, bytes]:
     return charge.quota.seconds, floor(now / charge.quota.seconds), charge.key
 
 
-def _places(charges: Sequence[Charge], now: float) -> list[int | bytes]:
-    return [part for each in charges for part in (*_place(each, now), each.quota.amount)]
+@lru_cache
+def _counting(charges: int) -> str:
+    """The statement that counts so many charges, or none."""
+    rows = ", ".join(["(?, ?, ?, ?, 1)"] * charges)
+    return (
+        f"INSERT INTO counts (seconds, slot, key, amount, count) VALUES {rows} "
+        "ON CONFLICT (seconds, slot, key) "
+        "DO UPDATE SET count = counts.count + 1, amount = excluded.amount"
+    )
 
 
 class Gathered:
@@ -535,17 +484,12 @@ class FileOutcomes:
 
     def erase(self, person_id: str) -> int:
         gathered = self._mine()
-        theirs = 0
         with gathered.lock:
-            for place, each in enumerate(gathered.refused):
-                if each.person_id == person_id:
-                    gathered.refused[place] = each._replace(person_id=None)
-                    theirs += 1
-        rows = self._store.write(
-            "UPDATE refusals SET person_id = NULL WHERE person_id = ? RETURNING number",
-            (person_id,),
-        )
-        return theirs + len(rows)
+            theirs = [n for n, each in enumerate(gathered.refused) if each.person_id == person_id]
+            for place in theirs:
+                gathered.refused[place] = gathered.refused[place]._replace(person_id=None)
+        erase = "UPDATE refusals SET person_id = NULL WHERE person_id = ? RETURNING number"
+        return len(theirs) + len(self._store.write(erase, (person_id,)))
 
     def flush(self) -> None:
         """Write what was gathered; what cannot be written now is kept for the next time."""
@@ -581,25 +525,23 @@ class FileOutcomes:
             )
         for outcome in refused:
             # A person who was erased meanwhile, by whichever process, is not named again.
-            person_id = outcome.person_id or ""
             self._store.write(
                 "INSERT INTO refusals (person_id, outcome) VALUES "
                 "((SELECT ? WHERE NOT EXISTS (SELECT 1 FROM erased WHERE tombstone = ?)), ?)",
                 (
                     outcome.person_id,
-                    tombstone(person_id),
-                    _encode(outcome._replace(person_id=None, number=0)),
+                    tombstone(outcome.person_id or ""),
+                    _encode(outcome._replace(person_id=None)),
                 ),
             )
-        if refused:
-            self._store.write(
-                "DELETE FROM refusals WHERE number <= (SELECT max(number) FROM refusals) - ?",
-                (self._capacity,),
-            )
+        last = "SELECT max(number) FROM refusals"
+        self._store.write(f"DELETE FROM refusals WHERE number <= ({last}) - ?", (self._capacity,))
 
     def _rows(self, which: str, *parameters: str | int) -> list[Outcome]:
-        sql = f"SELECT number, person_id, outcome FROM refusals WHERE {which}"  # noqa: S608  # of constants
-        return [self._outcome(*row) for row in self._store.read(sql, parameters)]
+        rows = self._store.read(
+            f"SELECT number, person_id, outcome FROM refusals WHERE {which}", parameters
+        )
+        return [self._outcome(*row) for row in rows]
 
     def _outcome(self, number: int, person_id: str | None, stored: str) -> Outcome:
         try:
@@ -607,11 +549,3 @@ class FileOutcomes:
         except (TypeError, ValueError):
             raise self._store.damaged("a refused request") from None
         return outcome._replace(number=number, person_id=person_id, notes=tuple(outcome.notes))
-
-
-def _complaint(look: Callable[[], object]) -> Iterator[str]:
-    """What went wrong while looking, if anything did."""
-    try:
-        look()
-    except BackendError as error:
-        yield str(error)

@@ -197,8 +197,8 @@ class Store:
                 except ERRORS as error:
                     self._reader.close()
                     raise self._told(error) from quotable(error)
-        except UnicodeEncodeError:
-            # Text that is not Unicode, such as half a surrogate pair, is in no row.
+        except (UnicodeEncodeError, OverflowError):
+            # Half a surrogate pair is in no row, and a number of 20 digits neither.
             return []
 
     def write(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
