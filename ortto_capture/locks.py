@@ -1,8 +1,9 @@
 """Locks that survive ``fork``, and what has to be put away before one.
 
-The law of this file: a child process never inherits a lock that nobody in it will release, nor
-state that another thread was in the middle of changing. So every lock made here is taken just
+The law of this file: a child process never inherits a lock that none of its threads will release,
+nor state that another thread was in the middle of changing. So every lock made here is taken just
 before a fork, those inside which others are taken first, and released on both sides just after.
+A fork in C, of which Python does not hear, is each holder's own affair: it compares ``os.getpid()``.
 """
 
 from __future__ import annotations

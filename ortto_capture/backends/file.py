@@ -155,8 +155,9 @@ class FileBackends(Backends):
     def problems(self) -> list[str]:
         """Check the whole store: its structure, and every row's checksum; empty when sound."""
         own = self.own
-        rows = [*own.people.problems(), *own.journal.problems()]
-        return own.store.problems() or list(dict.fromkeys(rows))
+        if found := own.store.problems():
+            return found
+        return list(dict.fromkeys([*own.people.problems(), *own.journal.problems()]))
 
     def close(self) -> None:
         self.own.outcomes.flush()
@@ -179,30 +180,31 @@ def open_file(address: str) -> FileBackends:
     try:
         _make(directory)
         store = Store(directory / "store.sqlite3", durable=DURABILITY[durability])
-        people = FilePeople(store)
-        own = Directory(
-            directory,
-            store,
-            people,
-            FileRateLimiter(store),
-            FileJournal(store, people),
-            FileOutcomes(store),
-        )
-        backends = FileBackends(
-            definitions=FileDefinitions(directory),
-            people=own.people,
-            limiter=own.limiter,
-            journal=own.journal,
-            outcomes=own.outcomes,
-            epoch=str(store.meta("epoch")),
-            own=own,
-        )
-        _erase_again(own)
-        # A server may fork after this in ways that Python does not see.
-        store.rest()
+        try:
+            return _opened(directory, store)
+        finally:
+            # A server may fork after this in ways that Python does not see.
+            store.rest()
     except BackendError as error:
         raise ConfigurationError("backends", str(error)) from error
-    return backends
+
+
+def _opened(directory: Path, store: Store) -> FileBackends:
+    people = FilePeople(store)
+    limiter = FileRateLimiter(store)
+    journal = FileJournal(store, people)
+    outcomes = FileOutcomes(store)
+    own = Directory(directory, store, people, limiter, journal, outcomes)
+    _erase_again(own)
+    return FileBackends(
+        definitions=FileDefinitions(directory),
+        people=people,
+        limiter=limiter,
+        journal=journal,
+        outcomes=outcomes,
+        epoch=str(store.meta("epoch")),
+        own=own,
+    )
 
 
 def _make(directory: Path) -> None:
@@ -272,10 +274,10 @@ def _read_lines(path: Path) -> dict[str, list[bytes]]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         with os.fdopen(descriptor, encoding="ascii", errors="replace") as lines:
             for line in lines:
-                person, *rest = line.split()
                 # A torn line names no person.
                 with suppress(ValueError):
-                    found[person] = [bytes.fromhex(key) for key in rest[1:]]
+                    person, _, *keys = line.split()
+                    found[person] = [bytes.fromhex(key) for key in keys]
     return found
 
 

@@ -8,9 +8,10 @@ A decision's transaction begins with the decision, so that nothing it has read c
 writes; processes wait for the file in ``BEGIN IMMEDIATE``. Threads share a transaction and its
 fsync, each deciding on its own thread. A thread counts itself in, takes the turn, begins the
 transaction if none is open, decides and counts itself out. If no thread is left that has counted
-itself in, it commits for the whole batch; if there is one, it waits until that one does. There are
-no savepoints, which would cost half the speed, so a decision that fails after it has written takes
-its batch with it, and the other threads of the batch decide again.
+itself in, it commits for the whole batch (a moment later, if the batch before was larger, so that
+those threads can join again); if there is one, it waits until that one does. There are no
+savepoints, which would cost half the speed, so a decision that fails after it has written takes its
+batch with it, and the other threads of the batch decide again.
 
 A signal handler may raise an exception wherever Python calls something. Therefore locks are taken
 by ``with`` alone, what is true is asked of SQLite (``in_transaction``) and not remembered beside
@@ -359,7 +360,7 @@ class Store:
         lock = Lock()
         lock.acquire()
         batch.waiting.append(lock)
-        patience = LOOK_AGAIN if self._arrived else self._took * LINGER
+        patience = LOOK_AGAIN if self._arrived else min(LOOK_AGAIN, self._took * LINGER)
         try:
             # Asked after the lock was handed in, so that no ending is missed.
             while not batch.ended:
@@ -431,6 +432,7 @@ class Store:
 
         A reader in the middle of something may need it: then it is tried again later.
         """
+        self._require_use()
         self._scrub_at = monotonic() + SCRUB_EVERY
         try:
             with self._turn, self._reading:
