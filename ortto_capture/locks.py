@@ -3,7 +3,7 @@
 The law of this file: a child process never inherits a lock that none of its threads will release,
 nor state that another thread was in the middle of changing. So every lock made here is taken just
 before a fork, those inside which others are taken first, and released on both sides just after.
-A fork in C, of which Python does not hear, is each holder's own affair: it compares ``os.getpid()``.
+A fork in C, which calls no hook of Python's, is each holder's own affair, by ``os.getpid()``.
 """
 
 from __future__ import annotations

@@ -40,6 +40,10 @@ def sqlite_lock(path: Path) -> Iterator[None]:
     It is the lock that every open connection has (SHARED_FIRST in SQLite's ``os.h``), but of the
     kind that belongs to a descriptor, so that the connections of this very process see it.
     """
+    if not path.exists() or not hasattr(fcntl, "F_OFD_SETLK"):
+        # SQLite itself spares the log of a file that was moved. Only Linux has this kind of lock.
+        yield
+        return
     descriptor = descriptor_of(path)
     where = (os.SEEK_SET, 0x40000002, 510, 0)
     fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_RDLCK, *where))
