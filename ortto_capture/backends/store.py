@@ -415,15 +415,18 @@ class Store:
         if self._fault is not None:
             raise _copy(self._fault)
         if not self._writer.in_transaction:
-            self._fault = BackendError(
-                f"{self.path}: a fork or a signal ended the transaction in the middle; try again"
-            )
+            self._fault = self._lost()
             raise self._fault
         try:
             return self._writer.run(sql, parameters)
         except ERRORS as error:
             self._fault = self._told(error)
             raise self._fault from quotable(error)
+
+    def _lost(self) -> BackendError:
+        return BackendError(
+            f"{self.path}: a fork or a signal ended the transaction in the middle; try again"
+        )
 
     # -- beside decisions
 
@@ -577,7 +580,8 @@ class Store:
         """Close everything: SQLite's connections must not be carried into a child."""
         batch = self._open_batch()
         if self._decider:
-            # The forking thread is in the middle of its own decision, which cannot be in two.
+            # The forking thread is in the middle of its own decision, and so would the child be.
+            self._fault = self._lost()
             self._roll_back(batch)
         elif batch is not None:
             self._finish(batch)
