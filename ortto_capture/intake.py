@@ -149,9 +149,10 @@ class Intake:
             notes += ("profile-kept",)
         if verdict is None:
             return None
-        # The answer about a new person must not differ from that about a known one.
         if isinstance(verdict, Captured):
-            return verdict, notes
+            # A duplicate has changed nothing: there is nothing to note about the person.
+            return verdict, fields.notes if verdict.duplicate else notes
+        # The answer about a new person must not differ from that about a known one.
         raise _refusal(verdict, charges + extra, now)
 
     def identified(

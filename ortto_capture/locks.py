@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Protocol
 
 
-class ForkAware(Protocol):
+class ForkAware:
     """What holds something that two processes must not share."""
 
     def before_fork(self) -> None:

@@ -206,7 +206,7 @@ class Source:
 
     :param name: what people read.
     :param origins: when given, browsers on other origins are refused (``https://shop.example``,
-        compared exactly). It restrains browsers, nobody else.
+        compared exactly). It restrains browsers and no other program.
     """
 
     name: str

@@ -235,7 +235,9 @@ class Attempt:
         self._outcome = Outcome(
             code, now, "activity", "", activity_id, person_id or None, None, None, notes
         )
-        pipeline.retention.look(now)
+        if code == "accepted":
+            # What was stored before it is what the clock is compared with.
+            pipeline.retention.look(now)
         return captured  # row 14
 
     def identify(

@@ -114,7 +114,8 @@ class Journal(Protocol):
     def find(self, activity: Activity) -> Captured | None:
         """Return the event that ``activity`` repeats, or None.
 
-        That is one received within 7 days (``EVENT_ID_SECONDS``) before its ``received_at``.
+        That is one received at most 7 days (``EVENT_ID_SECONDS``) before its ``received_at``, or
+        after it: requests that come at once may be stored in another order.
         """
 
     def append(self, activity: Activity) -> Captured | None:
@@ -284,7 +285,7 @@ class Backends:
         return True
 
     def close(self) -> None:
-        """Free what was opened. Closing twice is fine; using it afterwards is a BackendError."""
+        """Free what was opened, which cannot be used afterwards; closing twice is fine."""
 
     def __enter__(self) -> Self:
         return self

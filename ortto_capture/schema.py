@@ -1,10 +1,11 @@
 """A definition, as a JSON Schema that is public and as a compiled check for the hot path.
 
-The law of this file: both say the same of every JSON value. The exported schema is the reference
-(``validator`` runs ``jsonschema`` on it); ``compile_check`` is some forty times as fast, and a
-property test holds the two together. Only the byte limit of ``obj`` cannot be said in a schema. No
-user supplies a schema or a pattern, nothing is fetched, every cost is linear, and no message
-contains a value. Strings are counted in code points and never normalised.
+The law of this file: both say the same of every JSON value, and ``wire`` lets nothing else come
+here. The exported schema is the reference (``validator`` runs ``jsonschema`` on it);
+``compile_check`` is some forty times as fast, and a property test holds the two together. Only the
+byte limit of ``obj`` cannot be said in a schema. No user supplies a schema or a pattern, nothing is
+fetched, every cost is linear, and no message contains a value. Strings are counted in code points
+and never normalised.
 """
 
 from __future__ import annotations
@@ -39,8 +40,7 @@ TIME = (
     r"(?:Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)$(?!\n)"
 )
 _is_code, _is_number, _is_time_shaped = (re.compile(p).match for p in (_CODE, _NUMBER, TIME))
-_compact = JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_SCALARS = frozenset({str, int, float, bool, type(None)})
+_compact = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Wrong(Exception):
@@ -78,11 +78,8 @@ def _bol(value: Any) -> Any:
 
 def _members(value: Any, names: frozenset[str]) -> dict[str, Any]:
     """``value``, if it is an object with no other members than these."""
-    if type(value) is not dict:
+    if type(value) is not dict or not value.keys() <= names:
         raise Wrong
-    for name in value:
-        if type(name) is not str or name not in names:
-            raise Wrong
     return value
 
 
@@ -91,12 +88,9 @@ _GEO = frozenset({"name"})
 
 
 def _dtz(value: Any) -> Any:
-    day = {name: _int(part) for name, part in _members(value, _DTZ).items() if name != "timezone"}
-    if not _is_date(day):
+    if not _is_date(_members(value, _DTZ)):
         raise Wrong
-    if "timezone" in value:
-        day["timezone"] = _str(value["timezone"])
-    return day
+    return {name: _str(part) if name == "timezone" else int(part) for name, part in value.items()}
 
 
 def _tme(value: Any) -> Any:
@@ -127,40 +121,10 @@ def _list(value: Any) -> Any:
 
 
 def _obj(value: Any) -> Any:
-    if type(value) is not dict:
-        raise Wrong
-    _check_plain(value)
-    try:
-        # A lone surrogate is for `wire` to refuse; here it counts as what it would take.
-        size = len(_compact(value).encode(errors="surrogatepass"))
-    except (ValueError, RecursionError):  # NaN, endless digits, depth: only Python callers get here
-        raise Wrong from None
-    if size > MAX_OBJ:
-        raise Wrong
-    return value
-
-
-def _check_plain(value: dict[str, Any]) -> None:
-    """Refuse Python values that only resemble JSON, and more members than bytes are allowed."""
-    members = 0
-    waiting: list[Any] = [value]
-    while waiting:
-        each = waiting.pop()
-        kind = type(each)
-        if kind in _SCALARS:
-            continue
-        if kind not in (dict, list):
-            raise Wrong
-        # A member takes two bytes at least, its comma or bracket included. What contains itself
-        # comes to an end here as well.
-        members += len(each)
-        if members > MAX_OBJ // 2:
-            raise Wrong
-        if kind is dict:
-            if any(type(name) is not str for name in each):
-                raise Wrong
-            each = each.values()
-        waiting += each
+    # A lone surrogate is for `wire` to refuse; here it counts as what it would take.
+    if type(value) is dict and len(_compact(value).encode(errors="surrogatepass")) <= MAX_OBJ:
+        return value
+    raise Wrong
 
 
 def _is_date(value: dict[str, Any]) -> bool:
@@ -198,6 +162,11 @@ def _object(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
     return {**shape, "additionalProperties": False}
 
 
+def _string(check: Callable[[Any], Any], longest: int) -> _Type:
+    schema = {"type": "string", "maxLength": longest}
+    return _Type(check, f"a string of at most {longest} characters", schema, "text")
+
+
 _STRING = {"type": "string", "maxLength": MAX_STR}
 _TEXT_LIST = _Type(
     _list,
@@ -206,13 +175,8 @@ _TEXT_LIST = _Type(
     ["text"],
 )
 _TYPES = {
-    "str": _Type(_str, f"a string of at most {MAX_STR} characters", _STRING, "text"),
-    "txt": _Type(
-        _txt,
-        f"a string of at most {MAX_TXT} characters",
-        {"type": "string", "maxLength": MAX_TXT},
-        "text",
-    ),
+    "str": _string(_str, MAX_STR),
+    "txt": _string(_txt, MAX_TXT),
     "int": _Type(
         _int,
         f"a whole number from -{MAX_INTEGER} to {MAX_INTEGER}",
@@ -314,8 +278,8 @@ def compile_check(
     """Make the function that checks one activity's attributes against ``definition``.
 
     It returns a new dict of what is to be stored: without nulls, without what is not declared when
-    that is to be dropped, and with whole floats as integers where an integer is declared. Only
-    plain JSON types pass, not their subclasses; whatever a value is, nothing else is raised.
+    that is to be dropped, and with whole floats as integers where an integer is declared. It takes
+    the values of JSON; what a Python caller gives is made sure of by ``wire.checked``.
 
     :param max_attributes: members at most; ``Settings.max_attributes``.
     :raises InvalidAttributes: (the function) with ``expected``, and ``field`` when the key is well
@@ -335,13 +299,13 @@ def compile_check(
             )
         kept = {}
         for key, value in attributes.items():
-            fits = checks.get(key) if type(key) is str else None
+            fits = checks.get(key)
             if fits is None:
                 if drop:
                     continue
                 raise InvalidAttributes(
                     "unknown-attribute",
-                    field=key if type(key) is str and is_attribute_key(key) else None,
+                    field=key if is_attribute_key(key) else None,
                     expected="an attribute that the activity declares",
                 )
             if value is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from json import JSONDecoder
 from typing import Any, NamedTuple, Never, TypeVar
 
@@ -199,11 +199,10 @@ def checked(value: T) -> T:
         if kind is str:
             if "\0" in leaf:
                 raise _bad_json("NUL in a string")
-            if not leaf.isascii():
-                try:
-                    leaf.encode()
-                except UnicodeEncodeError:
-                    raise _bad_json("a lone surrogate in a string") from None
+            try:
+                leaf.encode()
+            except UnicodeEncodeError:
+                raise _bad_json("a lone surrogate in a string") from None
         elif kind is int:
             if not -MAX_INTEGER <= leaf <= MAX_INTEGER:
                 raise _bad_json("an integer is too large")
@@ -239,16 +238,7 @@ def track_request(members: Mapping[str, Any]) -> TrackRequest:
     :raises MalformedRequest: with ``field``.
     """
     _check_types(members, _ENVELOPE)
-    get = members.get
-    dropped = get("dropped")
-    return TrackRequest(
-        get("key") or None,
-        get("session") or None,
-        get("identity") or None,
-        get("gpc") is True,
-        _dropped(dropped) if dropped else (),
-        members,
-    )
+    return TrackRequest(*_envelope(members.get), members)
 
 
 def activity_request(members: Mapping[str, Any], size: int | None = None) -> ActivityRequest:
@@ -267,13 +257,9 @@ def activity_request(members: Mapping[str, Any], size: int | None = None) -> Act
     age = get("age") or 0
     if not 0 <= age <= MAX_AGE:
         raise MalformedRequest("age is not 0 to 7 days in milliseconds", field="age")
-    dropped, person = get("dropped"), get("person")
+    person = get("person")
     return ActivityRequest(
-        get("key") or None,
-        get("session") or None,
-        get("identity") or None,
-        get("gpc") is True,
-        _dropped(dropped) if dropped else (),
+        *_envelope(get),
         activity_id,
         get("attributes") or {},
         event_id,
@@ -311,6 +297,20 @@ def _check_types(members: Mapping[str, Any], envelope: Mapping[str, type]) -> No
         if kind is int and type(value) is float:
             continue
         raise MalformedRequest(f"{name} has the wrong type", field=name)
+
+
+def _envelope(
+    get: Callable[[str], Any],
+) -> tuple[str | None, str | None, str | None, bool, tuple[str, ...]]:
+    """What both requests begin with."""
+    dropped = get("dropped")
+    return (
+        get("key") or None,
+        get("session") or None,
+        get("identity") or None,
+        get("gpc") is True,
+        _dropped(dropped) if dropped else (),
+    )
 
 
 def _dropped(report: Mapping[str, Any]) -> tuple[str, ...]:

@@ -338,7 +338,7 @@ class Opaque:
 
     @staticmethod
     def _disguised(found: Any) -> Any:
-        return [each._replace(cursor=f"a:b&%{each.cursor}:é") for each in found]
+        return [Captured(e.position, f"a:b&%{e.cursor}:é", e.activity) for e in found]
 
     def latest(self, limit: int = 100) -> Any:
         return self._disguised(self._journal.latest(limit))

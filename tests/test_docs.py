@@ -320,6 +320,12 @@ def test_the_docs_name_who_acts(page: Path) -> None:
     assert VAGUE.findall(prose) == []
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "ortto_capture").rglob("*.py")), ids=name)
+def test_the_code_names_who_acts(file: Path) -> None:
+    """Comments, docstrings and messages alike."""
+    assert VAGUE.findall(file.read_text("utf-8")) == []
+
+
 # -- a request's life
 
 

@@ -30,6 +30,7 @@ from .services import campaign
 
 THREADS = 64
 ROUNDS = campaign(200)
+FEWER = campaign(50)
 LOGIN = "act:cm:login"
 
 
@@ -41,10 +42,11 @@ def _switch_at_every_turn() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def account() -> Capture:
+def account(**changed: str) -> Capture:
     backends = open_backends("memory:")
     backends.definitions.put(Definition(LOGIN, "Logged in", client_side=True))
-    settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
+    secret = "an example secret of more than 32 bytes"
+    settings = Settings(secret_keys=[secret], **changed)  # type: ignore[arg-type]
     return Capture(backends=backends, settings=settings, clock=FakeClock())
 
 
@@ -161,6 +163,78 @@ def test_one_event_id_is_stored_once_and_counted_once(crowd: Crowd) -> None:
         assert len(capture.backends.journal.latest(1000)) == 1
         tries = [outcome(again(capture, session), 0, 0) for _ in range(10)]
         assert tries == ["accepted"] * 9 + ["person-limit"], "counted once"
+
+
+def test_new_people_from_one_address_are_exactly_a_hundred(crowd: Crowd) -> None:
+    """Whether they come by ``track`` or bring an activity along."""
+    for _round in range(FEWER):
+        capture = account()
+
+        def come(thread: int, time: int, capture: Capture = capture) -> None:
+            email = f"new{thread}-{time}@emaildomain.com"
+            if thread % 2:
+                capture.identify(email=email, ip="203.0.113.7")
+            else:
+                capture.record(None, f"act:cm:n{time}", person={"email": email}, ip="203.0.113.7")
+
+        for time in range(4):
+            capture.backends.definitions.put(Definition(f"act:cm:n{time}", "N", client_side=True))
+        found = crowd(come, 4)
+
+        assert counted(found) == {"accepted": 100, "new-people-limit": 4 * THREADS - 100}
+
+
+def test_a_person_who_comes_in_many_threads_at_once_is_one_and_charged_once(crowd: Crowd) -> None:
+    for _round in range(FEWER):
+        capture = account(new_people_limit="1/hour")
+        sessions: set[str] = set()
+
+        found = crowd(
+            lambda *_, capture=capture, sessions=sessions: sessions.add(
+                str(capture.identify(email="user@emaildomain.com", ip="203.0.113.7").session)
+            ),
+            1,
+        )
+
+        assert counted(found) == {"accepted": THREADS}
+        assert len(sessions) == 1, "one person, and a clock that stands"
+
+
+def test_claimed_changes_of_a_profile_are_made_exactly_as_often_as_the_limit_has_room(
+    crowd: Crowd,
+) -> None:
+    for _round in range(FEWER):
+        capture = account(new_people_limit="5/hour")
+        capture.identify(email="user@emaildomain.com")
+
+        found = crowd(
+            lambda thread, time, capture=capture: capture.identify(  # type: ignore[misc]
+                email="user@emaildomain.com", first=f"{thread} {time}", ip="203.0.113.7"
+            ),
+            2,
+        )
+
+        assert counted(found) == {"accepted": 2 * THREADS}
+        assert capture.backends.outcomes is not None
+        assert capture.backends.outcomes.counts()["note:profile-kept"] == 2 * THREADS - 5
+
+
+def test_one_event_id_is_stored_once_for_each_assurance(crowd: Crowd) -> None:
+    for _round in range(FEWER):
+        capture = account()
+        token = capture.sign_identity("user@emaildomain.com")
+
+        def record(thread: int, _: int, capture: Capture = capture, token: str = token) -> None:
+            if thread % 2:
+                capture.record(None, LOGIN, event_id="the-same", identity=token)
+            else:
+                claimed = {"email": "user@emaildomain.com"}
+                capture.record(None, LOGIN, event_id="the-same", person=claimed)
+
+        assert counted(crowd(record, 1)) == {"accepted": THREADS}
+        rows = capture.backends.journal.latest(1000)
+        assert sorted(row.assurance for row in rows) == ["claimed", "verified"]
+        assert len({row.person_id for row in rows}) == 1
 
 
 def test_refused_requests_of_every_kind_change_no_counter(crowd: Crowd) -> None:

@@ -68,16 +68,17 @@ def test_importing_starts_no_thread_and_loads_nothing_that_is_only_needed_on_use
     assert not set(ON_USE) & set(loaded)
 
 
-def test_importing_takes_at_most_twice_as_long_as_werkzeug() -> None:
-    """The best of several runs each, taken in turn, so that a busy moment hits neither alone."""
+def test_importing_loads_at_most_half_as_many_modules_more_as_werkzeug() -> None:
+    """Modules are counted, and not seconds, which depend on what else the machine does.
 
-    def seconds(module: str) -> float:
-        clock = "time.perf_counter()"
-        return float(python(f"import time; t = {clock}; import {module}; print({clock} - t)"))
+    Imported alone werkzeug loads 156, and a module costs about a millisecond on a slow disk.
+    """
 
-    runs = [(seconds("ortto_capture"), seconds("werkzeug")) for _ in range(7)]
-    ours, werkzeugs = (min(column) for column in zip(*runs, strict=True))
-    assert ours <= 2 * werkzeugs
+    def loaded(module: str) -> int:
+        before = "import sys; before = len(sys.modules)"
+        return int(python(f"{before}; import {module}; print(len(sys.modules) - before)"))
+
+    assert loaded("ortto_capture") <= 1.5 * loaded("werkzeug")
 
 
 @pytest.mark.parametrize(

@@ -313,6 +313,19 @@ def test_an_activity_with_a_proof_takes_an_identifier_as_track_does() -> None:
     assert people.noted("identity-conflict") == 1
 
 
+def test_a_duplicate_notes_no_conflict_that_it_did_not_settle() -> None:
+    """§5: a duplicate writes nothing, so that no identifier is taken or left out."""
+    people = People()
+    proof = people.capture.sign_identity(USER)
+    people.capture.record(None, LOGIN, event_id="again", identity=proof)
+    again = people.capture.record(
+        None, LOGIN, event_id="again", identity=proof, person={"ei": "8", "first": "Jo"}
+    )
+    assert again.duplicate
+    assert people.noted("identity-conflict") == people.noted("profile-kept") == 0
+    assert people.names(people.prove(USER)) == (None, None)
+
+
 def test_a_proven_identifier_is_never_taken_from_a_verified_holder() -> None:
     people = People()
     other = people.prove(USER)

@@ -239,6 +239,22 @@ def test_a_stranger_who_claims_an_address_cannot_use_up_the_verified_budget(firs
     assert len({row.person_id for row in rows}) == 1
 
 
+def test_a_new_secret_in_front_of_the_old_ones_forgets_no_count() -> None:
+    """Processes with the old list of secrets and with the new one count together meanwhile."""
+    account = Account()
+    session = account.session()
+    assert account.accepted(6, session, ip=HERE) == 6
+    old = account.capture
+    account.capture = Capture(
+        backends=old.backends,
+        settings=Settings(secret_keys=["another secret of more than 32 bytes", SECRET]),
+        clock=lambda: account.now,
+    )
+    assert account.accepted(3, session, ip=HERE) == 3
+    account.capture = old
+    assert account.accepted(9, session, ip=HERE) == 1
+
+
 @pytest.mark.parametrize("one", BUCKETS)
 @pytest.mark.parametrize("other", BUCKETS)
 def test_addresses_share_a_bucket_where_the_contract_says_so(one: str, other: str) -> None:

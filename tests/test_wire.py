@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -170,6 +172,68 @@ def test_an_unclosed_string_is_scanned_once(start: bytes) -> None:
 def test_python_values_that_json_cannot_hold_are_refused(value: Any) -> None:
     with pytest.raises(MalformedRequest, match="bad-json"):
         checked(value)
+
+
+class Text(str):
+    """A string and yet none of JSON's."""
+
+    __slots__ = ()
+
+
+class Few(IntEnum):
+    """Integers and yet none of JSON's."""
+
+    ONE = 1
+
+
+class Fault(Exception):
+    """What a value of a caller's own class may raise."""
+
+
+class Hostile:
+    """A key that lets itself be hashed once and never compared."""
+
+    def __init__(self) -> None:
+        self.hashed = False
+
+    def __hash__(self) -> int:
+        if self.hashed:
+            raise Fault
+        self.hashed = True
+        return hash("name")
+
+    def __eq__(self, other: object) -> bool:
+        raise Fault
+
+
+class Mine(dict[Any, Any]):
+    """A dict that does not do as a dict does."""
+
+    def items(self) -> Any:
+        raise Fault
+
+    def __iter__(self) -> Iterator[Any]:
+        raise Fault
+
+
+def test_values_of_python_that_only_resemble_json_are_refused_and_nothing_else_is_raised() -> None:
+    endless: dict[str, Any] = {}
+    endless["a"] = endless
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    shared: list[Any] = []
+    for _ in range(100):
+        shared = [shared, shared]
+    odd = [object(), b"x", (1,), {"x"}, float("nan"), float("inf"), 10**5000, Text("x"), Mine()]
+    odd += [Few.ONE, endless, deep, shared]
+    odd += [{"a": each} for each in odd] + [[each] for each in odd]
+    keys: list[Any] = [1, True, None, ("a",), b"str:cm:a", Text("str:cm:a"), Hostile()]
+    odd += [{key: "x"} for key in keys]
+
+    for value in odd:
+        with pytest.raises(MalformedRequest, match="bad-json"):
+            checked({"attributes": value})
 
 
 def test_python_values_that_json_can_hold_pass() -> None:

@@ -45,7 +45,7 @@ class LimitsRateLimiter:
     """Counts in Redis, memcached, MongoDB or whatever else ``limits`` can reach. Best effort.
 
     It promises never to charge a key beyond its quota while the storage keeps what it was given,
-    and to charge all or none of several when nobody else is charging them at the same moment. It
+    and to charge all or none of several when no other caller charges them at the same moment. It
     cannot promise these sentences of the port:
 
     - *in one window a key is never charged more than quota.amount times*: a storage that evicts

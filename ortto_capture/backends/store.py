@@ -31,7 +31,7 @@ from time import monotonic
 from typing import Any, TypeVar, cast
 
 from ..errors import BackendError, Refused, StorageFull
-from ..locks import fork_safe_lock, watch_forks
+from ..locks import ForkAware, fork_safe_lock, watch_forks
 from .atomic_files import faults
 from .scrub import Pages, sqlite_lock
 from .store_file import (
@@ -98,7 +98,7 @@ class Batch:
                 lock.release()
 
 
-class Store:
+class Store(ForkAware):
     """The connections of one process to one file.
 
     :param path: the file; made when its directory has none.

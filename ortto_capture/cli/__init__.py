@@ -4,8 +4,7 @@ The law of this package: it decides nothing. It asks the same public names that 
 ask, shows what comes back, and turns what went wrong into one sentence and an exit code. Values
 that visitors wrote reach a terminal as text only: never as control characters, never as markup.
 
-click, rich and waitress come with the extra ``cli``; without it this module says so, and does no
-more.
+click, rich and waitress come with the extra ``cli``; without it this module says so, and ends.
 """
 
 from __future__ import annotations

@@ -29,10 +29,7 @@ _SIGNS = ("store.sqlite3", "activities.json", "activities.toml")
 
 
 class Failed(click.ClickException):
-    """The sentence that a command ends with, and its exit code.
-
-    :param code: 1 when what was asked for is not there, or not in order.
-    """
+    """The sentence that a command ends with, and its exit code: 1 for "not there, not in order"."""
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__("\n".join(map(safe, message.split("\n"))))
@@ -63,11 +60,8 @@ class Account:
     def backends(self) -> FileBackends:
         """The data directory's, closed when the command ends."""
         if not any((self.data / name).exists() for name in _SIGNS):
-            raise ConfigurationError(
-                str(self.data),
-                "is no data directory; say where it is by --data or ORTTO_CAPTURE_DATA, or make "
-                "one: ortto-capture serve",
-            )
+            said = "is no data directory; name one with --data, or make one: ortto-capture serve"
+            raise ConfigurationError(str(self.data), said)
         return self.create()
 
     def create(self) -> FileBackends:
@@ -84,11 +78,7 @@ class Account:
 with_account = click.make_pass_decorator(Account, ensure=True)
 
 output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write to a new file that only you may read (0600), not to stdout.",
+    "-o", "--output", type=click.Path(path_type=Path), help="A new file (0600), instead of stdout."
 )
 
 

@@ -43,9 +43,7 @@ def _settings(account: Account) -> Iterator[dict[str, Any]]:
 
 
 def _permissions(data: Path) -> Iterator[dict[str, Any]]:
-    for path in (data, *(data / name for name in PRIVATE)):
-        if not path.exists():
-            continue
+    for path in filter(Path.exists, (data, *(data / name for name in PRIVATE))):
         if not os.access(path, os.R_OK | os.W_OK):
             remedy = f"do this as its owner: sudo -u '#{path.stat().st_uid}' ortto-capture ..."
             yield _row("permissions", f"you may not read and write {path}", remedy)

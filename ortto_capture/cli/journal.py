@@ -21,17 +21,7 @@ from .. import Captured, Person, Refused
 from ..console.rows import Rows
 from ..model import Activity
 from .account import Account, Failed, Group, destination, output_option, with_account
-from .show import (
-    Column,
-    Table,
-    document,
-    hint,
-    json_option,
-    moment,
-    on_terminal,
-    safe,
-    say,
-)
+from .show import Column, Table, document, hint, json_option, moment, on_terminal, safe, say
 
 #: Rows asked for at a time.
 PAGE = 500

@@ -740,6 +740,10 @@ def test_an_exception_from_a_signal_handler_leaves_nothing_locked(tmp_path: Path
             raise Interrupted
 
     before = signal.signal(signal.SIGALRM, interrupt)
+    # Under coverage's tracer (CPython 3.11) a plain ``with lock:`` was seen to leave the lock held;
+    # without a tracer it was not in 30,000 rounds. Production runs none.
+    tracer = sys.gettrace()
+    sys.settrace(None)
     try:
         for number in range(campaign(1_000)):
             with suppress(Interrupted):
@@ -753,6 +757,7 @@ def test_an_exception_from_a_signal_handler_leaves_nothing_locked(tmp_path: Path
         armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        sys.settrace(tracer)
 
     another = threading.Thread(target=definitions.put, args=[LOGOUT], daemon=True)
     another.start()

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ortto_capture import BackendError, Captured, StorageFull
+from ortto_capture import BackendError, Captured, StorageFull, UnknownActivity
 from ortto_capture.backends import store
 from ortto_capture.backends.file import FileBackends, open_file
 
@@ -457,6 +457,27 @@ def test_no_answer_leaves_before_what_it_rests_on_is_on_the_disk(
 
         assert bool(answered) == (f"event-{round_}" in events(backends)), answers
         assert sum(not each.duplicate for each in answered) <= 1
+
+
+def test_no_refusal_leaves_before_what_it_rests_on_is_on_the_disk(
+    backends: FileBackends, driver: Driver
+) -> None:
+    def unless_stored(number: int) -> object:
+        def decide() -> object:
+            if backends.journal.find(activity(number)) is not None:
+                raise UnknownActivity
+            return backends.journal.append(activity(number))
+
+        return backends.atomically(decide)
+
+    driver.before("COMMIT", slow(0.01))
+    for round_ in range(5):
+        driver.fail("COMMIT", "SQLITE_IOERR_WRITE")
+        answers = crowd(8, lambda _, round_=round_: unless_stored(round_))  # type: ignore[misc]
+        driver.mend()
+
+        refused = [each for each in answers if isinstance(each, UnknownActivity)]
+        assert not refused or f"event-{round_}" in events(backends), answers
 
 
 def test_a_thread_that_a_signal_takes_out_of_the_queue_is_not_waited_for(

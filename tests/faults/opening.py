@@ -36,6 +36,8 @@ from .stage import (
 WRITERS = 6
 #: What a commit takes on a slow disk.
 COMMIT = 0.05
+#: What it takes one of them to make a store there.
+MAKING = 2.5
 #: How many processes open one new directory.
 PROCESSES = 64
 #: Seconds that opening may take on a busy machine with one lock held for good.
@@ -122,9 +124,11 @@ def started_at_once(place: Path) -> tuple[list[int], list[str]]:
     def work() -> None:
         os.close(go)
         os.read(waiting, 1)
-        with opened(place) as backends:
-            secret = backends.secret() or b""
-            os.write(saying, f"{secret.hex()} {backends.epoch}\n".encode())
+        with driven() as driver:
+            driver.before("PRAGMA journal_mode", slow(MAKING))
+            with opened(place) as backends:
+                secret = backends.secret() or b""
+                os.write(saying, f"{secret.hex()} {backends.epoch}\n".encode())
 
     children = [spawn(work) for _ in range(PROCESSES)]
     os.close(waiting)

@@ -109,7 +109,8 @@
   ap3c.cmd.push(function () {
     if (!ap3c.getCookie()) return;
     ap3c.track({}).then(function (outcome) {
-      if (outcome.identified) greet("Welcome back");
+      // A server that cannot be asked now is asked at the first press.
+      if (outcome.identified || outcome.queued) greet("Welcome back");
     });
   });
 })();

@@ -45,7 +45,7 @@ const kindOf = (item) => item.kind === "captured"
 function who(item) {
   if (item.person) return item.person;
   // Before row 9 of the checks it is not known yet who it is.
-  return ["not-identified", "bad-session", "bad-identity"].includes(item.code) ? "nobody" : "–";
+  return ["not-identified", "bad-session", "bad-identity"].includes(item.code) ? "not known" : "–";
 }
 
 function about(item) {

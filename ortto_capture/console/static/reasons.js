@@ -14,7 +14,7 @@ const REASONS = {
   "missing-attribute": ["A required attribute is missing.", "Send it, or declare it as not required."],
   "too-many-attributes": ["There are too many attributes.", "Send fewer, or raise max_attributes."],
   "bad-attribute/too-large": ["The attributes are too large.", "Send less, or raise max_activity_bytes."],
-  "no-session": ["Nobody was identified.", "Call ap3c.track({email: …}) before ap3c.activity(…)."],
+  "no-session": ["No person was identified.", "Call ap3c.track({email: …}) before ap3c.activity(…)."],
   "person-gone": ["The session's person no longer exists.", "The page forgets the session by itself; the next ap3c.track identifies again."],
   "identity-required": ["Only identity that the host vouches for is accepted here.", "Pass capture.sign_identity(email) to ap3c.track as identity."],
   "bad-session/expired": ["The session has expired.", "The page forgets it by itself; the next ap3c.track identifies again."],
@@ -55,7 +55,7 @@ export function explain({ code, reason }) {
 }
 
 const NOTES = {
-  "identity-conflict": "An identifier was left as it was: somebody else has it, or only the host may change it.",
+  "identity-conflict": "An identifier was left as it was: another person has it, or only the host may change it.",
   "limited-locally": "The rate limiter was away; each process counted by itself meanwhile.",
   "ignored": "Given to ap3c.track, not supported, left out",
   "dropped": "Browsers gave up on activities",

@@ -345,7 +345,7 @@ class BackendsContract:
         assert reopen().secret() == secret
 
     def test_retain_removes_what_is_older_in_bounded_batches(self, backends: Backends) -> None:
-        """Activities, and claimed people who have none; everything else stays."""
+        """Activities, and claimed people who have none, with their identifiers; all else stays."""
         old, new = MIDNIGHT - 400 * DAY, MIDNIGHT
         people = {
             name: backends.people.save(
@@ -353,6 +353,7 @@ class BackendsContract:
             )
             for name, created, assurance in (
                 ("idle", old, "claimed"),
+                ("idle too", new - 0.001, "claimed"),
                 ("idle since the border", new, "claimed"),
                 ("verified", old, "verified"),
                 ("active", old, "claimed"),
@@ -372,7 +373,13 @@ class BackendsContract:
 
         kept = [each.activity.received_at for each in backends.journal.of(people["active"].id)]
         assert kept == [each for each in activities if each >= new or not self.retains]
-        assert (backends.people.get(people["idle"].id) is None) is self.retains
+        for name in ("idle", "idle too"):
+            idle = people[name]
+            successor = person(*idle.identifiers)
+            removed = self.retains
+            assert backends.people.get(idle.id) == (None if removed else idle), name
+            assert backends.people.find(idle.identifiers) == (None if removed else idle), name
+            assert backends.people.save(successor) == (successor if removed else idle), name
         for name in ("idle since the border", "verified", "active"):
             assert backends.people.get(people[name].id) == people[name], name
         for one in read_on(backends.journal, "", 1000):

@@ -378,6 +378,20 @@ class RateLimiterContract(PortContract):
             assert limiter.acquire([kept], now) is not None
             limiter.forget([one.key, other.key])
 
+    def test_forget_leaves_no_key(
+        self, limiter: RateLimiter, at: Callable[[float], float], size: Callable[[], int] | None
+    ) -> None:
+        """A person who was erased is not known by a counter of nothing."""
+        if size is None:
+            return
+        one, other, now = charge(2, DAY), charge(1, HOUR), at(MIDNIGHT)
+        before = size()
+        limiter.acquire([one, one, other], now)
+        assert size() == before + 2
+        limiter.forget([one.key, other.key])
+
+        assert size() == before
+
     def test_forget_removes_counts_in_every_window(
         self, limiter: RateLimiter, at: Callable[[float], float]
     ) -> None:

@@ -137,7 +137,7 @@ MISTAKES = [
         "lists in the order of writing", "ordered_by_id", all=lambda self: list(self.rows.values())
     ),
     mistake("orders without case", "ordered_by_id", order=lambda self, each: each.id.lower()),
-    mistake("orders by the end of the id", "ordered_by_id", order=lambda self, each: each.id[::-1]),
+    mistake("orders by name", "ordered_by_id", order=lambda self, each: each.name),
     mistake("puts only what is new", "put_replaces", write=keeps_the_first),
     mistake("merges attributes", "put_replaces", write=merges),
     mistake("reads its cache", "the_next_get", get=caches),

@@ -488,6 +488,13 @@ MISTAKES = [
         cursor=lambda self, position: f"c{position + id(self)}",
         number=lambda self, cursor: int(cursor[1:]) - id(self) if cursor else 0,
     ),
+    mistake(
+        "begins a page with the last one read",
+        "other_threads_store",
+        following=lambda self, cursor: DictJournal.following(
+            self, cursor and self.cursor(self.number(cursor) - 1)
+        ),
+    ),
     mistake("numbers before it stores", "other_threads_store", append=numbers_then_stores),
     mistake(
         "of() ignores its limit",

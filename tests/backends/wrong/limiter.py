@@ -109,6 +109,12 @@ def gives_back_to_all(self: DictLimiter, charges: Sequence[Charge], now: float) 
             self.rows[row] -= 1
 
 
+def counts_as_none(self: DictLimiter, keys: Sequence[bytes]) -> None:
+    for row in self.rows:
+        if row[2] in keys:
+            self.rows[row] = 0
+
+
 def forgets_where(keep: Callable[[tuple[int, int, bytes], Any], bool]) -> Any:
     def forget(self: DictLimiter, keys: Sequence[bytes]) -> None:
         latest = {
@@ -147,6 +153,7 @@ MISTAKES = [
     mistake(
         "takes keys for patterns", "keys_that_differ", key=lambda self, key: key.split(b"*")[0]
     ),
+    mistake("never says no", "counts_every_charge", full=lambda self, charges, now: []),
     mistake(
         "grants one more", "never_charged_more", amount=lambda self, charge: charge.quota.amount + 1
     ),
@@ -299,6 +306,7 @@ MISTAKES = [
             self.rows.__setitem__(row, self.rows[row] - 1) for row in self.rows if row[2] in keys
         ],
     ),
+    mistake("keeps the keys it forgets", "forget_leaves_no_key", forget=counts_as_none),
     mistake(
         "forgets this window alone",
         "in_every_window",

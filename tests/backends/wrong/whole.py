@@ -22,6 +22,7 @@ from ..dicts import (
     Erasable,
 )
 from . import unlocked, wrong
+from .people import keeps_identifiers
 
 T = TypeVar("T")
 
@@ -290,6 +291,11 @@ MISTAKES = [
         "retain",
         idle=lambda self, person, since, active: DictBackends.idle(self, person, since + 1, active),
     ),
+    mistake(
+        "leaves identifiers of the idle",
+        "retain",
+        people={"erase": keeps_identifiers},
+    ),
     mistake("never scrubs", "scrub", scrub=lambda self: False),
     mistake("closes once", "closing", close=fails_twice),
     mistake("opens itself again", "closing", people={"drive": opens_again}),
@@ -321,6 +327,7 @@ MISTAKES = [
         "position_is_never",
         journal={"position": lambda self: len(self.rows) + 1},
     ),
+    erasing("never says no", "counters_go", limiter={"full": lambda self, charges, now: []}),
     erasing("forgets no counter", "counters_go", limiter={"forget": lambda self, keys: None}),
     erasing(
         "forgets one counter",
