@@ -441,6 +441,21 @@ class Gathered:
         self.refused: deque[Outcome] = deque(maxlen=capacity)
         #: Whether a thread waits to write this.
         self.awaited = False
+        #: One token for each thread that writes.
+        self.writing: set[object] = set()
+
+    def take(self) -> tuple[Counter[str], deque[Outcome]]:
+        """Take all of it, to be written."""
+        with self.lock:
+            taken = (self.counts, self.refused)
+            self.counts, self.refused = Counter(), deque(maxlen=self.refused.maxlen)
+        return taken
+
+    def put_back(self, counts: Counter[str], refused: deque[Outcome]) -> None:
+        """Keep for the next time what could not be written."""
+        with self.lock:
+            self.counts.update(counts)
+            self.refused = deque([*refused, *self.refused], self.refused.maxlen)
 
 
 class FileOutcomes:
@@ -483,6 +498,37 @@ class FileOutcomes:
         return self._rows("person_id = ? ORDER BY number", person_id)
 
     def erase(self, person_id: str) -> int:
+        return self._store.atomically(lambda: self._erase(person_id))
+
+    def flush(self) -> None:
+        """Write what was gathered; what cannot be written now is kept for the next time.
+
+        When this returns, what another thread was about to write is written as well.
+        """
+        gathered = self._mine()
+        gathered.awaited = False
+        if not gathered.counts and not gathered.writing:
+            return
+        taken: list[tuple[Counter[str], deque[Outcome]]] = []
+
+        def decide() -> None:
+            # Within the decision, so that what an erasure looks at is either here or in the rows.
+            while taken:
+                gathered.put_back(*taken.pop())
+            taken.append(gathered.take())
+            self._write(*taken[0])
+
+        token = object()
+        try:
+            gathered.writing.add(token)
+            self._store.atomically(decide)
+        except BackendError:
+            for each in taken:
+                gathered.put_back(*each)
+        finally:
+            gathered.writing.discard(token)
+
+    def _erase(self, person_id: str) -> int:
         gathered = self._mine()
         with gathered.lock:
             theirs = [n for n, each in enumerate(gathered.refused) if each.person_id == person_id]
@@ -490,21 +536,6 @@ class FileOutcomes:
                 gathered.refused[place] = gathered.refused[place]._replace(person_id=None)
         erase = "UPDATE refusals SET person_id = NULL WHERE person_id = ? RETURNING number"
         return len(theirs) + len(self._store.write(erase, (person_id,)))
-
-    def flush(self) -> None:
-        """Write what was gathered; what cannot be written now is kept for the next time."""
-        gathered = self._mine()
-        with gathered.lock:
-            gathered.awaited = False
-            counts, gathered.counts = gathered.counts, Counter()
-            refused, gathered.refused = gathered.refused, deque(maxlen=self._capacity)
-        if counts:
-            try:
-                self._store.atomically(lambda: self._write(counts, refused))
-            except BackendError:
-                with gathered.lock:
-                    gathered.counts.update(counts)
-                    gathered.refused = deque([*refused, *gathered.refused], self._capacity)
 
     def _flush_later(self) -> None:
         sleep(GATHERED)
