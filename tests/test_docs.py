@@ -248,6 +248,15 @@ def test_every_error_is_documented_with_its_status_and_code() -> None:
         assert re.search(rf"^\| `{code}` \| {status} \|", page, re.MULTILINE), code
 
 
+def test_every_note_has_words_on_the_activity_page_and_in_the_reference() -> None:
+    page = (DOCS / "reference" / "errors.md").read_text("utf-8").partition("## Notes")[2]
+    words = (ROOT / "ortto_capture" / "console" / "static" / "reasons.js").read_text("utf-8")
+    shown = words.partition("const NOTES = {")[2].partition("};")[0]
+
+    listed = set(re.findall(r"^\| `([\w-]+)", page, re.MULTILINE))
+    assert set(re.findall(r'^  "([\w-]+)"', shown, re.MULTILINE)) == listed
+
+
 def test_the_picture_of_the_architecture_shows_the_layers_that_are_checked() -> None:
     """Every module, none above one that the layers of ``pyproject.toml`` place higher."""
     [contract, *_] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"][

@@ -57,6 +57,7 @@ export function explain({ code, reason }) {
 const NOTES = {
   "identity-conflict": "An identifier was left as it was: another person has it, or only the host may change it.",
   "limited-locally": "The rate limiter was away; each process counted by itself meanwhile.",
+  "profile-kept": "A change of a known profile was left out: the limit for new people had no room.",
   "ignored": "Given to ap3c.track, not supported, left out",
   "dropped": "Browsers gave up on activities",
   "behind-proxy": "A proxy was seen that is not accounted for"
