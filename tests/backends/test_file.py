@@ -1,4 +1,4 @@
-"""The file backend: its ports keep their contracts, and its directory is kept in order."""
+"""The file backend keeps its directory in order, and what it stores whole (contract §7, §10)."""
 
 from __future__ import annotations
 
@@ -22,26 +22,15 @@ from ortto_capture import (
     Capture,
     CaptureApp,
     ConfigurationError,
-    Definitions,
     Journal,
-    Outcomes,
-    People,
     Person,
     RateLimited,
-    RateLimiter,
     Settings,
     open_backends,
 )
 from ortto_capture.backends.file import FileBackends, open_file
 from ortto_capture.model import Activity, Full, Identifier, Outcome
-from ortto_capture.testing import (
-    DefinitionsContract,
-    FakeClock,
-    JournalContract,
-    OutcomesContract,
-    PeopleContract,
-    RateLimiterContract,
-)
+from ortto_capture.testing import FakeClock
 
 from ..faults.driver import driven
 from ..faults.stage import outcomes, ping
@@ -52,36 +41,6 @@ from .samples import DAY, LOGIN, NOON, TABLES, activity, charge, content, events
 def backends(tmp_path: Path) -> Iterator[FileBackends]:
     with open_file(str(tmp_path / "data")) as opened:
         yield opened
-
-
-class TestFileDefinitions(DefinitionsContract):
-    @pytest.fixture
-    def definitions(self, backends: FileBackends) -> Definitions:
-        return backends.definitions
-
-
-class TestFilePeople(PeopleContract):
-    @pytest.fixture
-    def people(self, backends: FileBackends) -> People:
-        return backends.people
-
-
-class TestFileRateLimiter(RateLimiterContract):
-    @pytest.fixture
-    def limiter(self, backends: FileBackends) -> RateLimiter:
-        return backends.limiter
-
-
-class TestFileJournal(JournalContract):
-    @pytest.fixture
-    def journal(self, backends: FileBackends) -> Journal:
-        return backends.journal
-
-
-class TestFileOutcomes(OutcomesContract):
-    @pytest.fixture
-    def outcomes(self, backends: FileBackends) -> Outcomes:
-        return outcomes(backends)
 
 
 def account(backends: FileBackends, clock: FakeClock | None = None, **settings: Any) -> Capture:

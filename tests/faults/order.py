@@ -49,12 +49,18 @@ def server(
 
 def ask(url: str, event: str, email: str) -> int:
     """One request of a browser: a visitor, new or known, does something."""
+    return answer(url, event, email)[0]
+
+
+def answer(url: str, event: str, email: str) -> tuple[int, str]:
+    """The same: the status, and the error's code if it is one."""
     there = urlsplit(url)
     connection = http.client.HTTPConnection(there.hostname or "", there.port, timeout=PATIENCE)
     body = {"activity_id": LOGIN, "event_id": event, "person": {"email": email}}
     try:
         connection.request("POST", "/-/events/activity", json.dumps(body))
-        return connection.getresponse().status
+        response = connection.getresponse()
+        return response.status, json.load(response).get("error", {}).get("code", "")
     finally:
         connection.close()
 

@@ -13,6 +13,7 @@ import faulthandler
 import random
 import signal
 import sqlite3
+import sys
 import threading
 import time
 import warnings
@@ -31,6 +32,7 @@ from ortto_capture import (
 )
 
 from ..hosts import environ_for
+from .driver import driven, slow
 from .stage import (
     LOGIN,
     account,
@@ -330,6 +332,62 @@ def recording(directory: Path, times: int, rng: random.Random) -> tuple[list[str
     return findings, figures
 
 
+class Moment:
+    """A profiler that raises at the n-th place where the interpreter would run a handler.
+
+    That is on entering a function of Python's, and when one of C's has returned.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+        self.reached = False
+
+    def __call__(self, _frame: object, event: str, _function: object) -> None:
+        if event in ("call", "c_return"):
+            self._left -= 1
+            if self._left == 0:
+                self.reached = True
+                sys.setprofile(None)
+                raise_it()
+
+
+def enumerating(
+    directory: Path, times: int, _rng: random.Random
+) -> tuple[list[str], dict[str, int]]:
+    """An exception at every moment of a request, one after the other, beside threads that store."""
+    begun: list[str] = []
+    done: list[str] = []
+    findings: list[str] = []
+    moments = 0
+    with driven() as driver, account(directory) as capture:
+        # So that the threads share transactions.
+        driver.before("COMMIT", slow(0.002))
+        with Crowd(capture) as crowd:
+            for round_ in range(times):
+                number, reached = 0, True
+                while reached:
+                    number += 1
+                    event = f"main-{round_}-{number}"
+                    begun.append(event)
+                    moment = Moment(number)
+                    try:
+                        sys.setprofile(moment)
+                        record(capture, event, "main")
+                        sys.setprofile(None)
+                        done.append(event)
+                    except TimeIsUp:
+                        pass
+                    except Exception as error:  # noqa: BLE001  # a finding
+                        findings.append(f"moment {number}: {type(error).__name__}: {error}")
+                    finally:
+                        sys.setprofile(None)
+                    reached = moment.reached
+                moments += number
+        findings += crowd.wrong
+        findings += verdict(capture, directory, begun, done + crowd.done)
+    return findings, {"moments": moments, "acked": len(done), "crowd": len(crowd.done)}
+
+
 def defining(directory: Path, times: int, rng: random.Random) -> tuple[list[str], dict[str, int]]:
     """Exceptions while definitions are looked up and read again; the other threads see changes."""
     alarm = Alarm(raise_it, rng)
@@ -381,6 +439,7 @@ WHAT = {
     "remembering": remembering,
     "everything-else": everything_else,
     "recording": recording,
+    "enumerating": enumerating,
     "defining": defining,
 }
 

@@ -18,6 +18,7 @@ from .stage import seed
         ("remembering", 2_000),
         ("everything-else", 30),
         ("recording", 300),
+        ("enumerating", 5),
         ("defining", 300),
     ],
 )

@@ -56,7 +56,10 @@ def attached(child: int, *options: str, log: Path | str = "/dev/null") -> Iterat
 
 
 def injected(call: str, fault: str, when: int | str) -> tuple[str, ...]:
-    """Options that do ``fault`` (``signal=SIGKILL``, ``error=EIO``) at the n-th such call."""
+    """Options that do ``fault`` (``signal=SIGKILL``, ``error=EIO``) at the n-th such call.
+
+    :param call: one, or several with commas between them: of two such options the last counts.
+    """
     return ("-e", f"trace={call}", "-e", f"inject={call}:{fault}:when={when}")
 
 

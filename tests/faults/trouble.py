@@ -18,7 +18,7 @@ from pathlib import Path
 from ortto_capture import CaptureApp
 
 from ..services import serve
-from .order import ask
+from .order import answer, ask
 from .signals import counted
 from .space import Visitor, elsewhere
 from .stage import account, child, define, everything, files, finish, opened, program
@@ -26,6 +26,8 @@ from .tracing import SYNCS, attached, injected
 
 #: Seconds until the 503 (contract §4, row 13), and a busy machine's share on top.
 LEAST, MOST = 1.5, 3.5
+#: The calls that SQLite, and others, write files with.
+WRITING = "pwrite64,write"
 #: How many requests are made at once.
 CROWD = 8
 
@@ -40,7 +42,7 @@ def latched(directory: Path) -> Iterator[str]:
                 say(url)
                 wait()
 
-    failing = [option for call in SYNCS for option in injected(call, "error=EIO", "1+")]
+    failing = injected(",".join(SYNCS), "error=EIO", "1+")
     with child(server) as talk:
         url = talk.heard()
         answers = [ask(url, "first", "user@emaildomain.com")]
@@ -91,7 +93,7 @@ def full_by_injection(directory: Path) -> Iterator[str]:
         talk.status()
 
 
-def in_a_crowd(directory: Path, call: str, error: str) -> Iterator[str]:
+def in_a_crowd(directory: Path, error: str) -> Iterator[str]:
     """Every write fails for a while, for requests of many threads at once, which share a commit.
 
     Each of them is refused, none of what was refused is stored, and no counter has changed.
@@ -103,20 +105,21 @@ def in_a_crowd(directory: Path, call: str, error: str) -> Iterator[str]:
             say(url)
             wait()
 
+    failing = injected(WRITING, f"error={error}", "1+")
     with child(server) as talk:
         url = talk.heard()
         acknowledged = []
         for round_ in range(3):
             before = together(url, f"{round_}-before")
-            with attached(talk.pid, *injected(call, f"error={error}", "1+")):
+            with attached(talk.pid, *failing):
                 meanwhile = together(url, f"{round_}-meanwhile")
             after = together(url, f"{round_}-after")
-            if {*before.values(), *after.values()} != {200}:
+            if {*before.values(), *after.values()} != {(200, "")}:
                 yield f"{error}, round {round_}: the answers were {before} and {after}"
-            if set(meanwhile.values()) != {503}:
+            if set(meanwhile.values()) != {(503, "storage-full")}:
                 yield f"{error}, round {round_}: the answers meanwhile were {meanwhile}"
             answers = {**before, **meanwhile, **after}
-            acknowledged += [event for event, answer in answers.items() if answer == 200]
+            acknowledged += [event for event, (status, _) in answers.items() if status == 200]
         talk.go()
         talk.status()
     stored = elsewhere(directory)
@@ -136,7 +139,7 @@ def latched_in_a_crowd(directory: Path) -> Iterator[str]:
             say(url)
             wait()
 
-    failing = [option for call in SYNCS for option in injected(call, "error=EIO", "1+")]
+    failing = injected(",".join(SYNCS), "error=EIO", "1+")
     with child(server) as talk:
         url = talk.heard()
         before = together(url, "before")
@@ -145,21 +148,22 @@ def latched_in_a_crowd(directory: Path) -> Iterator[str]:
         after = together(url, "after")
         talk.go()
         talk.status()
+    refused = {(503, "unavailable")}
     answers = [set(each.values()) for each in (before, meanwhile, after)]
-    if answers != [{200}, {503}, {503}]:
+    if answers != [{(200, "")}, refused, refused]:
         yield f"the answers were {before}, {meanwhile} and {after}"
     if not set(before) <= set(elsewhere(directory)):
         yield "acknowledged, and lost"
 
 
-def together(url: str, name: str) -> dict[str, int]:
+def together(url: str, name: str) -> dict[str, tuple[int, str]]:
     """The answers to requests that are made at once, by event id."""
     events = [f"{name}-{number}" for number in range(CROWD)]
     start = threading.Barrier(CROWD)
 
-    def request(event: str) -> int:
+    def request(event: str) -> tuple[int, str]:
         start.wait()
-        return ask(url, event, "user@emaildomain.com")
+        return answer(url, event, "user@emaildomain.com")
 
     with ThreadPoolExecutor(CROWD) as pool:
         return dict(zip(events, pool.map(request, events), strict=True))
@@ -225,8 +229,8 @@ WHAT: dict[str, Callable[[Path], Iterator[str]]] = {
     "latched": latched,
     "latched-crowd": latched_in_a_crowd,
     "full": full_by_injection,
-    "full-crowd": lambda directory: in_a_crowd(directory, "pwrite64", "ENOSPC"),
-    "quota-crowd": lambda directory: in_a_crowd(directory, "pwrite64", "EDQUOT"),
+    "full-crowd": lambda directory: in_a_crowd(directory, "ENOSPC"),
+    "quota-crowd": lambda directory: in_a_crowd(directory, "EDQUOT"),
     "write-lock": lambda directory: busy(directory, write_lock),
     "decision-lock": lambda directory: busy(directory, decision),
 }
