@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -494,6 +495,21 @@ def test_where_identity_is_required_a_claim_is_not_enough() -> None:
     assert people.capture.record(session, LOGIN).assurance == "verified"
 
 
+def test_where_identity_is_required_a_claimed_session_ends() -> None:
+    people = People()
+    claimed, verified = people.claim(USER), people.prove(USER)
+    people.capture = Capture(
+        backends=people.backends,
+        settings=Settings(secret_keys=[SECRET], identity="required"),
+        clock=lambda: people.now,
+    )
+    with pytest.raises(NotIdentified):
+        people.capture.record(claimed, LOGIN)
+    assert people.capture.identify(session=claimed) == (None, False)
+    assert people.capture.identify(session=verified) == (verified, True)
+    assert people.capture.record(verified, LOGIN).assurance == "verified"
+
+
 def test_a_profile_written_by_a_verified_track_is_not_changed_by_claimed_ones() -> None:
     people = People()
     session = people.prove(USER, first="Johanna")
@@ -514,9 +530,18 @@ def test_claimed_writes_fill_and_update_claimed_profiles() -> None:
 # -- erasure and export
 
 
-def test_erasing_takes_the_person_the_rows_and_the_counters_of_both_assurances() -> None:
+@pytest.fixture(params=["memory", "file"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """The same account on each medium."""
+    world = World(medium="memory:" if request.param == "memory" else f"file:{tmp_path / 'data'}")
+    yield world
+    world.backends.close()
+
+
+def test_erasing_takes_the_person_the_rows_and_the_counters_of_both_assurances(
+    world: World,
+) -> None:
     """The counters: put back with the same id, the person has all of both quotas again."""
-    world = World()
     sessions = world.session(USER), world.verified(USER)
 
     def passed() -> list[bool]:
@@ -534,8 +559,7 @@ def test_erasing_takes_the_person_the_rows_and_the_counters_of_both_assurances()
     assert passed() == whole
 
 
-def test_erasing_leaves_what_others_did() -> None:
-    world = World()
+def test_erasing_leaves_what_others_did(world: World) -> None:
     world.record(world.sessions[0], HERE)
     world.record(world.session(USER), HERE)
     before = world.stored()[0]
@@ -546,8 +570,7 @@ def test_erasing_leaves_what_others_did() -> None:
     assert not world.record(world.sessions[1], HERE)
 
 
-def test_an_export_holds_everything_that_names_the_person_refusals_included() -> None:
-    world = World()
+def test_an_export_holds_everything_that_names_the_person_refusals_included(world: World) -> None:
     session = world.session(USER)
     accepted = [world.record(session, HERE) for _ in range(PERSON_LIMIT + 1)]
     assert accepted == [True] * PERSON_LIMIT + [False]

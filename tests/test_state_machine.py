@@ -539,6 +539,8 @@ class CaptureMachine(RuleBasedStateMachine):
         if person is not None and person in self.ids:
             assert self.backends.people.get(self.ids[person]) is None
             assert not self.backends.journal.of(self.ids[person])
+            assert self.backends.outcomes is not None
+            assert not self.backends.outcomes.of(self.ids[person])
 
     @rule(who=people)
     def export(self, who: tuple[str, str]) -> None:

@@ -73,14 +73,14 @@ class Flaky:
 class World:
     """One account under a prefix of a host, with people who identified before."""
 
-    def __init__(self, host: str = "bare", **settings: Any) -> None:
+    def __init__(self, host: str = "bare", medium: str = "memory:", **settings: Any) -> None:
         self.now = NOW
-        memory = open_backends("memory:")
-        self.definitions: Any = Flaky(memory.definitions, "get")
-        self.people: Any = Flaky(memory.people, "save")
-        self.limiter: Any = Flaky(memory.limiter, "acquire")
-        self.journal: Any = Flaky(memory.journal, "append")
-        self.backends = replace(memory, **{port: getattr(self, port) for port in PORTS})
+        opened = open_backends(medium)
+        self.definitions: Any = Flaky(opened.definitions, "get")
+        self.people: Any = Flaky(opened.people, "save")
+        self.limiter: Any = Flaky(opened.limiter, "acquire")
+        self.journal: Any = Flaky(opened.journal, "append")
+        self.backends = replace(opened, **{port: getattr(self, port) for port in PORTS})
         chosen: dict[str, Any] = {
             "secret_keys": [SECRET],
             "sources": {KEY: Source("Shop", origins=[ORIGIN])},
