@@ -63,84 +63,63 @@ def person_fields(
     :param prefix: goes before ``field`` in errors, such as ``person.``.
     :raises MalformedRequest: for a value that cannot be what its name says; ``field`` names it.
     """
-    found = _Members(members, prefix)
+    get = members.get
     identifiers: dict[str, str] = {}
-    if ei := found.text("ei", members.get("ei"), numbers=True):
+    if ei := _text(get("ei"), f"{prefix}ei", numbers=True):
         identifiers["ei"] = ei
-    if address := found.address("email"):
+    # Without a bound here: an address has its own, which counts after trimming.
+    if email := _text(get("email"), f"{prefix}email", longest=sys.maxsize):
+        address = normalise_address(email)
+        if address is None:
+            raise _unusable(field=f"{prefix}email")
         identifiers["email"] = address
     unknown = sorted(members.keys() - _SUPPORTED)
     notes = [f"ignored:{name if name in _UNSUPPORTED else 'other'}" for name in unknown]
-    for kind, value in found.merge_fields("ac"):
+    for kind, value in _merge_fields(get("ac"), f"{prefix}ac"):
         if kind not in merge_keys:
             notes.append("ignored:ac")
-        elif text := found.text("ac", value, numbers=True):
+        elif text := _text(value, f"{prefix}ac", numbers=True):
             identifiers.setdefault(kind, text)
+    skip = get("skipNonExisting")
+    if not (type(skip) is bool or skip is None or skip == ""):
+        raise _unusable(field=f"{prefix}skipNonExisting")
     pairs = tuple(map(Identifier._make, identifiers.items()))
     return PersonFields(
         pairs,
         pairs,
-        found.text("first", members.get("first")),
-        found.text("last", members.get("last")),
-        found.flag("skipNonExisting"),
-        found.text("identity", members.get("identity"), longest=sys.maxsize),
+        _text(get("first"), f"{prefix}first"),
+        _text(get("last"), f"{prefix}last"),
+        skip is True,
+        _text(get("identity"), f"{prefix}identity", longest=sys.maxsize),
         tuple(dict.fromkeys(notes)),
     )
 
 
-class _Members:
-    """Reads one object's members; what has the wrong shape is refused by name."""
+def _unusable(*, field: str) -> MalformedRequest:
+    return MalformedRequest(f"{field} is not usable", field=field)
 
-    def __init__(self, members: Mapping[str, Any], prefix: str) -> None:
-        self._members = members
-        self._prefix = prefix
 
-    def _wrong(self, name: str) -> MalformedRequest:
-        return MalformedRequest(f"{name} is not usable", field=self._prefix + name)
+def _text(value: Any, field: str, *, numbers: bool = False, longest: int = MAX_TEXT) -> str | None:
+    """``value`` as text; null, blank and white space count as absent."""
+    if value is None:
+        return None
+    if numbers and type(value) is int:
+        value = str(value)
+    if type(value) is not str or len(value) > longest:
+        raise _unusable(field=field)
+    return value if value.strip() else None
 
-    def text(
-        self, name: str, value: Any, *, numbers: bool = False, longest: int = MAX_TEXT
-    ) -> str | None:
-        """The value as text; null, blank and white space count as absent."""
-        if value is None:
-            return None
-        if numbers and type(value) is int:
-            value = str(value)
-        if type(value) is not str or len(value) > longest:
-            raise self._wrong(name)
-        return value if value.strip() else None
 
-    def address(self, name: str) -> str | None:
-        """An e-mail address in its one spelling."""
-        # No limit here: the address has its own, which counts after trimming.
-        text = self.text(name, self._members.get(name), longest=sys.maxsize)
-        if text is None:
-            return None
-        address = normalise_address(text)
-        if address is None:
-            raise self._wrong(name)
-        return address
-
-    def flag(self, name: str) -> bool:
-        """A boolean; absent, null and blank count as false."""
-        value = self._members.get(name)
-        if value is None or value == "":
-            return False
-        if type(value) is not bool:
-            raise self._wrong(name)
-        return value
-
-    def merge_fields(self, name: str) -> Iterator[tuple[str, Any]]:
-        """The pairs of ``[{"fi": kind, "v": value}, …]``."""
-        fields = self._members.get(name)
-        if fields is None or fields == "":
-            return
-        if type(fields) is not list:
-            raise self._wrong(name)
-        for field in fields:
-            if type(field) is not dict or type(field.get("fi")) is not str:
-                raise self._wrong(name)
-            yield field["fi"], field.get("v")
+def _merge_fields(value: Any, field: str) -> Iterator[tuple[str, Any]]:
+    """The pairs of ``[{"fi": kind, "v": value}, …]``; null and blank count as absent."""
+    if value is None or value == "":
+        return
+    if type(value) is not list:
+        raise _unusable(field=field)
+    for each in value:
+        if type(each) is not dict or type(each.get("fi")) is not str:
+            raise _unusable(field=field)
+        yield each["fi"], each.get("v")
 
 
 class Session(NamedTuple):

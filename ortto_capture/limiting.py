@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Sequence
+from itertools import product
 from math import ceil, floor
 from typing import Literal
 
@@ -34,7 +35,6 @@ class FixedWindows:
         self.capacity = capacity
         self._windows: dict[int, dict[int, dict[bytes, int]]] = {}
         self._lock = fork_safe_lock()
-        self._warned = False
         self._keys = 0
 
     def __len__(self) -> int:
@@ -46,15 +46,20 @@ class FixedWindows:
             for taken, (key, (amount, seconds)) in enumerate(charges):
                 counts = self._counts(seconds, now)
                 count = counts.get(key, 0)
-                if count >= amount:
+                if count >= amount or (
+                    not count and self._keys >= self.capacity and not self._make_room(now)
+                ):
                     self._give_back(charges[:taken], now)
-                    return self._longest_wait(charges, now)
+                    full = [each for each in charges if self._is_full(each, now)]
+                    if not full and not count:
+                        raise StorageFull(
+                            f"the rate limiter holds {self.capacity} keys, as many as may be: "
+                            "people and addresses not seen in this window wait until it ends; "
+                            "raise FixedWindows(capacity=...)"
+                        )
+                    # A key charged twice may be full only together with its own first charge.
+                    return longest_wait(full or charges, now)
                 if not count:
-                    if self._keys >= self.capacity and not self._make_room(now):
-                        self._give_back(charges[:taken], now)
-                        if any(self._is_full(each, now) for each in charges):
-                            return self._longest_wait(charges, now)
-                        raise StorageFull("the rate limiter holds as many keys as it may")
                     self._keys += 1
                 counts[key] = count + 1
         return None
@@ -66,10 +71,9 @@ class FixedWindows:
     def forget(self, keys: Collection[bytes]) -> None:
         with self._lock:
             for slots in self._windows.values():
-                for counts in slots.values():
-                    for key in keys:
-                        if counts.pop(key, None) is not None:
-                            self._keys -= 1
+                for counts, key in product(slots.values(), keys):
+                    if counts.pop(key, None) is not None:
+                        self._keys -= 1
 
     def _counts(self, seconds: int, now: float) -> dict[bytes, int]:
         """The counts of the window that holds ``now``."""
@@ -77,30 +81,24 @@ class FixedWindows:
         try:
             return self._windows[seconds][slot]
         except KeyError:
+            self._drop_ended(now, spared=1)
             slots = self._windows.setdefault(seconds, {})
-            self._drop_before(slots, slot - 1)
             slots[slot] = {}
             return slots[slot]
 
-    def _drop_before(self, slots: dict[int, dict[bytes, int]], first: int) -> None:
-        for slot in [slot for slot in slots if slot < first]:
-            self._keys -= len(slots.pop(slot))
+    def _is_full(self, charge: Charge, now: float) -> bool:
+        return self._counts(charge.quota.seconds, now).get(charge.key, 0) >= charge.quota.amount
+
+    def _drop_ended(self, now: float, spared: int) -> None:
+        """Drop the windows that have ended, but so many of each length."""
+        for seconds, slots in self._windows.items():
+            for slot in [each for each in slots if each + spared < floor(now / seconds)]:
+                self._keys -= len(slots.pop(slot))
 
     def _make_room(self, now: float) -> bool:
         """Drop every window that has ended; say whether that made room."""
-        for seconds, slots in self._windows.items():
-            self._drop_before(slots, floor(now / seconds))
-        if self._keys < self.capacity:
-            self._warned = False
-            return True
-        if not self._warned:
-            self._warned = True
-            _log.warning(
-                "the rate limiter holds %d keys, as many as it may: activities of people and "
-                "addresses not seen in this window get 503 until it ends; raise its capacity",
-                self._keys,
-            )
-        return False
+        self._drop_ended(now, spared=0)
+        return self._keys < self.capacity
 
     def _give_back(self, charges: Sequence[Charge], now: float) -> None:
         for key, quota in charges:
@@ -111,14 +109,6 @@ class FixedWindows:
             elif count:
                 del counts[key]
                 self._keys -= 1
-
-    def _is_full(self, charge: Charge, now: float) -> bool:
-        return self._counts(charge.quota.seconds, now).get(charge.key, 0) >= charge.quota.amount
-
-    def _longest_wait(self, charges: Sequence[Charge], now: float) -> Full:
-        full = [charge for charge in charges if self._is_full(charge, now)]
-        # A key charged twice in one call can be full only together with its own first charge.
-        return longest_wait(full or charges, now)
 
 
 def longest_wait(full: Sequence[Charge], now: float) -> Full:
@@ -151,17 +141,22 @@ class GuardedLimiter:
         self._limiter = limiter
         self._policy = policy
         self._local = FixedWindows()
+        #: Failures in a row, and when to ask again after too many of them.
         self._failures = 0
         self._retry_at = 0.0
-        #: Where each thread's last charges were counted: they are given back there, or nowhere.
+        #: What each thread's last charges were counted by: it alone gives them back.
         self._counted = threading.local()
-        #: The backend's last answer was an error; charges are counted by the policy.
-        self.away = False
+
+    @property
+    def away(self) -> bool:
+        """Whether the backend's last answer was an error: charges are counted by the policy."""
+        return self._failures > 0
 
     def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
         """Count every charge or none, in the backend or, while it is away, by the policy."""
-        self._counted.here = False
-        if not self.away or self._failures < self.FAILURES or self._due(now):
+        self._counted.by = self._limiter
+        # A clock that was set back must not leave it alone for long.
+        if self._failures < self.FAILURES or not 0 < self._retry_at - now <= self.LONGEST:
             try:
                 full = self._limiter.acquire(charges, now)
             except StorageFull:
@@ -171,23 +166,19 @@ class GuardedLimiter:
                 if self._policy == "closed":
                     raise
             else:
-                if self.away:
+                if self._failures:
                     self._failures = 0
-                    self.away = False
                     _log.warning("the rate limiter answers again")
                 return full
         elif self._policy == "closed":
             raise BackendError("the rate limiter is away")
-        self._counted.here = True
+        self._counted.by = self._local
         return self._local.acquire(charges, now) if self._policy == "local" else None
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
         """Give back charges where they were counted; one that cannot be given back is wasted."""
-        if getattr(self._counted, "here", False):
-            self._local.release(charges, now)
-            return
         try:
-            self._limiter.release(charges, now)
+            getattr(self._counted, "by", self._limiter).release(charges, now)
         except BackendError as error:
             self._failed(error, now)
 
@@ -196,18 +187,14 @@ class GuardedLimiter:
         self._local.forget(keys)
         self._limiter.forget(keys)
 
-    def _due(self, now: float) -> bool:
-        # A clock that was set back must not keep the breaker open for long.
-        return now >= self._retry_at or self._retry_at - now > self.LONGEST
-
     def _failed(self, error: BackendError, now: float) -> None:
-        self._failures += 1
-        beyond = min(max(0, self._failures - self.FAILURES), 5)
-        self._retry_at = now + min(self.LONGEST, 2.0**beyond)
-        if not self.away:
-            self.away = True
+        if not self._failures:
             _log.warning(
                 "the rate limiter does not answer (%s); on_limiter_error=%r applies until it does",
                 type(error.__cause__ or error).__name__,
                 self._policy,
             )
+        self._failures += 1
+        # The first failures in a row put nothing off; from the tenth on the pause grows no more.
+        pause = 2.0 ** (min(self._failures, 10) - self.FAILURES)
+        self._retry_at = now + min(self.LONGEST, pause)

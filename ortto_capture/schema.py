@@ -41,97 +41,73 @@ TIME = (
 )
 _is_code, _is_number, _is_time_shaped = (re.compile(p).match for p in (_CODE, _NUMBER, TIME))
 _compact = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-class Wrong(Exception):
-    """A value does not fit its type; the caller knows which attribute it was."""
-
-
-def _text(longest: int) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if type(value) is str and len(value) <= longest:
-            return value
-        raise Wrong
-
-    return check
-
-
-_str, _txt = _text(MAX_STR), _text(MAX_TXT)
-
-
-def _int(value: Any) -> Any:
-    kind = type(value)
-    if kind is float and value.is_integer():
-        value = int(value)
-    elif kind is not int:
-        raise Wrong
-    if not -MAX_INTEGER <= value <= MAX_INTEGER:
-        raise Wrong
-    return value
-
-
-def _bol(value: Any) -> Any:
-    if value is True or value is False:
-        return value
-    raise Wrong
-
-
-def _members(value: Any, names: frozenset[str]) -> dict[str, Any]:
-    """``value``, if it is an object with no other members than these."""
-    if type(value) is not dict or not value.keys() <= names:
-        raise Wrong
-    return value
-
-
 _DTZ, _PHN = frozenset({"year", "month", "day", "timezone"}), frozenset({"c", "n"})
 _GEO = frozenset({"name"})
 
 
-def _dtz(value: Any) -> Any:
-    if not _is_date(_members(value, _DTZ)):
-        raise Wrong
-    return {name: _str(part) if name == "timezone" else int(part) for name, part in value.items()}
+def _is_str(value: Any) -> bool:
+    return type(value) is str and len(value) <= MAX_STR
 
 
-def _tme(value: Any) -> Any:
-    if type(value) is str and _is_time(value):
-        return value
-    raise Wrong
+def _is_txt(value: Any) -> bool:
+    return type(value) is str and len(value) <= MAX_TXT
 
 
-def _phn(value: Any) -> Any:
-    number = _str(_members(value, _PHN).get("n"))
-    code = _str(value.get("c", ""))
-    if max(len(code), len(number)) <= MAX_PHONE and _is_code(code) and _is_number(number):
-        return value
-    raise Wrong
+def _is_int(value: Any) -> bool:
+    whole = type(value) is int or (type(value) is float and value.is_integer())
+    return whole and -MAX_INTEGER <= value <= MAX_INTEGER
 
 
-def _geo(value: Any) -> Any:
-    _str(_members(value, _GEO).get("name"))
-    return value
+def _is_bol(value: Any) -> bool:
+    return type(value) is bool
 
 
-def _list(value: Any) -> Any:
-    if type(value) is not list or len(value) > MAX_ITEMS:
-        raise Wrong
-    for item in value:
-        _str(item)
-    return value
+def _is_dtz(value: Any) -> bool:
+    return _has_only(_DTZ, value) and _is_date(value) and _is_str(value.get("timezone", ""))
 
 
-def _obj(value: Any) -> Any:
+def _is_tme(value: Any) -> bool:
+    return type(value) is str and _is_time(value)
+
+
+def _is_phn(value: Any) -> bool:
+    if not _has_only(_PHN, value):
+        return False
+    code, number = value.get("c", ""), value.get("n")
+    return (
+        type(code) is type(number) is str
+        and max(len(code), len(number)) <= MAX_PHONE
+        and _is_code(code) is not None
+        and _is_number(number) is not None
+    )
+
+
+def _is_geo(value: Any) -> bool:
+    return _has_only(_GEO, value) and _is_str(value.get("name"))
+
+
+def _is_list(value: Any) -> bool:
+    return type(value) is list and len(value) <= MAX_ITEMS and all(map(_is_str, value))
+
+
+def _is_obj(value: Any) -> bool:
     # A lone surrogate is for `wire` to refuse; here it counts as what it would take.
-    if type(value) is dict and len(_compact(value).encode(errors="surrogatepass")) <= MAX_OBJ:
-        return value
-    raise Wrong
+    return type(value) is dict and len(_compact(value).encode(errors="surrogatepass")) <= MAX_OBJ
+
+
+def _has_only(names: frozenset[str], value: Any) -> bool:
+    """Whether this is an object with no other members than these."""
+    return type(value) is dict and value.keys() <= names
 
 
 def _is_date(value: dict[str, Any]) -> bool:
     """Whether ``year``, ``month`` and ``day`` are whole numbers that make a real date."""
+    parts: list[Any] = [value.get(name) for name in ("year", "month", "day")]
+    if not all(map(_is_int, parts)):
+        return False
     try:
-        date(_int(value["year"]), _int(value["month"]), _int(value["day"]))
-    except (Wrong, KeyError, ValueError, OverflowError):
+        date(*map(int, parts))
+    except (ValueError, OverflowError):
         return False
     return True
 
@@ -147,13 +123,24 @@ def _is_time(value: str) -> bool:
     return True
 
 
-class _Type(NamedTuple):
-    """One attribute type: its check, what it expects in words, its schema, a harmless sample."""
+def _whole_day(value: dict[str, Any]) -> dict[str, Any]:
+    return {name: part if name == "timezone" else int(part) for name, part in value.items()}
 
-    check: Callable[[Any], Any]
+
+class _Type(NamedTuple):
+    """One attribute type.
+
+    :param fits: tells whether a value is one.
+    :param expected: what is, in words.
+    :param sample: a harmless value.
+    :param stored: makes what is stored, where that is not the value as it came.
+    """
+
+    fits: Callable[[Any], bool]
     expected: str
     schema: dict[str, Any]
     sample: Any
+    stored: Callable[[Any], Any] | None = None
 
 
 def _object(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
@@ -162,30 +149,31 @@ def _object(required: list[str], properties: dict[str, Any]) -> dict[str, Any]:
     return {**shape, "additionalProperties": False}
 
 
-def _string(check: Callable[[Any], Any], longest: int) -> _Type:
+def _string(fits: Callable[[Any], bool], longest: int) -> _Type:
     schema = {"type": "string", "maxLength": longest}
-    return _Type(check, f"a string of at most {longest} characters", schema, "text")
+    return _Type(fits, f"a string of at most {longest} characters", schema, "text")
 
 
 _STRING = {"type": "string", "maxLength": MAX_STR}
 _TEXT_LIST = _Type(
-    _list,
+    _is_list,
     f"an array of at most {MAX_ITEMS} strings of at most {MAX_STR} characters",
     {"type": "array", "maxItems": MAX_ITEMS, "items": _STRING},
     ["text"],
 )
 _TYPES = {
-    "str": _string(_str, MAX_STR),
-    "txt": _string(_txt, MAX_TXT),
+    "str": _string(_is_str, MAX_STR),
+    "txt": _string(_is_txt, MAX_TXT),
     "int": _Type(
-        _int,
+        _is_int,
         f"a whole number from -{MAX_INTEGER} to {MAX_INTEGER}",
         {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
         0,
+        int,
     ),
-    "bol": _Type(_bol, "true or false", {"type": "boolean"}, False),
+    "bol": _Type(_is_bol, "true or false", {"type": "boolean"}, False),
     "dtz": _Type(
-        _dtz,
+        _is_dtz,
         'a real date, such as {"year": 2026, "month": 7, "day": 31, "timezone": "UTC"}',
         _object(
             ["year", "month", "day"],
@@ -198,15 +186,16 @@ _TYPES = {
         )
         | {"format": "calendar-date"},
         {"year": 2026, "month": 7, "day": 31, "timezone": "UTC"},
+        _whole_day,
     ),
     "tme": _Type(
-        _tme,
+        _is_tme,
         "an ISO 8601 time with an offset or Z, such as 2026-07-31T12:00:00Z",
         {"type": "string", "pattern": TIME, "format": "iso-time"},
         "2026-07-31T12:00:00Z",
     ),
     "phn": _Type(
-        _phn,
+        _is_phn,
         f'a telephone number of at most {MAX_PHONE_DIGITS} digits, such as {{"c": "61", '
         '"n": "0401 234-567"}',
         _object(
@@ -220,7 +209,7 @@ _TYPES = {
         {"c": "61", "n": "0491 570 006"},
     ),
     "geo": _Type(
-        _geo,
+        _is_geo,
         f'a place, such as {{"name": "Sydney"}}, of at most {MAX_STR} characters',
         _object(["name"], {"name": _STRING}),
         {"name": "Sydney"},
@@ -228,7 +217,7 @@ _TYPES = {
     "sst": _TEXT_LIST,
     "stl": _TEXT_LIST,
     "obj": _Type(
-        _obj, f"an object of at most {MAX_OBJ:,} bytes as compact JSON", {"type": "object"}, {}
+        _is_obj, f"an object of at most {MAX_OBJ:,} bytes as compact JSON", {"type": "object"}, {}
     ),
 }
 
@@ -286,7 +275,7 @@ def compile_check(
         formed; ``reason`` is ``too-many-attributes``, ``unknown-attribute``, ``wrong-value`` or
         ``missing-attribute``.
     """
-    checks = {a.key: _TYPES[a.type].check for a in definition.attributes}
+    declared = {a.key: _TYPES[a.type] for a in definition.attributes}
     required = tuple(a.key for a in definition.attributes if a.required)
     drop = definition.unknown_attributes == "drop"
 
@@ -299,8 +288,8 @@ def compile_check(
             )
         kept = {}
         for key, value in attributes.items():
-            fits = checks.get(key)
-            if fits is None:
+            kind = declared.get(key)
+            if kind is None:
                 if drop:
                     continue
                 raise InvalidAttributes(
@@ -309,20 +298,16 @@ def compile_check(
                     expected="an attribute that the activity declares",
                 )
             if value is not None:
-                try:
-                    kept[key] = fits(value)
-                except Wrong:
-                    raise _refused("wrong-value", key) from None
+                if not kind.fits(value):
+                    raise InvalidAttributes("wrong-value", field=key, expected=kind.expected)
+                kept[key] = value if kind.stored is None else kind.stored(value)
         for key in required:
             if key not in kept:
-                raise _refused("missing-attribute", key)
+                expected = declared[key].expected
+                raise InvalidAttributes("missing-attribute", field=key, expected=expected)
         return kept
 
     return check
-
-
-def _refused(reason: str, key: str) -> InvalidAttributes:
-    return InvalidAttributes(reason, field=key, expected=_TYPES[key[:3]].expected)
 
 
 def example(definition: Definition, max_attributes: int = 15) -> dict[str, Any]:

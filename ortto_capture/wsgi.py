@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from http import HTTPStatus
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from werkzeug.datastructures import Accept
@@ -30,6 +30,8 @@ from .wire import activity_request, decode, track_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+T = TypeVar("T")
 
 #: Status, headers and body. The list of headers belongs to this answer alone: a middleware of the
 #: host may append to it.
@@ -95,7 +97,6 @@ class CaptureApp:
 
             self._console = Console(capture, console_guard)
         self._warned_of_processes = not capture.backends.in_process
-        self._warned_of_proxy = False
 
     def snippet(self, key: str, nonce: object = None, endpoint: str = "/capture") -> str:
         """The HTML to put into every page's head; templates of Flask and Django do not escape it.
@@ -127,17 +128,7 @@ class CaptureApp:
             return "204 No Content", _PREFLIGHT_HEADERS.copy(), []
         with self.capture.accounted("track") as attempt:
             request = track_request(decode(read_body(environ, self._max_body)))
-            ip = self._address(environ)
-            try:
-                identified = attempt.identify(
-                    request,
-                    ip=ip,
-                    origin=environ.get("HTTP_ORIGIN"),
-                    gpc=environ.get("HTTP_SEC_GPC") == "1",
-                )
-            except RateLimited as full:
-                self._look_at(full, ip)
-                raise
+            identified = self._taken(attempt.identify, request, environ)
         return _json(200, json.dumps(identified._asdict(), separators=(",", ":")).encode())
 
     def _activity(self, environ: WSGIEnvironment) -> Answer:
@@ -146,20 +137,25 @@ class CaptureApp:
         with self.capture.accounted("activity") as attempt:
             body = read_body(environ, self._max_body)
             request = activity_request(decode(body), len(body))
-            ip = self._address(environ)
-            try:
-                captured = attempt.record(
-                    request,
-                    ip=ip,
-                    origin=environ.get("HTTP_ORIGIN"),
-                    gpc=environ.get("HTTP_SEC_GPC") == "1",
-                )
-            except RateLimited as full:
-                self._look_at(full, ip)
-                raise
+            captured = self._taken(attempt.record, request, environ)
         if captured.duplicate:
             return _json(200, _DUPLICATE)
         return "200 OK", _OK_HEADERS.copy(), [_OK]
+
+    def _taken(self, take: Callable[..., T], request: object, environ: WSGIEnvironment) -> T:
+        """Have the pipeline ``take`` a request, with what only HTTP knows of it."""
+        ip = self._address(environ)
+        try:
+            return take(
+                request,
+                ip=ip,
+                origin=environ.get("HTTP_ORIGIN"),
+                gpc=environ.get("HTTP_SEC_GPC") == "1",
+            )
+        except RateLimited as full:
+            if full.reason != "person-limit" and is_local(ip):
+                self._warn_of_proxy()
+            raise
 
     # -- where the visitor is
 
@@ -177,17 +173,14 @@ class CaptureApp:
             given = self._client_ip(environ)
             address = "" if given is None else str(given)
             proxied = False
-        if not self._warned_of_proxy and (proxied or ip_bucket(address) == SHARED_BUCKET):
+        if proxied or ip_bucket(address) == SHARED_BUCKET:
             self._warn_of_proxy()
         return address
 
-    def _look_at(self, full: RateLimited, ip: str) -> None:
-        if full.reason != "person-limit" and not self._warned_of_proxy and is_local(ip):
-            self._warn_of_proxy()
-
     def _warn_of_proxy(self) -> None:
         """Say once that a whole site may be sharing one address."""
-        self._warned_of_proxy = True
+        if "behind-proxy" in self.capture.warnings:
+            return
         self.capture.warn("behind-proxy")
         _log.warning(
             "visitors share one bucket of the IP limit: what is taken for their address is that of "
@@ -279,19 +272,16 @@ def _json(status: int, body: bytes, *more: tuple[str, str]) -> Answer:
 
 
 def _refusal(error: Refused | BackendError) -> Answer:
-    more: list[tuple[str, str]] = []
-    field = expected = wait = None
-    if isinstance(error, Refused):
-        field, expected = error.field, error.expected
+    if isinstance(error, BackendError):
+        _log.error("not stored: %s (%s)", error, type(error.__cause__ or error).__name__)
+        return _json(error.status, _error_body(error.code, error.message), ("Retry-After", "1"))
+    more, wait = [], None
     if isinstance(error, RateLimited):
         wait = error.public_retry_after
         more = [("Retry-After", str(wait))]
-    elif isinstance(error, BackendError):
-        _log.error("not stored: %s (%s)", error, type(error.__cause__ or error).__name__)
-        more = [("Retry-After", "1")]
     elif isinstance(error, MalformedRequest) and error.allow is not None:
         more = [("Allow", error.allow)]
-    body = _error_body(error.code, error.message, field, expected, wait)
+    body = _error_body(error.code, error.message, error.field, error.expected, wait)
     return _json(error.status, body, *more)
 
 

@@ -94,14 +94,14 @@ def _lock(descriptor: int, path: Path, patience: float) -> None:
         time.sleep(POLL)
 
 
-def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Make ``data`` the content of ``path``; it is fsynced when this returns.
 
-    A file that is there keeps its mode and, as far as this user may, its owner. The caller holds a
-    lock. When this fails the old content stays, with one exception: when the directory cannot be
-    fsynced, the new content is there, and a power cut may undo it.
+    A file that is there keeps its mode and, as far as this user may, its owner; a new one is this
+    user's alone. The caller holds a lock. When this fails the old content stays, with one
+    exception: when the directory cannot be fsynced, the new content is there, and a power cut may
+    undo it.
 
-    :param mode: of a new file.
     :raises BackendError: when it fails; :class:`StorageFull` when that is for want of space.
     """
     # Always the same name, so that the next call removes what a killed process left behind.
@@ -112,7 +112,7 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
         descriptor = os.open(new, flags, 0o600)
         try:
             try:
-                _take_after(descriptor, path, mode)
+                _take_after(descriptor, path)
                 write_all(descriptor, data)
                 os.fsync(descriptor)
             finally:
@@ -141,12 +141,12 @@ def write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _take_after(descriptor: int, path: Path, mode: int) -> None:
+def _take_after(descriptor: int, path: Path) -> None:
     """Give a new file the mode and the owner of the one it replaces."""
     try:
         old = path.stat()
     except FileNotFoundError:
-        os.fchmod(descriptor, mode)
+        os.fchmod(descriptor, 0o600)
         hand_over(descriptor, path.parent)
         return
     # The owner first: changing it clears the set-id bits of the mode.

@@ -9,11 +9,11 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
+from typing import NamedTuple
 
 from ..errors import ConfigurationError
 
@@ -25,28 +25,25 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(NamedTuple):
     """One file, as bytes and gzipped; ``etag`` names its content."""
 
-    body: bytes = field(repr=False)
     content_type: str
-    gzip: bytes = field(init=False, repr=False)
-    etag: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        # Without the time, so that every process serves the same bytes under the same tag.
-        object.__setattr__(self, "gzip", gzip.compress(self.body, 9, mtime=0))
-        object.__setattr__(self, "etag", sha256(self.body).hexdigest()[:16])
+    body: bytes
+    gzip: bytes
+    etag: str
 
 
 @cache
 def assets() -> Mapping[str, Asset]:
     """The client's files by name, from a fixed table."""
-    return {
-        name: Asset(files(__name__).joinpath(name).read_bytes(), content_type)
-        for name, content_type in _TYPES.items()
-    }
+    found = {}
+    for name, content_type in _TYPES.items():
+        body = files(__name__).joinpath(name).read_bytes()
+        # Without the time, so that every process serves the same bytes under the same tag.
+        packed = gzip.compress(body, 9, mtime=0)
+        found[name] = Asset(content_type, body, packed, sha256(body).hexdigest()[:16])
+    return found
 
 
 class _Markup(str):
