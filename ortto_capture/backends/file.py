@@ -192,7 +192,7 @@ def open_file(address: str) -> FileBackends:
 def _opened(directory: Path, store: Store) -> FileBackends:
     people = FilePeople(store)
     limiter = FileRateLimiter(store)
-    journal = FileJournal(store, people)
+    journal = FileJournal(store)
     outcomes = FileOutcomes(store)
     own = Directory(directory, store, people, limiter, journal, outcomes)
     _erase_again(own)
@@ -229,7 +229,8 @@ def _erase_again(own: Directory) -> None:
             known = {row[0] for row in store.read("SELECT tombstone FROM erased")}
             back = buried.keys() - known
             own.limiter.forget([key for each in back for key in buried[each]])
-            for (person_id,) in store.read("SELECT id FROM people"):
+            everyone = "SELECT id FROM people UNION SELECT id FROM person_ids"
+            for (person_id,) in store.read(everyone):
                 if tombstone(person_id) in back:
                     for port in (own.journal, own.people, own.outcomes):
                         port.erase(person_id)

@@ -18,6 +18,7 @@ from hashlib import blake2b
 from math import floor
 from threading import RLock
 from time import sleep
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from zlib import crc32
 
 from ..errors import BackendError
@@ -25,6 +26,9 @@ from ..limiting import longest_wait
 from ..model import EVENT_ID_SECONDS, Activity, Captured, Charge, Full, Identifier, Outcome, Person
 from .store import Store
 from .store_file import CheckViolated, Row
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Rows that one step of retention or of tidying looks at: about 5 ms.
 BATCH = 500
@@ -54,6 +58,16 @@ def fits(row: Row) -> bool:
         return False
 
 
+def decision(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """Make the whole method one decision of its store, or a part of the one that calls it."""
+
+    def decided(self: Any, /, *arguments: P.args, **named: P.kwargs) -> T:
+        result: T = self._store.atomically(lambda: method(self, *arguments, **named))
+        return result
+
+    return decided
+
+
 def complaint(look: Callable[[], object]) -> Iterator[str]:
     """What went wrong while looking, if anything did."""
     try:
@@ -67,14 +81,11 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-_PERSON = (
-    "SELECT number, id, identifiers, first, last, verified, created_at, people.checksum FROM people"
+_PERSON = "SELECT id, identifiers, first, last, verified, created_at, checksum FROM"
+_IDLE = (
+    "verified = 0 AND created_at < ? AND NOT EXISTS (SELECT 1 FROM journal "
+    "WHERE person = (SELECT number FROM person_ids WHERE person_ids.id = people.id))"
 )
-_HOLDER = _PERSON.replace("FROM people", "FROM identifiers LEFT JOIN people ON number = person")
-_INACTIVE = "NOT EXISTS (SELECT 1 FROM journal WHERE person = people.number)"
-#: A person of whom nothing was left but activities, once those are gone as well.
-_FORGET = f"DELETE FROM people WHERE id = ? AND identifiers IS NULL AND {_INACTIVE}"
-_IDLE = f"(identifiers IS NULL OR verified = 0 AND created_at < ?) AND {_INACTIVE}"
 
 
 class FilePeople:
@@ -82,20 +93,53 @@ class FilePeople:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._reviewed = 0
+        #: The last person that ``forget_idle`` has looked at.
+        self._reviewed = ""
 
     def get(self, person_id: str) -> Person | None:
-        _, person = self._stored(person_id)
-        return person
+        return self._person("people WHERE id = ?", person_id)
 
     def find(self, identifiers: Sequence[Identifier]) -> Person | None:
         return next(filter(None, map(self._holder, identifiers)), None)
 
+    @decision
     def save(self, person: Person) -> Person:
-        return self._store.atomically(lambda: self._save(person))
+        for identifier in person.identifiers:
+            holder = self._holder(identifier)
+            if holder is not None and holder.id != person.id:
+                return holder
+        before = self.get(person.id)
+        held = before.identifiers if before is not None else ()
+        members = (
+            person.id,
+            _encode(person.identifiers),
+            person.first,
+            person.last,
+            int(person.assurance == "verified"),
+            milliseconds(person.created_at),
+        )
+        self._store.write(
+            "INSERT INTO people (id, identifiers, first, last, verified, created_at, checksum) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "identifiers = excluded.identifiers, first = excluded.first, last = excluded.last, "
+            "verified = excluded.verified, created_at = excluded.created_at, "
+            "checksum = excluded.checksum",
+            (*members, checksum_of(members)),
+        )
+        self._drop([each for each in held if each not in person.identifiers])
+        for kind, value in person.identifiers:
+            if (kind, value) not in held:
+                added = "INSERT INTO identifiers (value, kind, person) VALUES (?, ?, ?)"
+                self._store.write(added, (value, kind, person.id))
+        return person
 
+    @decision
     def erase(self, person_id: str) -> int:
-        return self._store.atomically(lambda: self._erase(person_id))
+        person = self.get(person_id)
+        if person is None:
+            return 0
+        self._remove(person)
+        return 1
 
     def forget_idle(self, since: float) -> bool:
         """Remove a few claimed people made before ``since`` who have no activity.
@@ -104,14 +148,14 @@ class FilePeople:
         """
         made = milliseconds(since)
         batch = self._store.read(
-            f"SELECT number, {_IDLE} FROM people WHERE number > ? ORDER BY number LIMIT ?",
+            f"SELECT id, {_IDLE} FROM people WHERE id > ? ORDER BY id LIMIT ?",
             (made, self._reviewed, BATCH),
         )
-        idle = [number for number, is_idle in batch if is_idle]
+        idle = [person_id for person_id, is_idle in batch if is_idle]
         if idle:
-            self._store.atomically(lambda: self._forget(idle, made))
-        self._reviewed = batch[-1][0] if len(batch) == BATCH else 0
-        return self._reviewed > 0
+            self._forget(idle, made)
+        self._reviewed = batch[-1][0] if len(batch) == BATCH else ""
+        return bool(self._reviewed)
 
     def problems(self) -> Iterator[str]:
         """What is wrong with any row."""
@@ -120,84 +164,38 @@ class FilePeople:
         for kind, value in self._store.read("SELECT kind, value FROM identifiers"):
             yield from complaint(partial(self._holder, Identifier(kind, value)))
 
-    def number_of(self, person_id: str) -> int:
-        """The number that stands for this person in the journal; a new one for an unknown one."""
-        rows = self._store.read("SELECT number FROM people WHERE id = ?", (person_id,))
-        if rows:
-            return int(rows[0][0])
-        number = self._store.next_number("people")
-        self._write(number, person_id, None, None, None, None, None)
-        return number
-
-    def _stored(self, person_id: str) -> tuple[int, Person | None]:
-        """The person's number, or 0, and the person, if more than activities are stored."""
-        rows = self._store.read(f"{_PERSON} WHERE id = ?", (person_id,))
-        return (rows[0][0], self._person(rows[0])) if rows else (0, None)
-
     def _holder(self, identifier: Identifier) -> Person | None:
         kind, value = identifier
-        rows = self._store.read(f"{_HOLDER} WHERE value = ? AND kind = ?", (value, kind))
-        holder = self._person(rows[0]) if rows else None
-        if rows and (holder is None or identifier not in holder.identifiers):
+        held = "identifiers LEFT JOIN people ON id = person WHERE value = ? AND kind = ?"
+        holder = self._person(held, value, kind)
+        if holder is not None and identifier not in holder.identifiers:
             raise self._store.damaged("an identifier")
         return holder
 
-    def _person(self, row: Row) -> Person | None:
+    def _person(self, source: str, *parameters: str | int) -> Person | None:
+        rows = self._store.read(f"{_PERSON} {source}", parameters)
         try:
-            return _person_of(row)
+            return _person_of(rows[0]) if rows else None
         except ValueError:
-            raise self._store.damaged(f"the person with number {row[0]}") from None
+            raise self._store.damaged("a person") from None
 
     def _check(self, person_id: str) -> None:
-        _, person = self._stored(person_id)
+        person = self.get(person_id)
         for identifier in person.identifiers if person is not None else ():
             if self._holder(identifier) != person:
                 raise self._store.damaged("an identifier")
 
-    def _save(self, person: Person) -> Person:
-        for identifier in person.identifiers:
-            holder = self._holder(identifier)
-            if holder is not None and holder.id != person.id:
-                return holder
-        number, before = self._stored(person.id)
-        number = number or self._store.next_number("people")
-        held = before.identifiers if before is not None else ()
-        verified, made = int(person.assurance == "verified"), milliseconds(person.created_at)
-        names = (person.first, person.last)
-        self._write(number, person.id, _encode(person.identifiers), *names, verified, made)
-        self._drop([each for each in held if each not in person.identifiers])
-        for kind, value in person.identifiers:
-            if (kind, value) not in held:
-                added = "INSERT INTO identifiers (value, kind, person) VALUES (?, ?, ?)"
-                self._store.write(added, (value, kind, number))
-        return person
-
-    def _write(self, *members: str | int | None) -> None:
-        self._store.write(
-            "INSERT INTO people (number, id, identifiers, first, last, verified, created_at, "
-            "checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "identifiers = excluded.identifiers, first = excluded.first, last = excluded.last, "
-            "verified = excluded.verified, created_at = excluded.created_at, "
-            "checksum = excluded.checksum",
-            (*members, checksum_of(members)),
-        )
-
-    def _erase(self, person_id: str) -> int:
-        number, person = self._stored(person_id)
-        if person is None:
-            return 0
-        self._drop(person.identifiers)
-        self._write(number, person_id, None, None, None, None, None)
-        self._store.write(_FORGET, (person_id,))
-        return 1
-
-    def _forget(self, numbers: Sequence[int], made: int) -> None:
-        for number in numbers:
+    @decision
+    def _forget(self, idle: Sequence[str], made: int) -> None:
+        for person_id in idle:
             # Asked again, within the transaction: a person who was idle may have come by.
-            for row in self._store.read(f"{_PERSON} WHERE number = ? AND {_IDLE}", (number, made)):
-                person = self._person(row)
-                self._drop(person.identifiers if person is not None else ())
-                self._store.write("DELETE FROM people WHERE number = ?", (number,))
+            person = self._person(f"people WHERE id = ? AND {_IDLE}", person_id, made)
+            if person is not None:
+                self._remove(person)
+
+    def _remove(self, person: Person) -> None:
+        self._drop(person.identifiers)
+        self._store.write("DELETE FROM people WHERE id = ?", (person.id,))
 
     def _drop(self, identifiers: Sequence[Identifier]) -> None:
         for kind, value in identifiers:
@@ -206,54 +204,59 @@ class FilePeople:
 
 # A visitor's row is read with every request, and mostly says what it said before.
 @lru_cache(maxsize=4_096)
-def _person_of(row: Row) -> Person | None:
-    """The person whose row this is; None for one of whom only activities are stored."""
+def _person_of(row: Row) -> Person:
     if not fits(row):
         raise ValueError("the checksum does not fit")
-    _, person_id, identifiers, first, last, verified, made, _ = row
-    if identifiers is None:
-        return None
+    person_id, identifiers, first, last, verified, made, _ = row
     held = tuple(Identifier(*each) for each in json.loads(identifiers))
     return Person(person_id, held, first, last, "verified" if verified else "claimed", made / 1000)
 
 
 _CAPTURED = (
-    "SELECT position, event_id, activities.id, people.id, attributes, source, journal.verified, "
-    "occurred_at, received_at, gpc, journal.checksum FROM journal "
-    "LEFT JOIN activities ON activities.number = activity "
-    "LEFT JOIN people ON people.number = person"
+    "SELECT position, event_id, activity_ids.id, person_ids.id, attributes, source, verified, "
+    "occurred_at, received_at, gpc, checksum FROM journal "
+    "LEFT JOIN activity_ids ON activity_ids.number = activity "
+    "LEFT JOIN person_ids ON person_ids.number = person WHERE"
 )
-_THEIRS = "SELECT position FROM journal WHERE person = (SELECT number FROM people WHERE id = ?)"
-_EVENT = (
-    f"{_THEIRS} AND activity = (SELECT number FROM activities WHERE id = ?) "
-    "AND event_id = ? AND verified = ? AND received_at >= ?"
-)
-#: Pages report within 7 days, so that the first half looks at 14: the index leads to a few rows.
-#: The second half looks at what the host dated back further, which has an index of its own.
+_THEIRS = "SELECT position FROM journal WHERE person = (SELECT number FROM person_ids WHERE id = ?)"
 _REPEATED = (
-    f"{_EVENT} AND occurred_at >= ? UNION ALL "
-    f"{_EVENT} AND occurred_at < received_at - {EVENT_ID_SECONDS * 1000}"
+    f"{_THEIRS} AND activity = (SELECT number FROM activity_ids WHERE id = ?) "
+    "AND event_id = ? AND verified = ? AND received_at >= ?"
 )
 #: By the index, activity by activity: the first to come need not be the oldest, as clocks are set.
 _OLD = (
-    "SELECT position FROM journal WHERE activity IN (SELECT number FROM activities) "
+    "SELECT position FROM journal WHERE activity IN (SELECT number FROM activity_ids) "
     "AND occurred_at < ? AND received_at < ? LIMIT ?"
 )
+_UNUSED = "NOT EXISTS (SELECT 1 FROM journal WHERE person = number)"
 
 
 class FileJournal:
     """Activities as rows, in the order of their commits."""
 
-    def __init__(self, store: Store, people: FilePeople) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._people = people
 
     def find(self, activity: Activity) -> Captured | None:
         found = self._rows(f"position IN ({_REPEATED}) LIMIT 1", *_repetition(activity))
         return found[0] if found else None
 
+    @decision
     def append(self, activity: Activity) -> Captured | None:
-        return self._store.atomically(lambda: self._append(activity))
+        if self._store.read(_REPEATED, _repetition(activity)):
+            return None
+        event_id, activity_id, person_id, attributes, source, assurance, *times, gpc = activity
+        text = _encode(attributes)
+        rest = (int(assurance == "verified"), *map(milliseconds, times), int(gpc))
+        checksum = checksum_of((event_id, activity_id, person_id, text, source, *rest))
+        numbers = (self._number("activity_ids", activity_id), self._number("person_ids", person_id))
+        [(position,)] = self._store.write(
+            "INSERT INTO journal (event_id, activity, person, attributes, source, verified, "
+            "occurred_at, received_at, gpc, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "RETURNING position",
+            (event_id, *numbers, text, source, *rest, checksum),
+        )
+        return Captured(position, str(position), activity)
 
     def latest(self, limit: int = 100) -> Sequence[Captured]:
         return self._rows("position > 0 ORDER BY position DESC LIMIT ?", limit)[::-1]
@@ -266,16 +269,17 @@ class FileJournal:
         which = f"position IN ({_THEIRS} AND position > ? ORDER BY position LIMIT ?)"
         return self._rows(f"{which} ORDER BY position", person_id, int(cursor or 0), limit)
 
+    @decision
     def erase(self, person_id: str) -> int:
-        return self._store.atomically(lambda: self._erase(person_id))
+        erase = f"DELETE FROM journal WHERE position IN ({_THEIRS}) RETURNING position"
+        rows = self._store.write(erase, (person_id,))
+        self._store.write("DELETE FROM person_ids WHERE id = ?", (person_id,))
+        return len(rows)
 
     def forget_before(self, since: float) -> bool:
         """Remove a few activities received before ``since``; say whether there may be more."""
         moment = milliseconds(since)
-        if not self._store.read(_OLD, (moment, moment, 1)):
-            return False
-        forget = f"DELETE FROM journal WHERE position IN ({_OLD}) RETURNING position"
-        return len(self._store.write(forget, (moment, moment, BATCH))) == BATCH
+        return bool(self._store.read(_OLD, (moment, moment, 1))) and self._forget(moment)
 
     def ping(self) -> None:
         self._store.ping()
@@ -285,45 +289,31 @@ class FileJournal:
         for (position,) in self._store.read("SELECT position FROM journal"):
             yield from complaint(partial(self._rows, "position = ?", position))
 
-    def _append(self, activity: Activity) -> Captured | None:
-        if self._store.read(_REPEATED, _repetition(activity)):
-            return None
-        event_id, activity_id, person_id, attributes, source, assurance, *times, gpc = activity
-        position = self._store.next_number("journal")
-        text = _encode(attributes)
-        rest = (int(assurance == "verified"), *map(milliseconds, times), int(gpc))
-        checksum = checksum_of((position, event_id, activity_id, person_id, text, source, *rest))
-        names = (self._number_of(activity_id), self._people.number_of(person_id))
-        self._store.write(
-            "INSERT INTO journal (position, event_id, activity, person, attributes, source, "
-            "verified, occurred_at, received_at, gpc, checksum) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (position, event_id, *names, text, source, *rest, checksum),
-        )
-        return Captured(position, str(position), activity)
-
-    def _number_of(self, activity_id: str) -> int:
-        """The number that stands for this activity; a new one for an unknown one."""
-        rows = self._store.read("SELECT number FROM activities WHERE id = ?", (activity_id,))
+    def _number(self, table: str, name: str) -> int:
+        """The number that stands for this id in the journal; a new one for a new id."""
+        rows = self._store.read(f"SELECT number FROM {table} WHERE id = ?", (name,))
         if not rows:
-            added = "INSERT INTO activities (id) VALUES (?) RETURNING number"
-            rows = self._store.write(added, (activity_id,))
+            added = f"INSERT INTO {table} (id) VALUES (?) RETURNING number"
+            rows = self._store.write(added, (name,))
         return int(rows[0][0])
 
-    def _erase(self, person_id: str) -> int:
-        erase = f"DELETE FROM journal WHERE position IN ({_THEIRS}) RETURNING position"
-        rows = self._store.write(erase, (person_id,))
-        self._store.write(_FORGET, (person_id,))
-        return len(rows)
+    @decision
+    def _forget(self, moment: int) -> bool:
+        forget = f"DELETE FROM journal WHERE position IN ({_OLD}) RETURNING person"
+        forgotten = self._store.write(forget, (moment, moment, BATCH))
+        for person in set(forgotten):
+            self._store.write(f"DELETE FROM person_ids WHERE number = ? AND {_UNUSED}", person)
+        return len(forgotten) == BATCH
 
     def _rows(self, which: str, *parameters: str | int) -> list[Captured]:
-        rows = self._store.read(f"{_CAPTURED} WHERE {which}", parameters)
-        return [self._captured(row) for row in rows]
+        return [
+            self._captured(*row) for row in self._store.read(f"{_CAPTURED} {which}", parameters)
+        ]
 
-    def _captured(self, row: Row) -> Captured:
-        position, event_id, activity_id, person_id, text, source, verified, *times, gpc, _ = row
+    def _captured(self, position: int, *row: Any) -> Captured:
         if not fits(row):
             raise self._store.damaged(f"the activity at position {position}")
+        event_id, activity_id, person_id, text, source, verified, *times, gpc, _ = row
         occurred_at, received_at = (each / 1000 for each in times)
         activity = Activity(
             event_id,
@@ -341,10 +331,9 @@ class FileJournal:
 
 def _repetition(activity: Activity) -> tuple[str | int, ...]:
     """The parameters of ``_REPEATED``."""
+    event_id, activity_id, person_id, *_ = activity
     since = milliseconds(activity.received_at - EVENT_ID_SECONDS)
-    verified = int(activity.assurance == "verified")
-    event = (activity.person_id, activity.activity_id, activity.event_id, verified, since)
-    return (*event, since - EVENT_ID_SECONDS * 1000, *event)
+    return person_id, activity_id, event_id, int(activity.assurance == "verified"), since
 
 
 _PLACE = "seconds = ? AND slot = ? AND key = ?"
@@ -358,17 +347,10 @@ class FileRateLimiter:
         #: For each length of a window the one in which counts of earlier ones were last dropped.
         self._tidied: dict[int, int] = {}
 
+    @decision
     def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
-        return self._store.atomically(lambda: self._acquire(charges, now)) if charges else None
-
-    def release(self, charges: Sequence[Charge], now: float) -> None:
-        if charges:
-            self._store.atomically(lambda: self._release(charges, now))
-
-    def forget(self, keys: Collection[bytes]) -> None:
-        self._store.atomically(lambda: self._forget(keys))
-
-    def _acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
+        if not charges:
+            return None
         places = [(*_place(each, now), each.quota.amount) for each in charges]
         try:
             self._store.write(_counting(len(charges)), [part for each in places for part in each])
@@ -381,18 +363,15 @@ class FileRateLimiter:
                 self._tidy(seconds, slot)
         return None
 
-    def _count(self, charge: Charge, now: float) -> int:
-        place = _place(charge, now)
-        rows = self._store.read(f"SELECT count FROM counts WHERE {_PLACE}", place)
-        return int(rows[0][0]) if rows else 0
-
-    def _release(self, charges: Sequence[Charge], now: float) -> None:
+    @decision
+    def release(self, charges: Sequence[Charge], now: float) -> None:
         for charge in charges:
             place = _place(charge, now)
             self._store.write(f"DELETE FROM counts WHERE {_PLACE} AND count = 1", place)
             self._store.write(f"UPDATE counts SET count = count - 1 WHERE {_PLACE}", place)
 
-    def _forget(self, keys: Collection[bytes]) -> None:
+    @decision
+    def forget(self, keys: Collection[bytes]) -> None:
         # Window by window, of which there are a few: looking for a key in all would take seconds.
         window: Sequence[int] = (-1, -1)
         while rows := self._store.read(
@@ -403,6 +382,11 @@ class FileRateLimiter:
             window = rows[0]
             for key in keys:
                 self._store.write(f"DELETE FROM counts WHERE {_PLACE}", (*window, key))
+
+    def _count(self, charge: Charge, now: float) -> int:
+        place = _place(charge, now)
+        rows = self._store.read(f"SELECT count FROM counts WHERE {_PLACE}", place)
+        return int(rows[0][0]) if rows else 0
 
     def _tidy(self, seconds: int, slot: int) -> None:
         """Drop a few counts of windows before the last one."""
@@ -497,8 +481,15 @@ class FileOutcomes:
         self.flush()
         return self._rows("person_id = ? ORDER BY number", person_id)
 
+    @decision
     def erase(self, person_id: str) -> int:
-        return self._store.atomically(lambda: self._erase(person_id))
+        gathered = self._mine()
+        with gathered.lock:
+            theirs = [n for n, each in enumerate(gathered.refused) if each.person_id == person_id]
+            for place in theirs:
+                gathered.refused[place] = gathered.refused[place]._replace(person_id=None)
+        erase = "UPDATE refusals SET person_id = NULL WHERE person_id = ? RETURNING number"
+        return len(theirs) + len(self._store.write(erase, (person_id,)))
 
     def flush(self) -> None:
         """Write what was gathered; what cannot be written now is kept for the next time.
@@ -527,15 +518,6 @@ class FileOutcomes:
                 gathered.put_back(*each)
         finally:
             gathered.writing.discard(token)
-
-    def _erase(self, person_id: str) -> int:
-        gathered = self._mine()
-        with gathered.lock:
-            theirs = [n for n, each in enumerate(gathered.refused) if each.person_id == person_id]
-            for place in theirs:
-                gathered.refused[place] = gathered.refused[place]._replace(person_id=None)
-        erase = "UPDATE refusals SET person_id = NULL WHERE person_id = ? RETURNING number"
-        return len(theirs) + len(self._store.write(erase, (person_id,)))
 
     def _flush_later(self) -> None:
         sleep(GATHERED)

@@ -220,19 +220,9 @@ class Store(ForkAware):
         except UnicodeEncodeError as error:
             raise BackendError(f"{self.path}: what is to be stored is not Unicode") from error
 
-    def next_number(self, table: str) -> int:
-        """The number that the next row of ``journal`` or ``people`` gets, inside ``atomically``.
-
-        It is asked for, and not left to the insert, because it is in the row's checksum.
-        """
-        return int(self._one("SELECT seq + 1 FROM sqlite_sequence WHERE name = ?", table))
-
     def meta(self, name: str) -> Any:
         """One of the store's own notes."""
-        return self._one("SELECT value FROM meta WHERE name = ?", name)
-
-    def _one(self, sql: str, name: str) -> Any:
-        rows = self.read(sql, (name,))
+        rows = self.read("SELECT value FROM meta WHERE name = ?", (name,))
         if not rows:
             raise self.damaged(f"its note of {name}")
         return rows[0][0]

@@ -44,35 +44,30 @@ PAGE = 2_048
 #: What a transaction may need on top of a file's present size, for telling a full quota.
 HEADROOM = 1 << 20
 
-#: Numbers stand for names: an activity's and a person's id is stored once, and the two indexes of
-#: the journal, which cover every question about an activity or a person, hold 20 bytes a row.
-#: Times are milliseconds since the epoch. No number or position of a removed row is given again.
+#: Numbers stand for ids in the journal, whose two indexes are short that way and answer every
+#: question about an activity or a person without the rows. Times are milliseconds since the epoch.
+#: No number or position of a removed row is given again.
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO meta VALUES ('epoch', lower(hex(randomblob(6)))), ('erased', 0), ('scrub', 0);
-CREATE TABLE activities (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
--- A person who is not stored, but has activities, is a row without identifiers.
-CREATE TABLE people (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
-    identifiers TEXT, first TEXT, last TEXT, verified INTEGER, created_at INTEGER,
-    checksum INTEGER);
-CREATE TABLE identifiers (value TEXT, kind TEXT, person INTEGER, PRIMARY KEY (value, kind))
+CREATE TABLE people (id TEXT PRIMARY KEY, identifiers TEXT, first TEXT, last TEXT,
+    verified INTEGER, created_at INTEGER, checksum INTEGER) WITHOUT ROWID;
+CREATE TABLE identifiers (value TEXT, kind TEXT, person TEXT, PRIMARY KEY (value, kind))
     WITHOUT ROWID;
+CREATE TABLE activity_ids (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
+CREATE TABLE person_ids (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
 CREATE TABLE journal (position INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT, activity INTEGER,
     person INTEGER, attributes TEXT, source TEXT, verified INTEGER, occurred_at INTEGER,
     received_at INTEGER, gpc INTEGER, checksum INTEGER);
 CREATE INDEX journal_activity ON journal (activity, occurred_at, person);
-CREATE INDEX journal_person ON journal (person, activity, occurred_at);
--- Almost empty: browsers report within 7 days. It keeps the search for a repeated event short.
-CREATE INDEX journal_backdated ON journal (person, activity, event_id)
-    WHERE occurred_at < received_at - 604800000;
+-- With the event id, by which a repetition is found however far the host dates it back.
+CREATE INDEX journal_person ON journal (person, activity, event_id, occurred_at);
 -- The CHECK undoes a statement as a whole: of two charges both are counted, or neither.
 CREATE TABLE counts (seconds INTEGER, slot INTEGER, key BLOB, amount INTEGER, count INTEGER,
     CHECK (count <= amount), PRIMARY KEY (seconds, slot, key)) WITHOUT ROWID;
 CREATE TABLE outcomes (code TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
 CREATE TABLE refusals (number INTEGER PRIMARY KEY AUTOINCREMENT, person_id TEXT, outcome TEXT);
 CREATE TABLE erased (tombstone TEXT PRIMARY KEY) WITHOUT ROWID;
--- SQLite keeps the last number of each table here; it would add the rows with the first number.
-INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', 0), ('people', 0);
 """
 
 #: What SQLite says, by the beginning of its name, and what to do about it.

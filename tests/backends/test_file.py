@@ -83,6 +83,18 @@ def test_a_repeated_event_is_the_first_one_and_is_not_charged(backends: FileBack
     assert backends.limiter.acquire([charge(amount=2)], NOON) is None
 
 
+@pytest.mark.parametrize("then", [NOON - 30 * DAY, NOON])
+def test_a_repetition_is_found_however_far_the_host_dates_the_event_back(
+    backends: FileBackends, then: float
+) -> None:
+    """And whatever the repetition says about when it occurred."""
+    first = backends.journal.append(activity(1)._replace(occurred_at=NOON - 30 * DAY))
+    again = activity(1)._replace(occurred_at=then, received_at=NOON + DAY)
+
+    assert backends.journal.find(again) == first
+    assert backends.journal.append(again) is None
+
+
 def test_a_person_is_stored_with_the_activity_or_not_at_all(backends: FileBackends) -> None:
     who = person(2)
     assert backends.record(activity(1, who=who.id), [charge()], [who]) is not None
@@ -601,6 +613,19 @@ def test_people_are_forgotten_in_bounded_batches(backends: FileBackends) -> None
     assert sql(backends.directory, "SELECT count(*) FROM people, identifiers") == [(0,)]
 
 
+def test_nothing_names_a_person_any_more_who_was_forgotten(tmp_path: Path) -> None:
+    with open_file(str(tmp_path)) as backends:
+        backends.people.save(person(1))
+        backends.people.save(person(2, assurance="verified"))
+        backends.journal.append(activity(1))
+        backends.journal.append(activity(2, who="person-0002"))
+        while backends.retain(NOON + 1, NOON + 1):
+            pass
+
+    assert b"person-0001" not in content(tmp_path)
+    assert b"person-0002" in content(tmp_path)
+
+
 def test_a_person_who_is_vouched_for_meanwhile_is_not_forgotten(tmp_path: Path) -> None:
     """Whether a person is idle is decided in the transaction that removes them."""
     idle = person(1, created_at=0)
@@ -832,6 +857,9 @@ def test_every_stored_member_is_in_a_checksum(backends: FileBackends, tmp_path: 
     unseen = []
     for table in TABLES:
         for _, column, kind, *_ in sql(backends.directory, f"PRAGMA table_info({table})"):
+            if column == "position":
+                # The key of the row itself: SQLite's own check compares it with the indexes.
+                continue
             place = tmp_path / f"{table}-{column}"
             shutil.copytree(backends.directory, place)
             other = f"{column} || 'x'" if kind == "TEXT" else f"{column} + 1000"
