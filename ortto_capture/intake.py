@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from threading import get_ident
+from threading import local
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from .addresses import ip_bucket
@@ -65,8 +65,9 @@ class Intake:
         self._ip_quota = Quota.parse(settings.ip_limit)
         self._new_people_quota = Quota.parse(settings.new_people_limit)
         self._new_people_bucket = self._buckets("new", "")
-        #: The threads that are inside a decision.
-        self._deciding: set[int] = set()
+        #: Whether this thread is inside a decision: a child of a fork reuses its parent's numbers
+        #: of threads, and so a set of these would do wrong.
+        self._here = local()
 
     def prepare(self, definition: Definition) -> Prepared:
         """Work out once what every activity of this definition needs."""
@@ -95,17 +96,16 @@ class Intake:
             signal may find it: what the handler stored would be undone with the decision that it
             interrupted, and waiting for that one would be for ever.
         """
-        thread = get_ident()
-        if thread in self._deciding:
+        if getattr(self._here, "deciding", False):
             raise BackendError(
                 "this thread is storing already: a signal handler must not record; "
                 "set a flag there, and record when it has returned"
             )
         try:
-            self._deciding.add(thread)
+            self._here.deciding = True
             return function(*args)
         finally:
-            self._deciding.discard(thread)
+            self._here.deciding = False
 
     def activity(
         self, activity: Activity, prepared: Prepared, visitor: Visitor, ip: str | None
@@ -134,7 +134,9 @@ class Intake:
     ) -> tuple[Captured, Notes] | None:
         """The same for a person described by ``fields``; None to be decided anew."""
         now = activity.received_at
-        found = self.backends.people.find(fields.lookup)
+        found = self._recognition.find(fields, activity.assurance)
+        if found is None and fields.skip_non_existing:
+            raise NotIdentified("person-gone")
         merged = self._recognition.merged(found, fields, activity.assurance, now)
         activity = activity._replace(person_id=merged.person.id)
         charges = self._charges(activity, prepared, ip)
@@ -165,7 +167,7 @@ class Intake:
         """
         if not self._recognition.usable(fields, assurance):
             return None, fields.notes
-        found = self.backends.people.find(fields.lookup)
+        found = self._recognition.find(fields, assurance)
         if found is None and fields.skip_non_existing:
             return None, fields.notes
         if found is not None:
@@ -178,9 +180,11 @@ class Intake:
 
     def _identified(
         self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
-    ) -> tuple[Person, Notes]:
+    ) -> tuple[Person | None, Notes]:
         people, limiter = self.backends.people, self.backends.limiter
-        found = people.find(fields.lookup)
+        found = self._recognition.find(fields, assurance)
+        if found is None and fields.skip_non_existing:
+            return None, ()
         merged = self._recognition.merged(found, fields, assurance, now)
         charges = self._new_person(ip) if merged.charged else []
         full = limiter.acquire(charges, now) if charges else None

@@ -13,6 +13,10 @@ import threading
 import weakref
 
 
+#: Seconds for which a fork waits for one lock before it gives all of them back for a moment.
+GIVE_WAY = 0.1
+
+
 class ForkAware:
     """What holds something that two processes must not share."""
 
@@ -47,11 +51,20 @@ def watch_forks(holder: ForkAware) -> None:
 
 
 def _before() -> None:
-    for lock in [lock for made in (*_outer, *_inner) if (lock := made()) is not None]:
-        lock.acquire()
-        _held.append(lock)
+    locks = [lock for made in (*_outer, *_inner) if (lock := made()) is not None]
+    # A thread whose ports are of two stores holds one outer lock and waits for another, which may
+    # be held here: then all are given back, and taken again.
+    while not all(map(_taken, locks)):
+        _release_all()
     for holder in tuple(_watching):
         holder.before_fork()
+
+
+def _taken(lock: threading.RLock) -> bool:
+    taken = lock.acquire(timeout=GIVE_WAY)
+    if taken:
+        _held.append(lock)
+    return taken
 
 
 def _release_all() -> None:

@@ -68,7 +68,9 @@ class Pipeline:
         # Keyed by the oldest, so that processes with the old list of keys and processes with the
         # new one count together while keys are being rotated.
         self.intake = Intake(backends, settings, self.recognition, keys[-1])
-        self.retention = Retention(backends, settings, clock)
+        # A clock given from outside, as tests do, has no other clock to bear it out.
+        monotonic = time.monotonic if clock is time.time else None
+        self.retention = Retention(backends, settings, clock, monotonic)
         self._prepared: dict[str, Prepared] = {}
         self._untold: tuple[str, ...] = ()
 
@@ -169,17 +171,22 @@ class Attempt:
     def _failed(self, error: Exception) -> Outcome:
         request = self._request
         activity_id = request.activity_id if isinstance(request, ActivityRequest) else None
-        return Outcome(
-            getattr(error, "code", "internal"),
+        outcome = Outcome(
+            error.code if isinstance(error, Refused | BackendError) else "internal",
             self._pipeline.clock(),
             self._route,
-            getattr(error, "reason", "") or type(error).__name__,
+            type(error).__name__,
             activity_id[:MAX_ID] if activity_id else None,
-            getattr(error, "person_id", None),
-            getattr(error, "field", None),
-            getattr(error, "expected", None),
-            request.dropped if request is not None else (),
+            notes=request.dropped if request is not None else (),
         )
+        if isinstance(error, Refused):
+            outcome = outcome._replace(
+                reason=error.reason,
+                person_id=error.person_id,
+                field=error.field,
+                expected=error.expected,
+            )
+        return outcome
 
     def record(
         self,
@@ -280,14 +287,19 @@ class Retention:
     would have everything removed.
     """
 
-    def __init__(self, backends: Backends, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        backends: Backends,
+        settings: Settings,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float] | None,
+    ) -> None:
         self._backends = backends
         self._activities = settings.retain_activities_days * DAY
         self._people = settings.retain_idle_people_days * DAY
-        # A clock given from outside, as tests do, is its own monotonic clock.
-        self._monotonic = time.monotonic if clock is time.time else clock
-        #: How far the clock is ahead of the monotonic one.
-        self._ahead = clock() - self._monotonic()
+        self._monotonic = monotonic
+        self._started = clock()
+        self._started_monotonic = monotonic() if monotonic is not None else 0.0
         #: When old things were removed last, and when that is due again.
         self._done_at = self._due_at = 0.0
         self._said = False
@@ -308,21 +320,28 @@ class Retention:
             _log.error("nothing old could be removed: %s", error)
 
     def _trusted(self, now: float) -> bool:
-        """Whether two independent witnesses bear out what the clock says, to within a day."""
+        """Whether another witness bears out what the clock says, to within a day.
+
+        That is the newest activity before this one or, for the time that this process has run, the
+        monotonic clock, which is not set.
+        """
         latest = self._backends.journal.latest(2)
         before = latest[0].activity.received_at if len(latest) > 1 else now
-        possible = self._monotonic() + self._ahead
-        if now - before <= DAY and now - possible <= DAY:
+        believed = now - before <= DAY
+        if self._monotonic is not None:
+            ran = self._monotonic() - self._started_monotonic
+            possible = now - self._started <= ran + DAY
+            believed = possible and (believed or self._started <= before)
+        if believed:
             self._said = False
             return True
         if not self._said:
             self._said = True
             _log.warning(
-                "nothing old is removed, because the clock is %.1f days ahead of the newest "
-                "activity and %.1f days ahead of the time that this process has run: if it is "
-                "right, the next activity goes on, or restart this process; else set the clock",
+                "nothing old is removed, because nothing bears out that the newest activity before "
+                "this one was %.1f days ago: if the clock is right, a later activity goes on, or "
+                "restart this process; else set the clock",
                 (now - before) / DAY,
-                max(0.0, now - possible) / DAY,
             )
         return False
 

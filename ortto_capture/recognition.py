@@ -83,10 +83,24 @@ class Recognition:
                 raise bad_session from None
             raise
         if usable:
-            person = self._people.find(fields.lookup)
+            person = self.find(fields, assurance)
             if person is not None or not fields.skip_non_existing:
                 return Visitor(person, assurance, fields)
         raise bad_session or NotIdentified("no-session")
+
+    def find(self, fields: PersonFields, assurance: Assurance) -> Person | None:
+        """Look up the person whom ``fields`` name: the holder of the first identifier held.
+
+        Proof beats claim: a person whom the host has vouched for comes before one who only claimed
+        an identifier that the host vouches for now.
+        """
+        found = self._people.find(fields.lookup)
+        if assurance == "verified" and found is not None and found.assurance == "claimed":
+            for identifier in fields.lookup:
+                holder = self._people.find([identifier])
+                if holder is not None and holder.assurance == "verified":
+                    return holder
+        return found
 
     def kept(self, token: str | None, now: float) -> Identified:
         """The answer to a ``track`` without identity: the present session, where it is valid."""
