@@ -32,8 +32,7 @@ from typing import Any, TypeVar, cast
 
 from ..errors import BackendError, Refused, StorageFull
 from ..locks import ForkAware, fork_safe_lock, watch_forks
-from .atomic_files import faults
-from .scrub import Pages, sqlite_lock
+from .scrub import Pages
 from .store_file import (
     ERRORS,
     PATIENCE,
@@ -61,9 +60,6 @@ LOOK_AGAIN = 0.1
 #: How much of a commit's time a thread waits for those that were in the batch before: a thread that
 #: misses this commit waits for a whole one.
 LINGER = 0.2
-#: Rows changed by one process between two checkpoints: three an activity, so that the log stays
-#: near 8 MB, and a page that changed often is moved once.
-CHANGES = 3_000
 #: Seconds between two attempts to overwrite what was erased while another connection was reading.
 SCRUB_EVERY = 1.0
 
@@ -74,28 +70,29 @@ _log = logging.getLogger("ortto_capture")
 
 
 class Batch:
-    """The decisions that share one transaction of ``connection``, and what became of it."""
+    """The decisions that share one transaction of ``connection``, and what became of it.
 
-    __slots__ = ("connection", "ended", "error", "size", "undone", "waiting")
+    :param before: the batch before this one, whose threads are likely to come again.
+    """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, before: Batch | None) -> None:
         self.connection = connection
         self.size = 0
-        #: A held lock for each waiting thread, released when the batch has ended.
-        self.waiting: list[Lock] = []
-        #: What kept the transaction from being committed.
-        self.error: BackendError | None = None
+        #: How many decisions to expect, and seconds to wait for them.
+        self.expected = before.size if before is not None else 1
+        self.linger = min(LOOK_AGAIN, before.took * LINGER) if before is not None else 0.0
+        #: Seconds that the commit took.
+        self.took: float = 0.0
+        #: Whether the decision that is being made has changed anything.
+        self.wrote = False
+        #: What went wrong in that decision, or in committing all of them.
+        self.fault: BackendError | None = None
+        self.ended = False
         #: Rolled back for the sake of one decision; the others are made again.
         self.undone = False
-        self.ended = False
-
-    def end(self, *, error: BackendError | None = None, undone: bool = False) -> None:
-        """Say what became of it, unless that was said, and wake the threads that wait."""
-        if not self.ended:
-            self.error, self.undone = error, undone
-            self.ended = True
-            for lock in self.waiting:
-                lock.release()
+        #: Held until it has ended.
+        self.running = Lock()
+        self.running.acquire()
 
 
 class Store(ForkAware):
@@ -135,17 +132,8 @@ class Store(ForkAware):
         self._arrived: set[object] = set()
         #: The last batch, open or ended.
         self._batch: Batch | None = None
-        #: Whether a thread is between taking the turn and giving it back.
-        self._working = False
-        #: The thread that decides at this moment.
-        self._decider = 0
-        #: Whether its decision has changed anything, and what went wrong in it.
-        self._wrote = False
-        self._fault: BackendError | None = None
-        #: How many decisions the last transaction had, and the seconds that its commit took.
-        self._company, self._took = 1, 0.0
-        #: How many rows the writer had changed at the last checkpoint.
-        self._moved = 0
+        #: The thread that begins, decides or commits at this moment.
+        self._owner = 0
         self._pid = os.getpid()
 
     # -- for the ports
@@ -158,7 +146,9 @@ class Store(ForkAware):
 
         :raises BackendError: nothing was stored.
         """
-        if self._decider == get_ident():
+        if self._owner == get_ident():
+            if self._own_batch() is None:
+                raise self._interrupted()
             return decide()
         self._require_use()
         deadline = monotonic() + PATIENCE
@@ -167,30 +157,28 @@ class Store(ForkAware):
             try:
                 self._arrived.add(arrival)
                 with self._turn:
-                    batch, result, refusal = self._join(decide, arrival, deadline)
+                    batch, result, refusals = self._join(decide, arrival, deadline)
             finally:
                 self._arrived.discard(arrival)
-            if not batch.ended:
-                self._wait_for(batch)
-            if batch.error is not None:
-                raise _copy(batch.error)
-            if refusal is not None and not batch.undone:
-                try:
-                    raise refusal
-                finally:
-                    # Its traceback holds this frame: without this, the two were a cycle.
-                    del refusal
-            if not batch.undone:
-                return cast("T", result)
+            self._wait_for(batch)
+            if batch.undone:
+                continue
+            if batch.fault is not None:
+                raise _copy(batch.fault)
+            if refusals:
+                # Taken out of the list: what is raised here must not be held by its own traceback.
+                raise refusals.pop()
+            return cast("T", result)
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query: of the transaction inside ``atomically``, else what is committed.
 
         :raises BackendError: when the file cannot be read.
         """
+        batch = self._own_batch()
         try:
-            if self._decider == get_ident():
-                return self._run(sql, parameters)
+            if batch is not None:
+                return self._run(batch, sql, parameters)
             self._require_use()
             with self._reading:
                 try:
@@ -208,14 +196,15 @@ class Store(ForkAware):
         :raises CheckViolated: a CHECK forbids it; it did nothing.
         :raises BackendError: the transaction is lost.
         """
-        if self._decider != get_ident():
+        batch = self._own_batch()
+        if batch is None:
             return self.atomically(lambda: self.write(sql, parameters))
         # Before the statement: a signal handler may raise just after it.
-        before, self._wrote = self._wrote, True
+        before, batch.wrote = batch.wrote, True
         try:
-            return self._run(sql, parameters)
+            return self._run(batch, sql, parameters)
         except CheckViolated:
-            self._wrote = before
+            batch.wrote = before
             raise
         except UnicodeEncodeError as error:
             raise BackendError(f"{self.path}: what is to be stored is not Unicode") from error
@@ -264,63 +253,61 @@ class Store(ForkAware):
 
     def _join(
         self, decide: Callable[[], T], arrival: object, deadline: float
-    ) -> tuple[Batch, T | None, Refused | None]:
+    ) -> tuple[Batch, T | None, list[Refused]]:
         """Decide within the open batch, or a new one, and commit it when no thread comes after.
 
         :returns: the batch, and what ``decide`` returned, or its refusal.
         """
-        self._require_rest()
         result: T | None = None
-        refusal: Refused | None = None
+        refusals: list[Refused] = []
         try:
-            self._working = True
-            self._wrote, self._fault = False, None
+            self._owner = get_ident()
             batch = self._open_batch() or self._begin(deadline)
             try:
-                self._decider = get_ident()
                 result = decide()
             except Refused as refused:
                 # Decided on rows that are not on the disk yet: raised when the batch has ended.
-                if self._wrote:
+                if batch.wrote:
                     raise
-                refusal = refused
-            finally:
-                self._decider = 0
-            if self._fault is not None:
+                refusals.append(refused)
+            if batch.fault is not None:
                 # Even when ``decide`` has caught it: SQLite may have rolled back by itself.
-                raise self._fault
+                raise batch.fault
             batch.size += 1
-            self._wrote = False
+            batch.wrote = False
             self._arrived.discard(arrival)
-            if batch.size >= (LARGEST_BATCH if self._arrived else self._company):
+            if batch.size >= (LARGEST_BATCH if self._arrived else batch.expected):
                 self._commit(batch)
-            return batch, result, refusal
+            return batch, result, refusals
         except BaseException:
             self._arrived.discard(arrival)
             self._leave()
             raise
         finally:
-            self._working = False
-            del refusal
+            self._owner = 0
 
     def _open_batch(self) -> Batch | None:
         return None if self._batch is None or self._batch.ended else self._batch
+
+    def _own_batch(self) -> Batch | None:
+        """The open batch, when it is this thread that decides."""
+        return self._open_batch() if self._owner == get_ident() else None
 
     def _begin(self, deadline: float) -> Batch:
         """Begin a transaction and its batch, once all other processes have ended theirs."""
         self._require_disk()
         try:
-            self._batch = batch = Batch(begin_immediate(self._writer.use, deadline))
+            self._batch = batch = Batch(begin_immediate(self._writer.use, deadline), self._batch)
         except ERRORS as error:
-            self._fault = self._told(error)
-            raise self._fault from quotable(error)
+            self._writer.close()
+            raise self._told(error) from quotable(error)
         return batch
 
     def _leave(self) -> None:
         """End what this thread began, when it leaves by an exception and no other thread would."""
         batch = self._open_batch()
-        if batch is None or self._wrote or self._fault is not None or not batch.size:
-            self._roll_back(batch)
+        if batch is None or batch.wrote or batch.fault is not None or not batch.size:
+            self._roll_back(batch, undone=True)
         elif not self._arrived:
             self._commit(batch)
 
@@ -331,30 +318,33 @@ class Store(ForkAware):
         try:
             batch.connection.execute("COMMIT")
         except ERRORS as error:
-            # Without a call, before which a signal handler could raise something else.
             failure = error
         finally:
-            # The exception of a handler mostly comes here, when COMMIT is done: SQLite knows.
+            # The exception of a handler mostly comes when COMMIT is done: SQLite knows. Nothing is
+            # called before that is noted, because another exception could come with the call.
             if failure is None and not batch.connection.in_transaction:
-                batch.end()
-        if failure is None:
-            self._company, self._took = batch.size, monotonic() - began
-            self._check_point(batch.connection)
-        else:
-            self._fault = self._told(failure)
-            self._fault.__cause__ = quotable(failure)
-            self._roll_back(batch, self._fault)
+                batch.ended = True
+                batch.running.release()
+        if failure is not None:
+            batch.fault = self._told(failure)
+            batch.fault.__cause__ = quotable(failure)
+            self._roll_back(batch)
+            return
+        batch.took = monotonic() - began
+        try:
+            self._writer.check_point()
+        except ERRORS as error:
+            _log.warning("%s: the log could not be moved: %s", self.path, self._told(error))
 
     def _wait_for(self, batch: Batch) -> None:
         """Return when ``batch`` has ended; commit it if no other thread does."""
-        lock = Lock()
-        lock.acquire()
-        batch.waiting.append(lock)
-        patience = LOOK_AGAIN if self._arrived else min(LOOK_AGAIN, self._took * LINGER)
+        patience = LOOK_AGAIN if self._arrived else batch.linger
         try:
-            # Asked after the lock was handed in, so that no ending is missed.
             while not batch.ended:
-                if not lock.acquire(timeout=patience):
+                if batch.running.acquire(timeout=patience):
+                    # For the next thread that waits.
+                    batch.running.release()
+                else:
                     self._finish(batch)
         except BaseException:
             # What is stored stays; the exception is this thread's own.
@@ -364,58 +354,44 @@ class Store(ForkAware):
     def _finish(self, batch: Batch) -> None:
         """Commit ``batch`` if that is still to be done."""
         with self._turn:
-            if not batch.ended and not self._working:
+            if not batch.ended and not self._owner:
                 try:
-                    self._working = True
+                    self._owner = get_ident()
                     self._commit(batch)
                 finally:
-                    self._working = False
+                    self._owner = 0
 
-    def _roll_back(self, batch: Batch | None, error: BackendError | None = None) -> None:
+    def _roll_back(self, batch: Batch | None, *, undone: bool = False) -> None:
         """Leave nothing of the open transaction; after a fault the file is opened anew.
 
-        :param error: what its threads are told, if they are not to decide again.
+        :param undone: whether the other threads are to decide again.
         """
         if self._writer.in_transaction:
             with suppress(sqlite3.Error):
                 self._writer.run("ROLLBACK")
-        if self._fault is not None and not isinstance(self._fault, StorageFull):
-            self._writer.close()
-        if batch is not None:
-            batch.end(error=error, undone=error is None)
+        if batch is not None and not batch.ended:
+            if batch.fault is not None and not isinstance(batch.fault, StorageFull):
+                self._writer.close()
+            batch.undone = undone
+            batch.ended = True
+            batch.running.release()
 
-    def _check_point(self, connection: sqlite3.Connection) -> None:
-        """Move the log into the file, once it is worth it.
-
-        SQLite would do it by itself, but would not say when the disk does not confirm it.
-        """
-        changes = connection.total_changes
-        if changes < self._moved:
-            # Another connection, which has counted less.
-            self._moved = 0
-        if changes - self._moved >= CHANGES:
-            self._moved = changes
-            try:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            except ERRORS as error:
-                _log.warning("%s: the log could not be moved: %s", self.path, self._told(error))
-
-    def _run(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+    def _run(self, batch: Batch, sql: str, parameters: Sequence[Any]) -> list[Row]:
         """Run a statement of the decision that this thread makes."""
-        if self._fault is not None:
-            raise _copy(self._fault)
+        if batch.fault is not None:
+            raise _copy(batch.fault)
         if not self._writer.in_transaction:
-            self._fault = self._lost()
-            raise self._fault
+            raise self._interrupted()
         try:
             return self._writer.run(sql, parameters)
         except ERRORS as error:
-            self._fault = self._told(error)
-            raise self._fault from quotable(error)
+            batch.fault = self._told(error)
+            raise batch.fault from quotable(error)
 
-    def _lost(self) -> BackendError:
+    def _interrupted(self) -> BackendError:
         return BackendError(
-            f"{self.path}: a fork or a signal ended the transaction in the middle; try again"
+            f"{self.path}: a fork, or a signal handler that uses the store, came while this thread "
+            "was storing; try again, and have a handler set a flag only"
         )
 
     # -- beside decisions
@@ -468,7 +444,7 @@ class Store(ForkAware):
 
     def scrub_later(self) -> None:
         """Overwrite what could not be overwritten when it was removed, by whichever process."""
-        if monotonic() >= self._scrub_at and self._decider != get_ident():
+        if monotonic() >= self._scrub_at and self._owner != get_ident():
             self._scrub_at = monotonic() + SCRUB_EVERY
             with suppress(BackendError):
                 if self.meta("scrub"):
@@ -505,7 +481,8 @@ class Store(ForkAware):
 
     def _put_away(self) -> None:
         """Commit the open batch and close the connections; the caller holds both locks."""
-        self._require_rest()
+        if self._owner:
+            raise self._interrupted()
         self.before_fork()
 
     def _told(self, error: Exception) -> BackendError:
@@ -527,14 +504,6 @@ class Store(ForkAware):
         if self._latched:
             raise BackendError(f"{self.path}: the disk did not confirm a write; check it, restart")
 
-    def _require_rest(self) -> None:
-        """Refuse a signal handler that came while this very thread was at work here."""
-        if self._working:
-            raise BackendError(
-                f"{self.path}: a signal handler used it while the thread that it interrupted was "
-                "storing; set a flag there, and store when it has returned"
-            )
-
     def _require_process(self) -> None:
         """Start anew in a child that was forked in C, as by uWSGI, where no hook of Python runs.
 
@@ -542,8 +511,9 @@ class Store(ForkAware):
         the parent's locks, which POSIX does not hand on, and a new connection that finds them takes
         none of its own: the next process that closes the file would think itself the last, move the
         log and remove it, and what is committed here afterwards would be in no file. Therefore the
-        inherited connections are closed, which empties the list, before another one is opened; and
-        meanwhile a lock of another kind says that this process is not the last one either.
+        inherited connections are closed, which empties the list, before another one is opened. The
+        last of them asks for the file alone, with a lock of this process: it does not get it while
+        any other process has the file open, and where none has, it may move the log.
 
         In the middle of a transaction closing would change what the parent works on. Then nothing
         is stored: the worker has to be restarted.
@@ -560,19 +530,17 @@ class Store(ForkAware):
                     f"{self.path}: this process was forked while the store was in use; restart it, "
                     "and store nothing before the fork"
                 )
-            if self._writer.is_open or self._reader.is_open:
-                with faults(self.path), sqlite_lock(self.path):
-                    self._writer.close()
-                    self._reader.close()
+            self._writer.close()
+            self._reader.close()
             self._start()
 
     def before_fork(self) -> None:
         """Close everything: SQLite's connections must not be carried into a child."""
         batch = self._open_batch()
-        if self._decider:
+        if batch is not None and self._owner:
             # The forking thread is in the middle of its own decision, and so would the child be.
-            self._fault = self._lost()
-            self._roll_back(batch)
+            batch.fault = self._interrupted()
+            self._roll_back(batch, undone=True)
         elif batch is not None:
             self._finish(batch)
         self._writer.close()

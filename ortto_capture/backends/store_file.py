@@ -35,6 +35,9 @@ PAUSE, LONGEST_PAUSE = 0.00005, 0.002
 #: Seconds to wait while another process makes the file, or recovers it: longer than 64 processes
 #: that open one new directory at the same moment need on a slow disk.
 OPENING = 30.0
+#: Rows changed by one process between two checkpoints: three an activity, so that the log stays
+#: near 8 MB, and a page that changed often is moved once.
+CHANGES = 3_000
 #: "ortC": tells our files from other SQLite files.
 APPLICATION_ID = 0x6F727443
 #: Raised with every change of SCHEMA.
@@ -127,6 +130,8 @@ class Connection:
         self._durable = durable
         self._sqlite: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        #: How many rows it had changed at its last checkpoint.
+        self._moved = 0
 
     def use(self) -> sqlite3.Connection:
         """The connection, to the file that has the path now.
@@ -139,6 +144,7 @@ class Connection:
             self.close()
             self._sqlite = connect(self._path, self._timeout, durable=self._durable)
             self._file = file
+            self._moved = 0
         return self._sqlite
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
@@ -160,14 +166,18 @@ class Connection:
             cursor.close()
 
     @property
-    def is_open(self) -> bool:
-        """Whether it was used, and not closed since."""
-        return self._sqlite is not None
-
-    @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, as SQLite has it."""
         return self._sqlite is not None and self._sqlite.in_transaction
+
+    def check_point(self) -> None:
+        """Move the log into the file, once it is worth it.
+
+        SQLite would do it by itself, but would not say when the disk does not confirm it.
+        """
+        if self._sqlite is not None and self._sqlite.total_changes - self._moved >= CHANGES:
+            self._moved = self._sqlite.total_changes
+            self.run("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Close it, and roll back what is open; it is opened again when it is used."""
