@@ -9,8 +9,11 @@ file anew.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 #: The first byte of a B-tree page, and the length of its header; other pages begin with a page
@@ -28,6 +31,26 @@ def descriptor_of(path: Path) -> int:
     if name not in _open:
         _open[name] = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     return _open[name]
+
+
+@contextmanager
+def sqlite_lock(path: Path) -> Iterator[None]:
+    """Keep SQLite from thinking that the connection it closes is the last one to the file.
+
+    It is the lock that every open connection has (SHARED_FIRST in SQLite's ``os.h``), but of the
+    kind that belongs to a descriptor, so that the connections of this very process see it.
+    """
+    if not path.exists() or not hasattr(fcntl, "F_OFD_SETLK"):
+        # SQLite itself spares the log of a file that was moved. Only Linux has this kind of lock.
+        yield
+        return
+    descriptor = descriptor_of(path)
+    where = (os.SEEK_SET, 0x40000002, 510, 0)
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_RDLCK, *where))
+    try:
+        yield
+    finally:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_UNLCK, *where))
 
 
 class Pages:

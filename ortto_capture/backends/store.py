@@ -32,7 +32,8 @@ from typing import Any, TypeVar, cast
 
 from ..errors import BackendError, Refused, StorageFull
 from ..locks import ForkAware, fork_safe_lock, watch_forks
-from .scrub import Pages
+from .atomic_files import faults
+from .scrub import Pages, sqlite_lock
 from .store_file import (
     ERRORS,
     PATIENCE,
@@ -511,9 +512,9 @@ class Store(ForkAware):
         the parent's locks, which POSIX does not hand on, and a new connection that finds them takes
         none of its own: the next process that closes the file would think itself the last, move the
         log and remove it, and what is committed here afterwards would be in no file. Therefore the
-        inherited connections are closed, which empties the list, before another one is opened. The
-        last of them asks for the file alone, with a lock of this process: it does not get it while
-        any other process has the file open, and where none has, it may move the log.
+        inherited connections are closed, which empties the list, before another one is opened; and
+        meanwhile a lock of another kind says that this process is not the last one either. Else it
+        would remove the log by its name, and that is by now the log of a worker that was killed.
 
         In the middle of a transaction closing would change what the parent works on. Then nothing
         is stored: the worker has to be restarted.
@@ -530,8 +531,9 @@ class Store(ForkAware):
                     f"{self.path}: this process was forked while the store was in use; restart it, "
                     "and store nothing before the fork"
                 )
-            self._writer.close()
-            self._reader.close()
+            with faults(self.path), sqlite_lock(self.path):
+                self._writer.close()
+                self._reader.close()
             self._start()
 
     def before_fork(self) -> None:

@@ -219,12 +219,26 @@ def recycled(directory: Path, rounds: int, used: bool) -> Iterator[str]:
     yield from site.findings(directory)
 
 
+def one_after_the_other(directory: Path, rounds: int, used: bool) -> Iterator[str]:
+    """All are forked at once; each works, and is gone before the next one has begun."""
+    site = Site(directory, used, WORKERS + rounds)
+    workers = [site.fork() for _ in range(WORKERS + rounds)]
+    site.master.ask("leave")
+    for number, worker in enumerate(workers):
+        site.request(worker, f"worker{number}")
+        worker.ask("end" if number % 3 == 2 else "die")
+    site.read_elsewhere(directory)
+    yield from site.findings(directory)
+
+
 #: Whether the loading process has used the store before it forks, and what comes then.
 HOW = {
     "loaded-daemons": (False, daemons),
     "loaded-recycled": (False, recycled),
     "used-daemons": (True, daemons),
     "used-recycled": (True, recycled),
+    "loaded-one-after-the-other": (False, one_after_the_other),
+    "used-one-after-the-other": (True, one_after_the_other),
 }
 
 
