@@ -23,8 +23,8 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock, get_ident
 from time import monotonic
@@ -102,7 +102,7 @@ class Store(ForkAware):
     :param path: the file; made when its directory has none.
     :param durable: whether a commit waits for the disk. Without, a power cut may take the last
         seconds; a crash of the process takes nothing.
-    :raises ConfigurationError: when the file cannot be opened, with the path and the remedy.
+    :raises BackendError: when the file cannot be opened, with the path and the remedy.
     """
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
@@ -405,31 +405,35 @@ class Store(ForkAware):
         self._require_use()
         self._scrub_at = monotonic() + SCRUB_EVERY
         try:
-            with self._turn, self._reading:
-                self._put_away()
-                with closing(self._connect(BRIEFLY)) as connection:
-                    if not log_emptied(connection):
-                        return False
-                    pending = connection.execute(_SCRUB).fetchone()
+            with self._alone() as connection:
+                if not log_emptied(connection):
+                    return False
+                pending = connection.execute(_SCRUB).fetchone()
             pages = Pages(self.path)
             # The long part, during which other threads and processes go on.
             leftovers = pages.leftovers()
-            with self._turn, self._reading:
-                self._put_away()
-                with closing(self._connect(BRIEFLY)) as connection:
-                    if not self._write_alone(connection):
-                        return False
-                    pages.clean(leftovers)
-                    # The commit has all connections read the pages anew, instead of writing back
-                    # what they remember of them.
-                    done = connection.execute(_SCRUBBED, pending).rowcount == 1
-                    connection.execute("COMMIT")
+            with self._alone() as connection:
+                if not self._write_alone(connection):
+                    return False
+                pages.clean(leftovers)
+                # The commit has all connections read the pages anew, instead of writing back what
+                # they remember of them.
+                done = connection.execute(_SCRUBBED, pending).rowcount == 1
+                connection.execute("COMMIT")
         except (*ERRORS, BackendError, OSError) as error:
             if disk_failed(error):
                 error = self._told(error)
             _log.warning("%s: erased bytes could not be overwritten yet: %s", self.path, error)
             return False
         return done
+
+    @contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        """A connection beside which this process has no other; its threads and forks wait."""
+        with self._turn, self._reading:
+            self._put_away()
+            with closing(connect(self.path, BRIEFLY, durable=self._durable)) as connection:
+                yield connection
 
     def _write_alone(self, connection: sqlite3.Connection) -> bool:
         """Begin a transaction while the log is empty, so that all is in the file itself."""
@@ -460,7 +464,7 @@ class Store(ForkAware):
         try:
             with (
                 self._reading,
-                closing(self._connect(PATIENCE)) as source,
+                closing(connect(self.path, PATIENCE, durable=self._durable)) as source,
                 closing(sqlite3.connect(target, isolation_level=None)) as copy,
             ):
                 source.backup(copy)
@@ -475,10 +479,6 @@ class Store(ForkAware):
                 log_emptied(copy)
         except ERRORS as error:
             raise fault(error, target) from error
-
-    def _connect(self, timeout: float) -> sqlite3.Connection:
-        """A connection for one purpose, which a fork waits for: the caller holds a lock."""
-        return connect(self.path, timeout, durable=self._durable)
 
     def _put_away(self) -> None:
         """Commit the open batch and close the connections; the caller holds both locks."""

@@ -19,7 +19,7 @@ from random import uniform
 from time import monotonic, sleep
 from typing import Any
 
-from ..errors import BackendError, ConfigurationError, StorageFull
+from ..errors import BackendError, StorageFull
 from .atomic_files import exclusive_lock, faults, hand_over, sync_directory
 
 Row = tuple[Any, ...]
@@ -73,18 +73,17 @@ CREATE TABLE refusals (number INTEGER PRIMARY KEY AUTOINCREMENT, person_id TEXT,
 CREATE TABLE erased (tombstone TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
+LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
+UNCONFIRMED = ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
 #: What SQLite says, by the beginning of its name, and what to do about it.
-_REMEDIES = {
+_REMEDIES: dict[str | tuple[str, ...], str] = {
     "SQLITE_FULL": "no space is left; free some, or raise the quota",
-    "SQLITE_BUSY": "another program has locked it; close that one (fuser -v {path})",
-    "SQLITE_LOCKED": "another program has locked it; close that one (fuser -v {path})",
-    "SQLITE_READONLY": "cannot be written; {writable} user {user}",
-    "SQLITE_PERM": "cannot be written; {writable} user {user}",
+    LOCKED: "another program has locked it; close that one (fuser -v {path})",
+    ("SQLITE_READONLY", "SQLITE_PERM"): "cannot be written; {writable} user {user}",
     "SQLITE_CANTOPEN": "cannot be opened; {writable} user {user}",
     "SQLITE_CORRUPT": "is damaged; stop, and restore a backup",
     "SQLITE_NOTADB": "is damaged, or no store; stop, and restore a backup",
-    "SQLITE_IOERR_FSYNC": "the disk did not confirm a write; check it, then restart",
-    "SQLITE_IOERR_DIR_FSYNC": "the disk did not confirm a write; check it, then restart",
+    UNCONFIRMED: "the disk did not confirm a write; check it, then restart",
     "SQLITE_IOERR": "reading or writing failed ({name}); check the disk",
 }
 
@@ -92,7 +91,7 @@ _REMEDIES = {
 def prepare(path: Path) -> None:
     """Make the file when there is none, and look whether it is one of ours.
 
-    :raises ConfigurationError: when it cannot be used, with the path and the remedy.
+    :raises BackendError: when it cannot be used, with the path and the remedy.
     """
     try:
         with faults(path):
@@ -101,20 +100,15 @@ def prepare(path: Path) -> None:
                     if not path.exists():
                         _create(path)
             if path.is_symlink() or not path.is_file():
-                raise BackendError(
-                    f"{path}: is no plain file, and links are not followed; move it away"
-                )
+                raise BackendError(f"{path}: is no plain file (links are not followed); move it")
             for each in (path, path.parent):
                 if not os.access(each, os.W_OK):
-                    raise BackendError(
-                        f"{each}: is not writable for user {os.geteuid()}; make it so"
-                    )
+                    user = os.geteuid()
+                    raise BackendError(f"{each}: is not writable for user {user}; make it so")
         with closing(connect(path, OPENING, durable=True)) as connection:
             _check_format(connection, path)
     except ERRORS as error:
-        raise ConfigurationError("backends", str(fault(error, path))) from error
-    except BackendError as error:
-        raise ConfigurationError("backends", str(error)) from error
+        raise fault(error, path) from error
 
 
 class CheckViolated(Exception):
@@ -139,7 +133,11 @@ class Connection:
         One that was moved, deleted or restored over is let go: what is written to it, no other
         program would find.
         """
-        file = self._identity()
+        try:
+            found = os.stat(self._path)  # noqa: PTH116  # a Path's own takes twice as long
+            file = (found.st_dev, found.st_ino)
+        except OSError:
+            file = None
         if self._sqlite is None or self._file != file:
             self.close()
             self._sqlite = connect(self._path, self._timeout, durable=self._durable)
@@ -185,13 +183,6 @@ class Connection:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
-
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self._path)  # noqa: PTH116  # a Path's own takes twice as long
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
 
 
 def connect(path: Path, timeout: float, *, durable: bool) -> sqlite3.Connection:
@@ -280,8 +271,7 @@ def disk_failed(error: Exception) -> bool:
     The kernel may then drop what it could not write and report success afterwards: writing again
     proves nothing.
     """
-    fsync = _name(error) in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC")
-    return fsync or (isinstance(error, OSError) and error.errno == EIO)
+    return _name(error) in UNCONFIRMED or (isinstance(error, OSError) and error.errno == EIO)
 
 
 def quotable(error: Exception) -> Exception | None:
@@ -323,15 +313,10 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
         raise BackendError(
             f"{path}: is not a store of ortto_capture; move it away, or restore a backup"
         )
-    if version > FORMAT:
-        raise BackendError(
-            f"{path}: has format {version} and this version reads {FORMAT}: update ortto-capture"
-        )
-    if version < FORMAT:
-        raise BackendError(
-            f"{path}: has format {version}, of a version before the first release, and this "
-            f"version reads {FORMAT}; move its directory away and start a new one"
-        )
+    if version != FORMAT:
+        old = "move its directory away, and start a new one"
+        remedy = "update ortto-capture" if version > FORMAT else old
+        raise BackendError(f"{path}: has format {version}, this version reads {FORMAT}; {remedy}")
 
 
 def _is_full(path: Path) -> bool:
