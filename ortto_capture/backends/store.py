@@ -147,7 +147,7 @@ class Store(ForkAware):
 
         :raises BackendError: nothing was stored.
         """
-        if self._owner == get_ident():
+        if self._is_owner():
             if self._own_batch() is None:
                 raise self._interrupted()
             return decide()
@@ -292,7 +292,11 @@ class Store(ForkAware):
 
     def _own_batch(self) -> Batch | None:
         """The open batch, when it is this thread that decides."""
-        return self._open_batch() if self._owner == get_ident() else None
+        return self._open_batch() if self._is_owner() else None
+
+    def _is_owner(self) -> bool:
+        # A child that was forked in C reuses its parent's numbers of threads.
+        return self._owner == get_ident() and self._pid == os.getpid()
 
     def _begin(self, deadline: float) -> Batch:
         """Begin a transaction and its batch, once all other processes have ended theirs."""
@@ -449,7 +453,7 @@ class Store(ForkAware):
 
     def scrub_later(self) -> None:
         """Overwrite what could not be overwritten when it was removed, by whichever process."""
-        if monotonic() >= self._scrub_at and self._owner != get_ident():
+        if monotonic() >= self._scrub_at and not self._is_owner():
             self._scrub_at = monotonic() + SCRUB_EVERY
             with suppress(BackendError):
                 if self.meta("scrub"):
