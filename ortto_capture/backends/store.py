@@ -91,9 +91,13 @@ class Batch:
         self.ended = False
         #: Rolled back for the sake of one decision; the others are made again.
         self.undone = False
-        #: Held until it has ended.
-        self.running = Lock()
-        self.running.acquire()
+        #: A held lock for each thread that waits; released, all at once, when it has ended.
+        self.waiting: list[Lock] = []
+
+    def wake(self) -> None:
+        """Wake the threads that wait; one that is not woken looks again by itself."""
+        while self.waiting:
+            self.waiting.pop().release()
 
 
 class Store(ForkAware):
@@ -161,7 +165,8 @@ class Store(ForkAware):
                     batch, result, refusals = self._join(decide, arrival, deadline)
             finally:
                 self._arrived.discard(arrival)
-            self._wait_for(batch)
+            if not batch.ended:
+                self._wait_for(batch)
             if batch.undone:
                 continue
             if batch.fault is not None:
@@ -329,7 +334,7 @@ class Store(ForkAware):
             # called before that is noted, because another exception could come with the call.
             if failure is None and not batch.connection.in_transaction:
                 batch.ended = True
-                batch.running.release()
+                batch.wake()
         if failure is not None:
             batch.fault = self._told(failure)
             batch.fault.__cause__ = quotable(failure)
@@ -343,13 +348,14 @@ class Store(ForkAware):
 
     def _wait_for(self, batch: Batch) -> None:
         """Return when ``batch`` has ended; commit it if no other thread does."""
+        lock = Lock()
+        lock.acquire()
+        batch.waiting.append(lock)
         patience = LOOK_AGAIN if self._arrived else batch.linger
         try:
+            # Asked after the lock was handed in, so that no ending is missed.
             while not batch.ended:
-                if batch.running.acquire(timeout=patience):
-                    # For the next thread that waits.
-                    batch.running.release()
-                else:
+                if not lock.acquire(timeout=patience):
                     self._finish(batch)
         except BaseException:
             # What is stored stays; the exception is this thread's own.
@@ -379,7 +385,7 @@ class Store(ForkAware):
                 self._writer.close()
             batch.undone = undone
             batch.ended = True
-            batch.running.release()
+            batch.wake()
 
     def _run(self, batch: Batch, sql: str, parameters: Sequence[Any]) -> list[Row]:
         """Run a statement of the decision that this thread makes."""
