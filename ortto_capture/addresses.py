@@ -129,6 +129,9 @@ def _packed(text: str) -> bytes | None:
         if ":" not in text:
             return inet_pton(AF_INET, text)
         packed = inet_pton(AF_INET6, text)
+    except TimeoutError:
+        # An OSError that inet_pton does not raise, but a signal handler that ends what takes long.
+        raise
     except (OSError, ValueError):
         parts = _with_port_or_zone(text)
         return None if parts is None else _packed("".join(filter(None, parts.groups())))

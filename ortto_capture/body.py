@@ -8,7 +8,7 @@ limited stream, under gunicorn, hands over a cut body as if it were whole.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from werkzeug.http import parse_options_header
 
@@ -17,8 +17,8 @@ from .errors import MalformedRequest
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: Longer ``Content-Type``, ``Content-Encoding`` and ``Accept-Encoding`` headers are not parsed:
-#: servers take up to 256 KiB, and browsers send a fraction of this.
+#: Characters of ``Content-Type`` and ``Content-Encoding`` together, or of ``Accept-Encoding``. More
+#: are not parsed: servers take up to 256 KiB, and browsers send a fraction of this.
 MAX_LABEL = 200
 
 
@@ -37,7 +37,8 @@ def read_body(environ: WSGIEnvironment, cap: int) -> bytes:
         length = int(declared.lstrip("0")[:20] or "0")
     if length is not None and length > cap:
         raise MalformedRequest(code="too-large")
-    if not _acceptable(environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", "")):
+    label, encoding = environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", "")
+    if len(label) + len(encoding) > MAX_LABEL or not _may_be_json(label, encoding):
         raise MalformedRequest(code="unsupported-media-type")
     if length is None:
         if declared is not None:
@@ -46,7 +47,10 @@ def read_body(environ: WSGIEnvironment, cap: int) -> bytes:
             raise MalformedRequest(code="length-required")
     wanted = cap + 1 if length is None else length
     try:
-        body = _read_up_to(environ["wsgi.input"], wanted)
+        stream = environ["wsgi.input"]
+        body: bytes = stream.read(wanted)
+        while len(body) < wanted and (more := stream.read(wanted - len(body))):
+            body += more
     except Exception as error:  # whatever the server's stream raises, the body is not here
         raise MalformedRequest(
             f"reading failed: {type(error).__name__}", code="incomplete"
@@ -58,23 +62,10 @@ def read_body(environ: WSGIEnvironment, cap: int) -> bytes:
     return body
 
 
-def _read_up_to(stream: Any, wanted: int) -> bytes:
-    body: bytes = stream.read(wanted)
-    while len(body) < wanted and (more := stream.read(wanted - len(body))):
-        body += more
-    return body
-
-
-def _acceptable(content_type: str, content_encoding: str) -> bool:
-    """Whether a body so labelled may be JSON: all but forms, other charsets and compression."""
-    if len(content_type) > MAX_LABEL or len(content_encoding) > MAX_LABEL:
-        return False
-    return _is_json_label(content_type, content_encoding)
-
-
 # Browsers and servers send a handful of labels.
 @lru_cache(maxsize=256)
-def _is_json_label(content_type: str, content_encoding: str) -> bool:
+def _may_be_json(content_type: str, content_encoding: str) -> bool:
+    """Whether a body so labelled may be JSON: all but forms, other charsets and compression."""
     if content_encoding.strip().lower() not in ("", "identity"):
         return False
     media_type, options = parse_options_header(content_type)

@@ -122,8 +122,14 @@ class Intake:
             if isinstance(verdict, Captured):
                 return verdict, ()
             raise _refusal(verdict, charges, activity.received_at)
+        return self._settled(partial(self._activity_of, visitor.fields, activity, prepared, ip))
+
+    def _settled(self, decide: Callable[[], T | None]) -> T:
+        """Decide, and again where another process has come in between: ``decide`` returns None.
+
+        That is only possible with ports on several media.
+        """
         for _try in range(TRIES):
-            decide = partial(self._activity_of, visitor.fields, activity, prepared, ip)
             done = self.decide(self.backends.atomically, decide)
             if done is not None:
                 return done
@@ -174,34 +180,30 @@ class Intake:
             merged = self._recognition.merged(found, fields, assurance, now)
             if not merged.save and not merged.charged:
                 return found, fields.notes + merged.notes
-        decide = partial(self._identified, fields, assurance, ip, now)
-        person, notes = self.decide(self.backends.atomically, decide)
-        return person, fields.notes + notes
+        return self._settled(partial(self._identified, fields, assurance, ip, now))
 
     def _identified(
         self, fields: PersonFields, assurance: Assurance, ip: str | None, now: float
-    ) -> tuple[Person | None, Notes]:
+    ) -> tuple[Person | None, Notes] | None:
+        """The same, decided; None to be decided anew."""
         people, limiter = self.backends.people, self.backends.limiter
         found = self._recognition.find(fields, assurance)
         if found is None and fields.skip_non_existing:
-            return None, ()
+            return None, fields.notes
         merged = self._recognition.merged(found, fields, assurance, now)
         charges = self._new_person(ip) if merged.charged else []
         full = limiter.acquire(charges, now) if charges else None
         if full is not None:
             if found is None:
                 raise _limited("new-people-limit", full, charges, now)
-            return found, (*merged.notes, "profile-kept")
-        saved = merged.person
+            return found, (*fields.notes, *merged.notes, "profile-kept")
         stored = False
         try:
-            for person in merged.save:
-                saved = people.save(person)
-            stored = saved.id == merged.person.id
+            stored = all(people.save(person).id == person.id for person in merged.save)
         finally:
             if not stored:
                 limiter.release(charges, now)
-        return saved, merged.notes
+        return (merged.person, fields.notes + merged.notes) if stored else None
 
     def _charges(self, activity: Activity, prepared: Prepared, ip: str | None) -> list[Charge]:
         """What storing ``activity`` is counted as; without an address there is no IP quota."""

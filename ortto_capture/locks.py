@@ -12,7 +12,6 @@ import os
 import threading
 import weakref
 
-
 #: Seconds for which a fork waits for one lock before it gives all of them back for a moment.
 GIVE_WAY = 0.1
 
@@ -29,6 +28,8 @@ class ForkAware:
 
 _outer: list[weakref.ref[threading.RLock]] = []
 _inner: list[weakref.ref[threading.RLock]] = []
+#: Held by the thread that forks, so that two threads that do so at once do it one after the other.
+_forking = threading.RLock()
 _held: list[threading.RLock] = []
 _watching: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
@@ -51,11 +52,12 @@ def watch_forks(holder: ForkAware) -> None:
 
 
 def _before() -> None:
+    _forking.acquire()
     locks = [lock for made in (*_outer, *_inner) if (lock := made()) is not None]
     # A thread whose ports are of two stores holds one outer lock and waits for another, which may
     # be held here: then all are given back, and taken again.
     while not all(map(_taken, locks)):
-        _release_all()
+        _give_back()
     for holder in tuple(_watching):
         holder.before_fork()
 
@@ -67,9 +69,14 @@ def _taken(lock: threading.RLock) -> bool:
     return taken
 
 
-def _release_all() -> None:
+def _give_back() -> None:
     while _held:
         _held.pop().release()
+
+
+def _release_all() -> None:
+    _give_back()
+    _forking.release()
 
 
 def _in_child() -> None:

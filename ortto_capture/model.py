@@ -171,16 +171,14 @@ class Definition:
             raise ConfigurationError("name", f"give {self.id} a name people can read")
         if self.unknown_attributes not in ("reject", "drop"):
             raise ConfigurationError("unknown_attributes", 'choose "reject" or "drop"')
-        one = isinstance(self.attributes, str | Mapping)
-        if one or not isinstance(self.attributes, Iterable):
+        given = self.attributes
+        if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
             raise ConfigurationError(
                 "attributes", 'give a list of keys or attributes, such as ["str::email"]'
             )
-        attributes = tuple(
-            each if isinstance(each, Attribute) else Attribute(each) for each in self.attributes
-        )
+        attributes = tuple(a if isinstance(a, Attribute) else Attribute(a) for a in given)
         object.__setattr__(self, "attributes", attributes)
-        keys = [attribute.key for attribute in self.attributes]
+        keys = [attribute.key for attribute in attributes]
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
             raise ConfigurationError("attributes", f"declared twice: {', '.join(twice)}")
         for kind, notation in (self.limits or {}).items():

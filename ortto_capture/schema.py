@@ -59,7 +59,7 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_bol(value: Any) -> bool:
-    return type(value) is bool
+    return value is True or value is False
 
 
 def _is_dtz(value: Any) -> bool:
@@ -275,7 +275,9 @@ def compile_check(
         formed; ``reason`` is ``too-many-attributes``, ``unknown-attribute``, ``wrong-value`` or
         ``missing-attribute``.
     """
-    declared = {a.key: _TYPES[a.type] for a in definition.attributes}
+    types = {a.key: _TYPES[a.type] for a in definition.attributes}
+    # Plain tuples: looking the two up by name would cost as much as most values take to check.
+    checks = {key: (kind.fits, kind.stored) for key, kind in types.items()}
     required = tuple(a.key for a in definition.attributes if a.required)
     drop = definition.unknown_attributes == "drop"
 
@@ -288,8 +290,8 @@ def compile_check(
             )
         kept = {}
         for key, value in attributes.items():
-            kind = declared.get(key)
-            if kind is None:
+            found = checks.get(key)
+            if found is None:
                 if drop:
                     continue
                 raise InvalidAttributes(
@@ -298,12 +300,13 @@ def compile_check(
                     expected="an attribute that the activity declares",
                 )
             if value is not None:
-                if not kind.fits(value):
-                    raise InvalidAttributes("wrong-value", field=key, expected=kind.expected)
-                kept[key] = value if kind.stored is None else kind.stored(value)
+                fits, stored = found
+                if not fits(value):
+                    raise InvalidAttributes("wrong-value", field=key, expected=types[key].expected)
+                kept[key] = value if stored is None else stored(value)
         for key in required:
             if key not in kept:
-                expected = declared[key].expected
+                expected = types[key].expected
                 raise InvalidAttributes("missing-attribute", field=key, expected=expected)
         return kept
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from json import JSONDecoder
 from typing import Any, NamedTuple, Never, TypeVar
 
@@ -238,7 +238,16 @@ def track_request(members: Mapping[str, Any]) -> TrackRequest:
     :raises MalformedRequest: with ``field``.
     """
     _check_types(members, _ENVELOPE)
-    return TrackRequest(*_envelope(members.get), members)
+    get = members.get
+    dropped = get("dropped")
+    return TrackRequest(
+        get("key") or None,
+        get("session") or None,
+        get("identity") or None,
+        get("gpc") is True,
+        _dropped(dropped) if dropped else (),
+        members,
+    )
 
 
 def activity_request(members: Mapping[str, Any], size: int | None = None) -> ActivityRequest:
@@ -257,9 +266,13 @@ def activity_request(members: Mapping[str, Any], size: int | None = None) -> Act
     age = get("age") or 0
     if not 0 <= age <= MAX_AGE:
         raise MalformedRequest("age is not 0 to 7 days in milliseconds", field="age")
-    person = get("person")
+    dropped, person = get("dropped"), get("person")
     return ActivityRequest(
-        *_envelope(get),
+        get("key") or None,
+        get("session") or None,
+        get("identity") or None,
+        get("gpc") is True,
+        _dropped(dropped) if dropped else (),
         activity_id,
         get("attributes") or {},
         event_id,
@@ -297,20 +310,6 @@ def _check_types(members: Mapping[str, Any], envelope: Mapping[str, type]) -> No
         if kind is int and type(value) is float:
             continue
         raise MalformedRequest(f"{name} has the wrong type", field=name)
-
-
-def _envelope(
-    get: Callable[[str], Any],
-) -> tuple[str | None, str | None, str | None, bool, tuple[str, ...]]:
-    """What both requests begin with."""
-    dropped = get("dropped")
-    return (
-        get("key") or None,
-        get("session") or None,
-        get("identity") or None,
-        get("gpc") is True,
-        _dropped(dropped) if dropped else (),
-    )
 
 
 def _dropped(report: Mapping[str, Any]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from http import HTTPStatus
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from werkzeug.datastructures import Accept
@@ -30,6 +30,8 @@ from .wire import activity_request, decode, track_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .console.api import Console
 
 T = TypeVar("T")
 
@@ -91,7 +93,7 @@ class CaptureApp:
         }
         for name, asset in assets().items():
             self._routes[f"/{name}"] = partial(_asset, asset)
-        self._console: WSGIApplication | None = None
+        self._console: Console | None = None
         if console_guard is not None:
             from .console.api import Console
 
@@ -112,7 +114,8 @@ class CaptureApp:
         """Answer one request, as WSGI has it."""
         path = environ.get("PATH_INFO", "")
         try:
-            status, headers, body = self._routes.get(path, self._elsewhere)(environ)
+            route = self._routes.get(path) or self._elsewhere
+            status, headers, body = route(environ)
         except (Refused, BackendError) as error:
             status, headers, body = _refusal(error)
         except Exception as error:  # noqa: BLE001  # our own fault must not become the host's
@@ -167,8 +170,14 @@ class CaptureApp:
                 "counts and remembers alone, so limits are multiplied; use backends that share"
             )
         if self._client_ip is None:
-            address: str = environ.get("REMOTE_ADDR", "")
-            proxied = _is_forwarded(environ) and is_local(address)
+            address: str = environ.get("REMOTE_ADDR") or ""
+            forwarded = (
+                "HTTP_X_FORWARDED_FOR" in environ
+                or "HTTP_FORWARDED" in environ
+                or "HTTP_X_REAL_IP" in environ
+            )
+            # What proxies leave says nothing where ``ProxyFix`` has used it.
+            proxied = forwarded and "werkzeug.proxy_fix.orig" not in environ and is_local(address)
         else:
             given = self._client_ip(environ)
             address = "" if given is None else str(given)
@@ -210,13 +219,9 @@ class CaptureApp:
         path = environ.get("PATH_INFO", "")
         if self._console is None or not (path == "/console" or path.startswith("/console/")):
             raise MalformedRequest(code="not-found")
-        started: list[Any] = []
-
-        def start(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Any:
-            started[:] = status, headers
-
-        body = self._console(_moved(environ, "/console"), start)
-        return started[0], started[1], body
+        below = _moved(environ, "/console")
+        body, status, headers = self._console.answer(below).get_wsgi_response(below)
+        return status, headers, body
 
 
 def mount(host: WSGIApplication, app: CaptureApp, *, at: str = "/capture") -> WSGIApplication:
@@ -247,15 +252,6 @@ def _moved(environ: WSGIEnvironment, prefix: str) -> WSGIEnvironment:
         "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + prefix,
         "PATH_INFO": environ.get("PATH_INFO", "")[len(prefix) :],
     }
-
-
-def _is_forwarded(environ: WSGIEnvironment) -> bool:
-    """Whether a proxy left a header, and ``ProxyFix`` has not used it."""
-    return (
-        "HTTP_X_FORWARDED_FOR" in environ
-        or "HTTP_FORWARDED" in environ
-        or "HTTP_X_REAL_IP" in environ
-    ) and "werkzeug.proxy_fix.orig" not in environ
 
 
 def _require_reading(environ: WSGIEnvironment) -> None:

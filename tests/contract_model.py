@@ -244,8 +244,12 @@ class Contract:
             wanted |= proof.identifiers
         elif fields.skip and not self.tell_existence:
             return None, {}
-        found = (self.find(kind, value) for kind, value in proven(wanted, proof).items())
-        person = next((p for p in found if p is not None), None)
+        found = [self.find(kind, value) for kind, value in proven(wanted, proof).items()]
+        holders = [p for p in found if p is not None]
+        if proof is not None:
+            # Proof beats claim: a person the host vouched for before comes first.
+            holders.sort(key=lambda p: p.assurance != "verified")
+        person = next(iter(holders), None)
         return (None, {}) if person is None and fields.skip else (person, wanted)
 
     def _visitor(

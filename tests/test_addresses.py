@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 import unicodedata
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -310,3 +311,20 @@ def test_loopback_and_private_addresses_are_local_and_their_neighbours_are_not()
 def test_other_addresses_are_not_local(address: object) -> None:
     text = str(address)
     assert is_local(text) == any(ip_address(text) in network for network in LOCAL)
+
+
+def test_a_signal_handlers_time_out_is_not_taken_for_an_address_that_cannot_be_read() -> None:
+    """It reaches its own thread, and the visitor's bucket is not remembered as the shared one."""
+
+    def interrupt(_frame: object, event: str, function: object) -> None:
+        if event == "c_return" and function is socket.inet_pton:
+            raise TimeoutError
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(TimeoutError):
+            ip_bucket("198.51.100.77")
+    finally:
+        sys.setprofile(None)
+
+    assert ip_bucket("198.51.100.77") == "198.51.100.77"

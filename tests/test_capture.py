@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -31,7 +33,8 @@ from ortto_capture.backends.memory import (
 )
 from ortto_capture.errors import BadToken, CaptureWarning, MalformedRequest, UnknownSource
 from ortto_capture.limiting import FixedWindows
-from ortto_capture.model import Activity, Identifier, Outcome
+from ortto_capture.model import Activity, Charge, Full, Identifier, Outcome
+from ortto_capture.pipeline import Retention
 from ortto_capture.testing import FakeClock, Ids
 from ortto_capture.wire import track_request
 
@@ -525,3 +528,144 @@ def test_one_reading_of_a_clock_that_is_ahead_removes_nothing_and_is_logged_once
 def counts(capture: Capture) -> Any:
     assert capture.backends.outcomes is not None
     return capture.backends.outcomes.counts()
+
+
+class ErasedMeanwhile(MemoryPeople):
+    """Another process erases the person between the look and the decision."""
+
+    def find(self, identifiers: Sequence[Identifier]) -> Person | None:
+        found = super().find(identifiers)
+        if found is not None:
+            self.erase(found.id)
+        return found
+
+
+@pytest.mark.parametrize("by", ["identify", "record"])
+def test_a_person_erased_meanwhile_is_not_created_again_by_a_visitor_who_asked_to_skip(
+    by: str,
+) -> None:
+    people = ErasedMeanwhile()
+    capture = account(around(people, MemoryJournal()), allow_skip_non_existing=True)
+    people.save(Person("id-0", (Identifier("ei", "1"),), None, None, "claimed", 0.0))
+
+    if by == "identify":
+        answer = capture.identify(ei="1", first="John", skip_non_existing=True)
+        assert answer == (None, False)
+    else:
+        fields = {"ei": "1", "first": "John", "skipNonExisting": True}
+        with pytest.raises(NotIdentified):
+            capture.record(None, LOGIN, person=fields)
+    assert len(people) == 0
+
+
+class Foreign(Exception):
+    """An exception of another library, with attributes named like ours."""
+
+    code = 42
+    reason = object()
+    person_id = b"?"
+
+
+def test_an_exception_of_another_library_is_internal_whatever_it_carries() -> None:
+    """Its attributes would reach the activity page, and could be of any type."""
+
+    class Failing(MemoryJournal):
+        def append(self, activity: Activity) -> Captured | None:
+            raise Foreign
+
+    capture = account(around(MemoryPeople(), Failing()))
+    session = capture.identify(email="user@emaildomain.com").session
+
+    with pytest.raises(Foreign):
+        capture.record(session, LOGIN)
+
+    assert capture.backends.outcomes is not None
+    [outcome] = capture.backends.outcomes.refused()
+    assert (outcome.code, outcome.reason, outcome.person_id) == ("internal", "Foreign", None)
+
+
+def test_a_child_forked_while_other_threads_store_can_store() -> None:
+    """Its threads may have the numbers of threads that its parent has."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Slow(MemoryJournal):
+        def append(self, activity: Activity) -> Captured | None:
+            if activity.event_id == "slow":
+                inside.set()
+                go_on.wait()
+            return super().append(activity)
+
+    # In a lock of its own, so that the fork does not wait for the thread.
+    class Loose(MemoryBackends):
+        def record(
+            self, activity: Activity, charges: Sequence[Charge], people: Sequence[Person] = ()
+        ) -> Captured | Full | None:
+            return self._record(activity, charges, people)
+
+    capture = account(Loose(journal=Slow()))
+    session = capture.identify(email="user@emaildomain.com").session
+    thread = threading.Thread(target=lambda: capture.record(session, LOGIN, event_id="slow"))
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if child == 0:
+        stored: list[Captured] = []
+        other = threading.Thread(target=lambda: stored.append(capture.record(session, LOGIN)))
+        other.start()
+        other.join()
+        os._exit(0 if stored else 1)
+    _, status = os.waitpid(child, 0)
+    go_on.set()
+    thread.join()
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.mark.parametrize(
+    ("ran", "removed"),
+    [
+        pytest.param(3 * DAYS, True, id="the process ran all the time"),
+        pytest.param(60.0, False, id="the clock was set"),
+    ],
+)
+def test_the_monotonic_clock_tells_a_quiet_site_from_a_clock_that_was_set(
+    ran: float, removed: bool
+) -> None:
+    """Contract §7: of two activities three days apart."""
+    Retaining.asked = []
+    clock, monotonic = FakeClock(), FakeClock(0.0)
+    backends = Retaining()
+    retention = Retention(backends, Settings(), clock, monotonic)
+    for seconds in (1.0, ran):
+        clock.advance(1.0 if seconds == 1.0 else 3 * DAYS)
+        monotonic.advance(seconds)
+        event = Activity(str(seconds), LOGIN, "p", {}, "", "claimed", clock(), clock(), False)
+        backends.journal.append(event)
+        Retaining.asked.clear()
+        retention.look(clock())
+
+    assert bool(Retaining.asked) is removed
+
+
+class Overtaken(MemoryPeople):
+    """Another process gives the address to another person between the look and the write."""
+
+    def save(self, person: Person) -> Person:
+        if person.email is not None and self.find([Identifier("ei", "other")]) is None:
+            held = (Identifier("ei", "other"), Identifier("email", person.email))
+            super().save(person._replace(id="other", identifiers=held, assurance="claimed"))
+        return super().save(person)
+
+
+def test_a_session_is_for_the_person_it_was_decided_for_when_another_process_comes_first() -> None:
+    """Not a verified session of the other person, whom nothing proves."""
+    capture = account(around(Overtaken(), MemoryJournal()))
+    capture.identify(identity=capture.sign_identity(ei="1"))
+
+    proof = capture.sign_identity("user@emaildomain.com", ei="1")
+    session = capture.identify(identity=proof).session
+
+    owner = capture.person(ei="1")
+    assert owner is not None
+    assert capture.record(session, LOGIN).person_id == owner.id
+    assert owner.email == "user@emaildomain.com", "proof beats claim"

@@ -209,7 +209,17 @@ def test_an_empty_page_offers_an_activity_that_would_be_accepted(site: Site) -> 
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "another:1:1:1", "{epoch}:1", "{epoch}:-1:1:x", "{epoch}", "\udcff"]
+    "cursor",
+    [
+        "",
+        "x",
+        "another:1:1:1",
+        "{epoch}:1",
+        "{epoch}:-1:1:x",
+        "{epoch}",
+        "{epoch}:1:1:abc",
+        "\udcff",
+    ],
 )
 def test_any_other_cursor_starts_over(site: Site, cursor: str) -> None:
     site.capture.record(site.session, "act:cm:paid")

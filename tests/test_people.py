@@ -301,6 +301,19 @@ def test_a_claimed_holder_of_nothing_but_what_was_taken_keeps_rows_and_session()
     assert people.who(people.claim(USER)) == people.who(people.claim(ei="7")) != row.person_id
 
 
+def test_a_stranger_who_claimed_the_external_id_first_is_not_who_it_is_proven_for() -> None:
+    """Whatever the lookup order: the host vouched for the other person before."""
+    people = People()
+    owner = people.prove(USER)
+    squatter = people.claim(ei="7")
+
+    again = people.prove(USER, ei="7")
+
+    assert people.who(again) == people.who(owner) != people.who(squatter)
+    assert people.holds(owner) == {"email": USER, "ei": "7"}
+    assert people.holds(squatter) == {}
+
+
 def test_an_activity_with_a_proof_takes_an_identifier_as_track_does() -> None:
     people = People()
     squatter = people.claim(USER)

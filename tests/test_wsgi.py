@@ -547,6 +547,7 @@ def proxy_warnings(capture: Capture, caplog: pytest.LogCaptureFixture) -> int:
     ("entries", "warned"),
     [
         ({"REMOTE_ADDR": ""}, True),
+        ({"REMOTE_ADDR": None}, True),
         ({"REMOTE_ADDR": "unix:"}, True),
         ({"REMOTE_ADDR": "localhost"}, True),
         ({"REMOTE_ADDR": "1" * 65}, True),

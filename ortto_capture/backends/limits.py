@@ -71,13 +71,9 @@ class LimitsRateLimiter:
         )
         #: Lengths of the windows that are charged, in seconds.
         self._windows = {3_600, 86_400}
-        known = storage.base_exceptions
-        # memcached's driver lets the operating system's own errors through.
-        self._faults: tuple[type[Exception], ...] = (
-            StorageError,
-            OSError,
-            *(known if isinstance(known, tuple) else (known,)),
-        )
+        # memcached's driver lets the operating system's own errors through. What the storage names
+        # may be a tuple, and `except` takes one within another.
+        self._faults: Any = (StorageError, OSError, storage.base_exceptions)
 
     def acquire(self, charges: Sequence[Charge], now: float) -> Full | None:
         with self._lock, self._wrapped():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,7 +23,7 @@ from ..schema import example
 from .rows import Rows
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 #: The page itself. It holds no data: that comes from ``/api/feed`` alone.
 FILES = {
@@ -72,7 +72,7 @@ class _Cursor(NamedTuple):
 
 
 class Console:
-    """The activity page of one :class:`~ortto_capture.Capture`, as a WSGI app.
+    """The activity page of one :class:`~ortto_capture.Capture`.
 
     :param guard: lets a request in; any other finds nothing here.
     """
@@ -86,19 +86,18 @@ class Console:
             for path, (name, content_type) in FILES.items()
         }
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request, as WSGI has it."""
+    def answer(self, environ: WSGIEnvironment) -> Response:
+        """Answer one request, whatever goes wrong."""
         try:
-            answer = self._answer(Request(environ, populate_request=False))
+            return self._answer(Request(environ, populate_request=False))
         except BackendError as error:
             _log.error("the activity page has no data: %s", error)
-            answer = _error(error.status, error.code, error.message)
+            return _error(error.status, error.code, error.message)
         except Exception as error:  # noqa: BLE001  # our own fault, or the guard's, is not the host's
             _log.error("the activity page failed, %s", type(error).__name__)
-            answer = _error(500, "internal", "internal error")
-        return answer(environ, start_response)
+            return _error(500, "internal", "internal error")
 
-    def _answer(self, request: Request) -> WSGIApplication:
+    def _answer(self, request: Request) -> Response:
         path = request.environ.get("PATH_INFO", "")
         if not self._guard(request.environ):
             return _error(404, "not-found", "not found")
@@ -130,7 +129,11 @@ class Console:
             # The page may have missed some, so it begins again with the latest.
             seen = None
         journal = backends.journal
-        captured = journal.after(seen.journal, PAGE) if seen else journal.latest(PAGE)
+        try:
+            captured = journal.after(seen.journal, PAGE) if seen else journal.latest(PAGE)
+        except ValueError:
+            # A cursor of another kind of journal.
+            seen, captured = None, journal.latest(PAGE)
         last = seen or _Cursor(0, 0, "")
         now = _Cursor(
             max((each.number for each in refused), default=last.refused),

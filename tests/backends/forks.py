@@ -7,9 +7,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from ortto_capture import Person
+from ortto_capture.backends.file import open_file
 from ortto_capture.backends.memory import (
     MemoryJournal,
     MemoryOutcomes,
@@ -90,5 +94,37 @@ def main() -> None:
             assert os.waitstatus_to_exitcode(status) == 0
 
 
+def of_two_stores(directory: Path) -> None:
+    """Two threads fork while others store in two files at once, and no fork waits for ever."""
+    # Opened first, so that a fork takes its lock first; a decision takes it second.
+    with open_file(f"{directory}/b") as other, open_file(f"{directory}/a") as own:
+        mixed = replace(own, journal=other.journal)
+        mixed.people.save(visitor("person"))
+
+        def record() -> None:
+            assert mixed.record(activity(uuid4().hex), ()) is not None
+
+        def fork() -> None:
+            child = os.fork()
+            if child == 0:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(20)
+                status = 1
+                try:
+                    record()
+                    status = 0
+                finally:
+                    os._exit(status)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 0
+
+        with busy(record, fork):
+            for _ in range(20):
+                fork()
+        record()
+
+
 if __name__ == "__main__":
     main()
+    with TemporaryDirectory() as name:
+        of_two_stores(Path(name))

@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Self
 
 from ortto_capture import (
@@ -41,6 +42,7 @@ from .stage import (
     files,
     finish,
     login,
+    opened,
     outcomes,
     program,
     redefine,
@@ -342,8 +344,10 @@ class Moment:
         self._left = number
         self.reached = False
 
-    def __call__(self, _frame: object, event: str, _function: object) -> None:
-        if event in ("call", "c_return"):
+    def __call__(self, frame: FrameType, event: str, _function: object) -> None:
+        # What is raised within the finaliser of a weak set, the interpreter tells and forgets.
+        finaliser = frame.f_code.co_filename.endswith("_weakrefset.py")
+        if event in ("call", "c_return") and not finaliser:
             self._left -= 1
             if self._left == 0:
                 self.reached = True
@@ -354,38 +358,55 @@ class Moment:
 def enumerating(
     directory: Path, times: int, _rng: random.Random
 ) -> tuple[list[str], dict[str, int]]:
-    """An exception at every moment of a request, one after the other, beside threads that store."""
+    """An exception at every moment of what a process does, beside threads that store."""
     begun: list[str] = []
     done: list[str] = []
     findings: list[str] = []
     moments = 0
     with driven() as driver, account(directory) as capture:
+        backends = files(capture)
+
+        def record_one() -> None:
+            begun.append(f"main-{len(begun)}")
+            record(capture, begun[-1], "main")
+            done.append(begun[-1])
+
+        work = [
+            *[record_one] * times,
+            lambda: capture.identify(email=f"new-{moments}@emaildomain.com", first="Jo"),
+            lambda: backends.retain(1.0, 1.0),
+            lambda: outcomes(backends).counts(),
+            lambda: backends.journal.latest(5),
+            lambda: opened(directory).close(),
+        ]
         # So that the threads share transactions.
         driver.before("COMMIT", slow(0.002))
         with Crowd(capture) as crowd:
-            for round_ in range(times):
-                number, reached = 0, True
-                while reached:
+            for each in work:
+                number = 1
+                while (what := at_moment(number, each)) != "not reached":
+                    if what:
+                        findings.append(f"moment {number}: {what}")
                     number += 1
-                    event = f"main-{round_}-{number}"
-                    begun.append(event)
-                    moment = Moment(number)
-                    try:
-                        sys.setprofile(moment)
-                        record(capture, event, "main")
-                        sys.setprofile(None)
-                        done.append(event)
-                    except TimeIsUp:
-                        pass
-                    except Exception as error:  # noqa: BLE001  # a finding
-                        findings.append(f"moment {number}: {type(error).__name__}: {error}")
-                    finally:
-                        sys.setprofile(None)
-                    reached = moment.reached
                 moments += number
         findings += crowd.wrong
         findings += verdict(capture, directory, begun, done + crowd.done)
     return findings, {"moments": moments, "acked": len(done), "crowd": len(crowd.done)}
+
+
+def at_moment(number: int, work: Callable[[], object]) -> str:
+    """Do this with an exception at its n-th moment: what was wrong with that, if it was reached."""
+    moment = Moment(number)
+    try:
+        sys.setprofile(moment)
+        work()
+    except TimeIsUp:
+        return ""
+    except Exception as error:  # noqa: BLE001  # any other exception is a finding
+        return f"{type(error).__name__}: {error}"
+    finally:
+        sys.setprofile(None)
+    return "the exception did not arrive" if moment.reached else "not reached"
 
 
 def defining(directory: Path, times: int, rng: random.Random) -> tuple[list[str], dict[str, int]]:
