@@ -13,6 +13,7 @@ import os
 from _thread import start_new_thread
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from hashlib import blake2b
 from math import floor
@@ -46,16 +47,12 @@ def tombstone(person_id: str) -> str:
 
 def checksum_of(members: Sequence[str | int | None]) -> int:
     """All members of a row in 32 bits."""
-    return crc32(_encode(members).encode("utf-8", "surrogatepass"))
+    return crc32("\0".join(map(str, members)).encode("utf-8", "surrogatepass"))
 
 
 def fits(row: Row) -> bool:
     """Whether a row is as it was written; its checksum is the last member."""
-    try:
-        return bool(checksum_of(row[:-1]) == row[-1])
-    except TypeError:
-        # Only a damaged row holds what is neither text nor number.
-        return False
+    return bool(checksum_of(row[:-1]) == row[-1])
 
 
 def decision(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
@@ -223,6 +220,11 @@ _REPEATED = (
     f"{_THEIRS} AND activity = (SELECT number FROM activity_ids WHERE id = ?) "
     "AND event_id = ? AND verified = ? AND received_at >= ?"
 )
+#: All that is to be known before a row is added: each question of its own costs as much as the row.
+_LOOK = (
+    f"SELECT EXISTS ({_REPEATED}), (SELECT number FROM activity_ids WHERE id = ?), "
+    "(SELECT number FROM person_ids WHERE id = ?)"
+)
 #: By the index, activity by activity: the first to come need not be the oldest, as clocks are set.
 _OLD = (
     "SELECT position FROM journal WHERE activity IN (SELECT number FROM activity_ids) "
@@ -243,13 +245,18 @@ class FileJournal:
 
     @decision
     def append(self, activity: Activity) -> Captured | None:
-        if self._store.read(_REPEATED, _repetition(activity)):
-            return None
         event_id, activity_id, person_id, attributes, source, assurance, *times, gpc = activity
+        known = self._store.read(_LOOK, (*_repetition(activity), activity_id, person_id))
+        [(repeated, activity_number, person_number)] = known
+        if repeated:
+            return None
         text = _encode(attributes)
         rest = (int(assurance == "verified"), *map(milliseconds, times), int(gpc))
         checksum = checksum_of((event_id, activity_id, person_id, text, source, *rest))
-        numbers = (self._number("activity_ids", activity_id), self._number("person_ids", person_id))
+        numbers = (
+            activity_number or self._add("activity_ids", activity_id),
+            person_number or self._add("person_ids", person_id),
+        )
         [(position,)] = self._store.write(
             "INSERT INTO journal (event_id, activity, person, attributes, source, verified, "
             "occurred_at, received_at, gpc, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -289,13 +296,11 @@ class FileJournal:
         for (position,) in self._store.read("SELECT position FROM journal"):
             yield from complaint(partial(self._rows, "position = ?", position))
 
-    def _number(self, table: str, name: str) -> int:
-        """The number that stands for this id in the journal; a new one for a new id."""
-        rows = self._store.read(f"SELECT number FROM {table} WHERE id = ?", (name,))
-        if not rows:
-            added = f"INSERT INTO {table} (id) VALUES (?) RETURNING number"
-            rows = self._store.write(added, (name,))
-        return int(rows[0][0])
+    def _add(self, table: str, name: str) -> int:
+        """Give a new id the number that stands for it in the journal."""
+        sql = f"INSERT INTO {table} (id) VALUES (?) RETURNING number"
+        [(number,)] = self._store.write(sql, (name,))
+        return int(number)
 
     @decision
     def _forget(self, moment: int) -> bool:
@@ -462,9 +467,11 @@ class FileOutcomes:
             if outcome.reason:
                 gathered.refused.append(outcome)
             if not gathered.awaited:
-                # Not a Timer, whose event can be left locked by a signal handler's exception.
-                start_new_thread(self._flush_later, ())
-                gathered.awaited = True
+                # Not a Timer, whose event can be left locked by a signal handler's exception. Where
+                # no thread can be started, the next outcome tries again: the answer is decided.
+                with suppress(RuntimeError):
+                    start_new_thread(self._flush_later, ())
+                    gathered.awaited = True
 
     def counts(self) -> Mapping[str, int]:
         self.flush()

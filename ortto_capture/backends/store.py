@@ -26,7 +26,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Lock, get_ident
+from threading import Lock, local
 from time import monotonic
 from typing import Any, TypeVar, cast
 
@@ -47,6 +47,7 @@ from .store_file import (
     log_emptied,
     prepare,
     quotable,
+    rows_of,
 )
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ LARGEST_BATCH = 64
 LOOK_AGAIN = 0.1
 #: How much of a commit's time a thread waits for those that were in the batch before: a thread that
 #: misses this commit waits for a whole one.
-LINGER = 0.2
+LINGER = 0.5
 #: Seconds between two attempts to overwrite what was erased while another connection was reading.
 SCRUB_EVERY = 1.0
 
@@ -80,8 +81,10 @@ class Batch:
         self.connection = connection
         self.size = 0
         #: How many decisions to expect, and seconds to wait for them.
-        self.expected = before.size if before is not None else 1
+        self.expected = before.crowd if before is not None else 1
         self.linger = min(LOOK_AGAIN, before.took * LINGER) if before is not None else 0.0
+        #: How many threads decided in it, or came while it was committed.
+        self.crowd = 1
         #: Seconds that the commit took.
         self.took: float = 0.0
         #: Whether the decision that is being made has changed anything.
@@ -137,8 +140,9 @@ class Store(ForkAware):
         self._arrived: set[object] = set()
         #: The last batch, open or ended.
         self._batch: Batch | None = None
-        #: The thread that begins, decides or commits at this moment.
-        self._owner = 0
+        #: Whether this thread begins, decides or commits at this moment. Not its number: a child
+        #: that was forked in C reuses the numbers of its parent's threads.
+        self._here = local()
         self._pid = os.getpid()
 
     # -- for the ports
@@ -151,7 +155,7 @@ class Store(ForkAware):
 
         :raises BackendError: nothing was stored.
         """
-        if self._is_owner():
+        if self._works():
             if self._own_batch() is None:
                 raise self._interrupted()
             return decide()
@@ -267,7 +271,7 @@ class Store(ForkAware):
         result: T | None = None
         refusals: list[Refused] = []
         try:
-            self._owner = get_ident()
+            self._here.works = True
             batch = self._open_batch() or self._begin(deadline)
             try:
                 result = decide()
@@ -290,18 +294,17 @@ class Store(ForkAware):
             self._leave()
             raise
         finally:
-            self._owner = 0
+            self._here.works = False
 
     def _open_batch(self) -> Batch | None:
         return None if self._batch is None or self._batch.ended else self._batch
 
     def _own_batch(self) -> Batch | None:
         """The open batch, when it is this thread that decides."""
-        return self._open_batch() if self._is_owner() else None
+        return self._open_batch() if self._works() else None
 
-    def _is_owner(self) -> bool:
-        # A child that was forked in C reuses its parent's numbers of threads.
-        return self._owner == get_ident() and self._pid == os.getpid()
+    def _works(self) -> bool:
+        return getattr(self._here, "works", False)
 
     def _begin(self, deadline: float) -> Batch:
         """Begin a transaction and its batch, once all other processes have ended theirs."""
@@ -334,6 +337,7 @@ class Store(ForkAware):
             # called before that is noted, because another exception could come with the call.
             if failure is None and not batch.connection.in_transaction:
                 batch.ended = True
+                batch.crowd = batch.size + len(self._arrived)
                 batch.wake()
         if failure is not None:
             batch.fault = self._told(failure)
@@ -365,21 +369,19 @@ class Store(ForkAware):
     def _finish(self, batch: Batch) -> None:
         """Commit ``batch`` if that is still to be done."""
         with self._turn:
-            if not batch.ended and not self._owner:
+            if not batch.ended and not self._works():
                 try:
-                    self._owner = get_ident()
+                    self._here.works = True
                     self._commit(batch)
                 finally:
-                    self._owner = 0
+                    self._here.works = False
 
     def _roll_back(self, batch: Batch | None, *, undone: bool = False) -> None:
         """Leave nothing of the open transaction; after a fault the file is opened anew.
 
         :param undone: whether the other threads are to decide again.
         """
-        if self._writer.in_transaction:
-            with suppress(sqlite3.Error):
-                self._writer.run("ROLLBACK")
+        self._writer.roll_back()
         if batch is not None and not batch.ended:
             if batch.fault is not None and not isinstance(batch.fault, StorageFull):
                 self._writer.close()
@@ -391,10 +393,10 @@ class Store(ForkAware):
         """Run a statement of the decision that this thread makes."""
         if batch.fault is not None:
             raise _copy(batch.fault)
-        if not self._writer.in_transaction:
+        if not batch.connection.in_transaction:
             raise self._interrupted()
         try:
-            return self._writer.run(sql, parameters)
+            return rows_of(batch.connection, sql, parameters)
         except ERRORS as error:
             batch.fault = self._told(error)
             raise batch.fault from quotable(error)
@@ -459,7 +461,7 @@ class Store(ForkAware):
 
     def scrub_later(self) -> None:
         """Overwrite what could not be overwritten when it was removed, by whichever process."""
-        if monotonic() >= self._scrub_at and not self._is_owner():
+        if monotonic() >= self._scrub_at and not self._works():
             self._scrub_at = monotonic() + SCRUB_EVERY
             with suppress(BackendError):
                 if self.meta("scrub"):
@@ -492,7 +494,7 @@ class Store(ForkAware):
 
     def _put_away(self) -> None:
         """Commit the open batch and close the connections; the caller holds both locks."""
-        if self._owner:
+        if self._works():
             raise self._interrupted()
         self.before_fork()
 
@@ -549,7 +551,7 @@ class Store(ForkAware):
     def before_fork(self) -> None:
         """Close everything: SQLite's connections must not be carried into a child."""
         batch = self._open_batch()
-        if batch is not None and self._owner:
+        if batch is not None and self._works():
             # The forking thread is in the middle of its own decision, and so would the child be.
             batch.fault = self._interrupted()
             self._roll_back(batch, undone=True)

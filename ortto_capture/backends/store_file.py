@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from errno import EIO
 from pathlib import Path
-from random import uniform
+from random import randrange, uniform
 from time import monotonic, sleep
 from typing import Any
 
@@ -31,7 +31,7 @@ ERRORS = (sqlite3.Error, UnicodeDecodeError)
 PATIENCE = 2.0
 #: Seconds between the first two tries to begin a transaction, and at most: a commit takes 0.2 ms
 #: on a fast disk, and on a slow one a thousand tries would be wasted.
-PAUSE, LONGEST_PAUSE = 0.00005, 0.002
+PAUSE, LONGEST_PAUSE = 0.00005, 0.0005
 #: Seconds to wait while another process makes the file, or recovers it: longer than 64 processes
 #: that open one new directory at the same moment need on a slow disk.
 OPENING = 30.0
@@ -115,11 +115,29 @@ class CheckViolated(Exception):
     """A CHECK forbids what a statement would have done; the statement did nothing."""
 
 
+def rows_of(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    """Run one statement; all its rows.
+
+    :raises CheckViolated: a CHECK forbids it.
+    """
+    cursor = connection.cursor()
+    try:
+        return cursor.execute(sql, parameters).fetchall()
+    except sqlite3.IntegrityError as error:
+        if _name(error) == "SQLITE_CONSTRAINT_CHECK":
+            raise CheckViolated from None
+        raise
+    finally:
+        # Else a row that cannot be decoded keeps its transaction open, by the traceback.
+        cursor.close()
+
+
 class Connection:
     """A connection that is opened when it is used, for one thread at a time."""
 
     def __init__(self, path: Path, timeout: float, *, durable: bool) -> None:
         self._path = path
+        self._name = str(path)
         self._timeout = timeout
         self._durable = durable
         self._sqlite: sqlite3.Connection | None = None
@@ -134,7 +152,7 @@ class Connection:
         program would find.
         """
         try:
-            found = os.stat(self._path)  # noqa: PTH116  # a Path's own takes twice as long
+            found = os.stat(self._name)  # noqa: PTH116  # a Path's own takes twice as long
             file = (found.st_dev, found.st_ino)
         except OSError:
             file = None
@@ -142,31 +160,24 @@ class Connection:
             self.close()
             self._sqlite = connect(self._path, self._timeout, durable=self._durable)
             self._file = file
-            self._moved = 0
+            # Anywhere in the count: of workers that end early each moves the log now and then.
+            self._moved = -randrange(CHANGES)  # noqa: S311  # no secret
         return self._sqlite
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Run one statement; all its rows.
-
-        :raises CheckViolated: a CHECK forbids it.
-        """
-        # In a transaction the file stays the same.
-        connection = self._sqlite if self.in_transaction else None
-        cursor = (connection or self.use()).cursor()
-        try:
-            return cursor.execute(sql, parameters).fetchall()
-        except sqlite3.IntegrityError as error:
-            if _name(error) == "SQLITE_CONSTRAINT_CHECK":
-                raise CheckViolated from None
-            raise
-        finally:
-            # Else a row that cannot be decoded keeps its transaction open, by the traceback.
-            cursor.close()
+        """Run one statement outside of a transaction; all its rows."""
+        return rows_of(self.use(), sql, parameters)
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, as SQLite has it."""
         return self._sqlite is not None and self._sqlite.in_transaction
+
+    def roll_back(self) -> None:
+        """Leave nothing of the open transaction, if there is one."""
+        if self._sqlite is not None and self._sqlite.in_transaction:
+            with suppress(sqlite3.Error):
+                self._sqlite.execute("ROLLBACK")
 
     def check_point(self) -> None:
         """Move the log into the file, once it is worth it.
