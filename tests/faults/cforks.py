@@ -17,9 +17,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from time import sleep
 
-from ortto_capture import Capture
+from ortto_capture import Capture, UnknownActivity
 
 from ..services import PATIENCE, ROOT
 from .stage import LOGIN, account, define, everything, files, finish, outcomes, program, spawn
@@ -101,6 +103,13 @@ def master(directory: Path, used: bool, line: socket.socket, workers: list[Line]
             order = each.strip()
             said = "done"
             if order.isdigit():
+                if used:
+                    # Outcomes are gathered, and their thread sleeps: one that waited for the
+                    # interpreter's lock at a fork in C would leave that lock broken in the child.
+                    while len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208  # names, no paths
+                        sleep(0.01)
+                    with suppress(UnknownActivity):
+                        capture.record(None, "act:cm:unknown")
                 if _libc.fork() == 0:
                     try:
                         signal.alarm(60)
