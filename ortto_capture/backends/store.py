@@ -81,10 +81,10 @@ class Batch:
         self.connection = connection
         self.size = 0
         #: How many decisions to expect, and seconds to wait for them.
-        self.expected = before.crowd if before is not None else 1
+        self.expected: int = before.crowd if before is not None else 1
         self.linger = min(LOOK_AGAIN, before.took * LINGER) if before is not None else 0.0
         #: How many threads decided in it, or came while it was committed.
-        self.crowd = 1
+        self.crowd: int = 1
         #: Seconds that the commit took.
         self.took: float = 0.0
         #: Whether the decision that is being made has changed anything.
