@@ -59,6 +59,12 @@ class Account:
     @cached_property
     def backends(self) -> FileBackends:
         """The data directory's, closed when the command ends."""
+        # A command that needs no setting must not pass over a file of them that is wrong.
+        _ = self.settings
+        return self.opened()
+
+    def opened(self) -> FileBackends:
+        """The same, whatever the settings."""
         if not any((self.data / name).exists() for name in _SIGNS):
             said = "is no data directory; name one with --data, or make one: ortto-capture serve"
             raise ConfigurationError(str(self.data), said)
@@ -120,7 +126,7 @@ PLACES = [
         help=text,
     )
     for name, metavar, text in (
-        ("--data", "DIR", "The data directory, if not ORTTO_CAPTURE_DATA or ./data."),
+        ("--data", "DIR", "The data directory; else ORTTO_CAPTURE_DATA, else ./data (demo: none)."),
         ("--config", "FILE", "A TOML file of settings, if not ORTTO_CAPTURE_CONFIG."),
     )
 ]

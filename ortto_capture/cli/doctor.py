@@ -61,7 +61,7 @@ def disk(data: Path, least: int = LEAST_FREE) -> Iterator[dict[str, Any]]:
 
 
 def _stored(account: Account) -> Iterator[dict[str, Any]]:
-    backends = account.backends
+    backends = account.opened()
     every, name = backends.definitions.all(), backends.definitions.path.name
     on = sum(each.client_side and not each.archived for each in every)
     remedy = "" if on else "everything gets 404 until one is: ortto-capture activities enable ID"

@@ -311,7 +311,7 @@ def test_trouble_is_said_and_passes(activity_page: ActivityPage) -> None:
     activity_page.answering = True
     activity_page.welcome = False
     activity_page.poll()
-    activity_page.says("This page is closed to you now")
+    activity_page.says("This page is not open to you")
     activity_page.welcome = True
     activity_page.poll()
     expect(activity_page.page.get_by_role("status")).to_be_hidden()

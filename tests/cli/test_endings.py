@@ -23,6 +23,29 @@ from .test_showing import every
 PAGE = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("activities", "list"),
+        ("tail",),
+        ("export",),
+        ("people", "find", JO),
+        ("schema", "act:cm:x"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_file_of_settings_that_is_wrong_is_3_for_every_command(
+    shell: Shell, busy: Account, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """Those that need no setting included."""
+    settings = tmp_path / "settings.toml"
+    for text in (None, 'person_limit = "many"'):
+        if text is not None:
+            settings.write_text(text)
+        ended = shell(*command, "--config", str(settings))
+        assert (ended.exit_code, str(settings) in ended.stderr) == (3, True)
+
+
 def test_wrong_usage_is_2(shell: Shell) -> None:
     for wrong in (["nonsense"], ["tail", "--nonsense"], ["schema"], ["export", "--format", "xml"]):
         assert shell(*wrong).exit_code == 2

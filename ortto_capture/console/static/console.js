@@ -82,7 +82,7 @@ function detail(item) {
   if (!item.attributes) box.append(make("p", "", about(item).replace(/\.?$/, ". ") + explain(item)[1]));
   const facts = item.attributes
     ? Object.entries(item.attributes).map(([key, value]) => [key, inWords(value)])
-    : [["expected", item.expected], ["answer", item.code], ["route", item.route]];
+    : [["expected", item.expected], ["reason", item.reason], ["answer", item.code], ["route", item.route]];
   facts.push(
     ["activity", item.activity_id], ["person", item.person], ["assurance", item.assurance],
     ["source", item.source], ["event id", item.event_id],
@@ -227,7 +227,7 @@ async function ask() {
     return data;
   } catch (error) {
     failing = failing || new Date().toLocaleTimeString("en-GB");
-    if (status === 404 || status === 403) trouble("This page is closed to you now. Sign in where you did before, then reload; or open the link that the server printed when it started.");
+    if (status === 404 || status === 403) trouble("This page is not open to you. Open the link that the server printed when it started; or sign in to the site it belongs to, then reload.");
     else if (!navigator.onLine) trouble("You are offline since " + failing + ". New rows come when you are back.");
     else if (status) trouble("Since " + failing + " the server answers " + status + ". Its log says why; this page keeps asking.");
     else trouble("Since " + failing + " the server does not answer. Is it running? This page keeps asking.");
