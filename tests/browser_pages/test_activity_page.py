@@ -267,7 +267,7 @@ def test_the_token_of_the_printed_link_is_kept_for_the_tab_and_out_of_the_addres
     with page.context.new_page() as other:
         other.goto(there)
         other.clock.run_for(10)
-        expect(other.get_by_role("status")).to_contain_text("open the link that the server printed")
+        expect(other.get_by_role("status")).to_contain_text("Open the link that the server printed")
         # The new link in the old tab.
         other.goto(there + guard.fragment)
         expect(other.locator("#feed > li")).to_have_count(1)
