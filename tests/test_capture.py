@@ -669,3 +669,36 @@ def test_a_session_is_for_the_person_it_was_decided_for_when_another_process_com
     assert owner is not None
     assert capture.record(session, LOGIN).person_id == owner.id
     assert owner.email == "user@emaildomain.com", "proof beats claim"
+
+
+class GoneAfterTheLook(MemoryPeople):
+    """Another process erases the person once they have been looked up."""
+
+    def get(self, person_id: str) -> Person | None:
+        found = super().get(person_id)
+        self.erase(person_id)
+        return found
+
+
+def test_a_person_erased_between_the_look_and_the_step_is_gone() -> None:
+    capture = account(around(GoneAfterTheLook(), MemoryJournal()))
+    session = capture.identify(email="user@emaildomain.com").session
+
+    with pytest.raises(NotIdentified, match="person-gone"):
+        capture.record(session, LOGIN)
+
+    assert capture.backends.journal.latest() == []
+
+
+class AlwaysOvertaken(MemoryPeople):
+    """Another process is first at every try."""
+
+    def save(self, person: Person) -> Person:
+        return person._replace(id="another")
+
+
+def test_a_decision_that_is_overtaken_every_time_ends_with_an_error() -> None:
+    capture = account(around(AlwaysOvertaken(), MemoryJournal()))
+
+    with pytest.raises(BackendError, match="try again"):
+        capture.identify(email="user@emaildomain.com")
