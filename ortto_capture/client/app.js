@@ -1,269 +1,612 @@
 //# allFunctionsCalledOnLoad
-/* Tells the server who visits and what they do. No exception leaves it; a call is kept until it
-   was answered. */
+/*
+ * The browser client of ortto_capture: the global `ap3c`.
+ *
+ * A page calls `ap3c.track` (who visits) and `ap3c.activity` (what they do). Each call becomes an
+ * entry of a queue, which localStorage keeps until the server has answered for it. No exception
+ * leaves this file, and nothing is printed when all goes well.
+ *
+ * Lines that hold a comment only, and indentation, are removed when the server reads this file.
+ */
 ((Promise) => {
-const MAX_AGE = 1728e5; // 48 h in ms
-const MAX_WAIT = 3e5; // ms
+const HOUR = 3600e3;
+
+// The oldest age of an activity that the server takes.
+const MAX_AGE = 48 * HOUR;
+
+// No server can ask a page to wait longer, ms.
+const MAX_WAIT = 300e3;
+
+// An answer that takes longer is lost, and a tab that holds the lock for longer is stuck, ms.
+const ANSWER_WITHIN = 15e3;
+const LOCK_WITHIN = 20e3;
+
+// Of the calls that wait for one endpoint, and of one call; sizes in characters.
+const MAX_CALLS = 100;
+const MAX_SIZE = 65536;
+const MAX_CALL_SIZE = 2e4;
 
 const ap3c = Object(window.ap3c);
-if (ap3c.loaded) return;
 
+// A tag without inline code says in its attributes what `init` is to be given.
+const tag = Object(document.currentScript);
+const initFromTag = () => {
+  const { key, endpoint } = Object(tag.dataset);
+  if (endpoint != null) ap3c.init(key, endpoint);
+};
+
+if (ap3c.loaded) return initFromTag();
+
+// A page must not notice what fails here; it has no value.
 const attempt = (action) => {
   try {
     return action();
-  } catch (error) {}
+  } catch (error) {
+    return undefined;
+  }
 };
 
-// After the page's own code.
-const later = (work) => { Promise.resolve().then(work).catch(() => {}); };
+const soon = (work) => { Promise.resolve().then(work).catch(() => {}); };
 
+// Tells this page's entries from those of other pages.
 const page = "-" + Math.random().toString(36).slice(2);
-const calls = {}, done = {}, memory = {}, beaconed = {};
-let key, endpoint, domains, channel, explain, line, timer, flying, refused, agreed;
-let allowed = true, last = 0, failures = 0;
 
-/* The queue: an item of localStorage for each call; memory before consent. An activity waits for
-   the track that it is `of`, else for a session. */
+// What the page was last initialised with, and every endpoint so far.
+let key, endpoint, cookieDomains;
+const endpoints = {};
 
-const read = (name) => memory[name] || allowed && attempt(() => localStorage.getItem(name));
+// Without consent nothing is stored or sent.
+let allowed = true, agreed;
 
-const write = (name, text) => {
-  delete memory[name];
-  if (allowed) attempt(() => localStorage[text ? "setItem" : "removeItem"](name, text));
-  if (text && read(name) !== text) memory[name] = text;
-};
+// Between `pagehide` and, when the visitor comes back, `pageshow`.
+let going;
+
+// The texts of `debug`, as a promise; false without.
+let explain;
+
+/*
+ * Storage
+ *
+ * What this page has written is in its memory too. Where localStorage is denied, full or broken,
+ * that stands in for it. And a page may clear localStorage while calls wait, as log-in and log-out
+ * code does: then all is written again. The item `ap3c.storage` tells the two ways apart in which
+ * an item can vanish: while this mark is the same, another tab has removed the item.
+ */
+
+const MARK = "ap3c.storage";
+const memory = {};
+let mark, broken;
+
+const stored = (name) => attempt(() => localStorage.getItem(name));
+
+const read = (name) => !broken && stored(name) || memory[name];
 
 const load = (name) => attempt(() => JSON.parse(read(name)));
 
-const save = (entry, change) => write(entry.name, JSON.stringify(Object.assign(entry, change)));
+const write = (name, text) => {
+  const differs = () => stored(name) && stored(name) !== text;
+  delete memory[name];
+  if (text) memory[name] = text;
+  attempt(() => text && localStorage.setItem(name, text));
+  // An older text is worse than none.
+  if (differs()) attempt(() => localStorage.removeItem(name));
+  if (differs()) attempt(() => localStorage.setItem(name, ""));
+  if (differs()) broken = true;
+};
 
-const queue = () => Object.keys(memory)
-  .concat(allowed && attempt(() => Object.keys(localStorage)) || [])
-  .filter((name) => /^ap3c-/.test(name) && !done[name]).sort()
-  .map((name) => ({ ...load(name), name })).filter((entry) => entry.body && entry.step);
+const restore = () => {
+  const found = stored(MARK);
+  const cleared = !found || found !== mark;
+  if (cleared) write(MARK, mark = found || page);
+  Object.keys(memory).filter((name) => !stored(name)).forEach((name) => {
+    if (cleared) return write(name, memory[name]);
+    delete memory[name];
+    finish(name, { ok: false, queued: true });
+  });
+};
 
-const isTrack = (entry) => entry.step === "track";
+const storedNames = () => Object.keys(memory)
+  .concat(attempt(() => Object.keys(localStorage)) || [])
+  .filter((name, index, all) => /^ap3c[-.]/.test(name) && all.indexOf(name) === index);
 
-const named = ({ body }) => body.email || body.ei || body.ac || body.identity;
+/*
+ * Session
+ *
+ * The token that `track` was answered with. It belongs to the endpoint that gave it, and two
+ * endpoints may share an origin and so its one cookie: `ap3c.cookie` says whose the cookie is. What
+ * it cannot hold, because cookies are refused or another endpoint has taken it, is kept in
+ * `ap3c.session <endpoint>`. Ortto's own cookie has the same name, but no token like ours.
+ */
 
-// No tab sends for so long.
-const pause = (wait) => write("ap3c.wait", wait && "" + (Date.now() + wait));
-
-/* The session. Ortto's own cookie has the same name. */
+// A token that the server has refused, and that this page may be unable to remove.
+let refused;
 
 const cookie = () => attempt(() => Object(/(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie))[1]);
 
-const session = () => allowed && [read("ap3c.session"), cookie()]
-  .find((token) => /^oc1\./.test(token) && token !== refused) || null;
+// The other endpoint whose token the cookie holds.
+const otherOwner = (address) => {
+  const [token, owner] = (read("ap3c.cookie") || "").split(" ");
+  return token === cookie() && owner !== address && owner;
+};
 
-const remember = (token) => {
-  if (!(token || session())) return;
-  attempt(() => {
-    const domain = [].concat(domains)
+const session = (address) => allowed &&
+  [read("ap3c.session " + address), !otherOwner(address) && cookie()]
+    .find((token) => /^oc1\./.test(token) && token !== refused) || null;
+
+const remember = (address, token) => {
+  const other = otherOwner(address);
+  if (other && token) write("ap3c.session " + other, cookie());
+  if (token || !other && session(address)) attempt(() => {
+    const domain = [].concat(cookieDomains)
       .find((entry) => ("." + location.hostname).endsWith("" + entry)) || "";
-    const rest = (/^https/.test(location) ? "; Secure" : "") +
-      "; path=/; SameSite=Lax; domain=";
-    // An older one would be read first.
+    const rest = (/^https/.test(location) ? "; Secure" : "") + "; path=/; SameSite=Lax; domain=";
+    // One that was written without the domain would be read first.
     document.cookie = "ap3c=; max-age=0" + rest;
     document.cookie = "ap3c=; max-age=0" + rest + domain;
     if (token) document.cookie = `ap3c=${token}; max-age=31536000` + rest + domain;
   });
-  write("ap3c.session", cookie() !== token && token);
+  const held = cookie() === token;
+  if (held) write("ap3c.cookie", token + " " + address);
+  write("ap3c.session " + address, !held && token);
+};
+
+/*
+ * Queue
+ *
+ * A queue entry is one call: JSON in localStorage, under a name of its own, since tabs share the
+ * storage and nothing locks it. Its members:
+ *
+ *   name      "ap3c-<order><page>": its page knows it by the end
+ *   order     greater than that of every call before it; mostly the time, but no clock decides
+ *   called    when the page made the call, by the device's clock, ms
+ *   step      "track" or "activity": also the last part of the route
+ *   key       the key, and
+ *   endpoint  the absolute URL that the page reported to when it made the call
+ *   body      what the page passed, an activity with its event_id
+ *   size      the characters of what the page passed
+ *
+ * Whose an activity is, decided when it is called and at the latest when a person is identified:
+ *
+ *   token     the session in which it was called, or the first one after it
+ *   of        the name of the track that it waits for, since that was called before it
+ *   person    the fields of a track: it travels with them when it cannot wait for the answer
+ *
+ * An activity with none of these is held until a person is identified. What happened since:
+ *
+ *   quiet     the page has called `clearSession` after it
+ *   tries     how often it was sent; what failed goes behind the others
+ *   until     when it may be sent again, because a limit was reached
+ */
+
+// What the page does when an entry comes to something, by the entry's name.
+const callbacks = {};
+
+const finish = (name, outcome) => {
+  attempt(() => callbacks[name](outcome));
+  delete callbacks[name];
+};
+
+const isMine = ({ name }) => name.endsWith(page);
+
+const isTrack = ({ step }) => step === "track";
+
+const isNamed = (entry) => isTrack(entry) && entry.body &&
+  (entry.body.email || entry.body.ei || entry.body.ac || entry.body.identity);
+
+const save = (entry, change) => write(entry.name, JSON.stringify(Object.assign(entry, change)));
+
+// What waits for an endpoint, oldest first. What lies in localStorage is data: it may be anything.
+const queue = (address) => {
+  if (listening) restore();
+  return storedNames()
+    .map((name) => ({ ...load(name), name }))
+    .filter(({ step, body, endpoint, order }) =>
+      /^(track|activity)$/.test(step) && body && endpoint === address && order < 1e15)
+    .sort((one, other) => one.order - other.order);
 };
 
 const tell = ({ step, body }, outcome) => attempt(() => {
-  if (explain == null && endpoint != null)
+  if (explain == null)
     ap3c.debug(/^\w+:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location));
   if (explain) explain.then((texts) => texts.default(step, body, outcome)).catch(() => {});
 });
 
-const finish = (name, outcome) => {
-  attempt(() => calls[name](outcome));
-  delete calls[name];
-  done[name] = !outcome.queued;
-};
-
+// The page that made the entry may be another tab, which hears of it as a `storage` event.
 const settle = (entry, outcome) => {
   outcome = JSON.parse(JSON.stringify(outcome));
-  if (!outcome.queued) write(entry.name);
   tell(entry, outcome);
-  attempt(() => channel.postMessage([entry.name, outcome]));
+  if (!outcome.queued) {
+    if (!isMine(entry)) write(entry.name, JSON.stringify({ outcome }));
+    write(entry.name);
+  }
   finish(entry.name, outcome);
 };
 
-const release = (track, change) => {
-  for (const entry of queue()) if (entry.of === track.name) save(entry, { ...change, of: null });
-};
+const hear = ({ key: name, newValue }) => attempt(() => {
+  const { outcome, tries } = JSON.parse(newValue);
+  if (outcome || tries) finish(name, outcome || { ok: false, queued: true });
+});
 
-// The next request says so.
-const drop = (entry, code, outcome = { ok: false, code }) => {
-  const dropped = load("ap3c.dropped") || {};
-  dropped[code] = (dropped[code] || 0) + 1;
-  write("ap3c.dropped", JSON.stringify(dropped));
-  release(entry, { person: entry.body });
+// The next request tells the server how many there were.
+const drop = (entries, code, outcome = { ok: false, code }) => entries.forEach((entry, index) => {
+  const name = "ap3c.dropped " + entry.endpoint;
+  const counts = Object(load(name));
+  // All at once, for a page that makes thousands of calls.
+  const count = (counts[code] || 0) + entries.length;
+  if (!index) write(name, JSON.stringify({ ...counts, [code]: count }));
+  if (isTrack(entry)) release(entry, { person: entry.body });
   settle(entry, outcome);
+});
+
+// What is too much: the oldest go first, but who it was is kept longest.
+const surplus = (all) => {
+  const who = all.filter(isNamed).pop();
+  let size = 0, count = 0;
+  return all.filter((entry) => entry !== who).concat(who || []).reverse().filter((entry) => {
+    if (!entry.step) return false;
+    size += entry.size;
+    count++;
+    return count > MAX_CALLS || size > MAX_SIZE;
+  });
 };
 
-const clear = (entry, code) => settle(entry, { ok: false, code });
+/*
+ * Who an activity belongs to
+ *
+ * To the person whom the page named last before it, and, if there was none, to the first one who is
+ * identified after it. Hence an activity that is called while a track waits for its answer waits
+ * too, and no session that was there before is used for it, whatever becomes of the track.
+ */
 
-const waits = (entry) => entry.of && load(entry.of);
+// The track that it waits for, while that is under way.
+const trackOf = (entry) => entry.of && load(entry.of);
 
-const tokenOf = (entry) =>
-  isTrack(entry) || !(entry.token || entry.person || waits(entry)) ? session() : entry.token;
+const isHeld = (entry) => !isTrack(entry) && !entry.token && !entry.person && !trackOf(entry);
 
-// Else it is held.
-const ready = (entry) => isTrack(entry) || entry.person || tokenOf(entry);
+const tokenOf = (entry) => entry.token ||
+  (isTrack(entry) && !entry.quiet || isHeld(entry)) && session(entry.endpoint) || null;
 
-const request = (entry, more) => [endpoint + "/-/events/" + entry.step, JSON.stringify({
+const isReady = (entry) => isTrack(entry) || entry.person || tokenOf(entry);
+
+// The track has come to something: what waited for it is told whose it is.
+const release = (track, change) => {
+  for (const entry of queue(track.endpoint)) {
+    if (entry.of === track.name || change.token && isHeld(entry) && entry.order < track.order)
+      save(entry, { ...change, of: null });
+  }
+};
+
+// For `clearSession`. What was called before it goes out in the old name; what nobody was named for
+// goes to the one who is being identified, or nowhere.
+const forget = (address) => {
+  const all = queue(address);
+  const token = session(address);
+  for (const entry of all) {
+    const isNext = (other) => isNamed(other) && !other.quiet && other.order > entry.order;
+    const track = all.find(isNext);
+    if (!isHeld(entry)) save(entry, { token: tokenOf(entry) });
+    else if (token || track) save(entry, { token, of: Object(track).name });
+    else settle(entry, { ok: false, code: "cleared" });
+  }
+  for (const entry of queue(address)) save(entry, { quiet: true });
+  remember(address, null);
+};
+
+/*
+ * Sending
+ */
+
+const pause = (address, wait) => write("ap3c.wait " + address, wait && "" + (Date.now() + wait));
+
+// How long until then. A time from before the device's clock was set is no reason to wait.
+const waitUntil = (time) => {
+  const wait = time - Date.now();
+  return wait > 0 && wait <= MAX_WAIT ? wait : 0;
+};
+
+const request = (entry, more) => [entry.endpoint + "/-/events/" + entry.step, JSON.stringify({
   ...entry.body,
-  session: named(entry) ? null : tokenOf(entry),
+  key: entry.key,
+  session: isNamed(entry) ? null : tokenOf(entry),
   person: entry.person,
-  ...isTrack(entry) || { age: Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE) },
+  age: isTrack(entry) ? undefined : Math.min(Math.max(0, Date.now() - entry.called), MAX_AGE),
   gpc: navigator.globalPrivacyControl === true || undefined,
   ...more
 })];
 
+// Only what a capture server says is final. A proxy answers with a 404 or a 403 of its own while
+// the app behind it restarts, a hotel's network with a 200.
+const isFinal = ({ status, code, wait }) =>
+  /^4/.test(status) && code && code !== "incomplete" && !(status === 429 && wait <= MAX_WAIT);
+
+const flying = {};
+let failures = 0;
+
 const send = async (entry) => {
+  const { name, endpoint: address } = entry;
   const token = tokenOf(entry);
-  const dropped = load("ap3c.dropped") || undefined;
+  const dropped = load("ap3c.dropped " + address) || undefined;
   let status = 0, wait = 0, data = {};
+  flying[name] = true;
   try {
-    const [address, body] = request(entry, { dropped });
-    const answer = await fetch(address, {
+    const [url, body] = request(entry, { dropped });
+    const answer = await fetch(url, {
       method: "POST",
       keepalive: true,
-      signal: attempt(() => AbortSignal.timeout(15e3)),
-      body // text/plain: no preflight
+      signal: attempt(() => AbortSignal.timeout(ANSWER_WITHIN)),
+      body // As text/plain, which needs no preflight.
     });
     status = answer.status | 0;
     wait = answer.headers.get("Retry-After") * 1e3 || 0;
     data = Object(await answer.json());
-  } catch (error) {}
-  const { identified, duplicate, error, session: fresh } = data;
+  } catch (error) {
+    // No answer, or none of a capture server.
+  }
+  delete flying[name];
+
+  const { identified, duplicate, session: fresh } = data;
+  const { code } = Object(data.error);
   const ok = data.ok === true || identified != null;
   const outcome = {
     ok,
     status,
-    code: ok ? undefined : Object(error).code || "unreachable",
+    code: ok ? undefined : code || "unreachable",
     duplicate,
     identified,
     wait: wait / 1e3 || undefined
   };
-  const present = load(entry.name);
-  if (!ok && !/^4/.test(status) || status === 429 && wait <= MAX_WAIT) {
-    outcome.queued = true;
-    // Not all at once; others go first.
-    pause(Math.min(Math.max(wait, Math.random() * 1e3 * 2 ** failures++), MAX_WAIT));
-    if (present) save(present, { token, at: Date.now() });
-    return settle(entry, outcome);
+  restore();
+  // Else another tab has settled it, or the visitor has taken back the consent.
+  const present = load(name);
+
+  if (!ok && !isFinal({ status, code, wait })) {
+    const change = { tries: (entry.tries || 0) + 1 };
+    if (!isTrack(entry)) change.token = token;
+    // Not all visitors at once.
+    wait = Math.min(Math.max(wait, Math.random() * 1e3 * 2 ** failures++), MAX_WAIT);
+    if (status === 429 && code) change.until = Date.now() + wait;
+    else pause(address, wait);
+    if (present) save(entry, change);
+    return settle(entry, { ...outcome, queued: true });
   }
+
   failures = 0;
-  pause();
-  if (dropped) write("ap3c.dropped");
-  const same = session() === token; // unless another tab made one
-  const ours = present && !present.quiet;
+  pause(address);
+  if (dropped) write("ap3c.dropped " + address);
+  const same = session(address) === token; // Unless another tab made one.
   if (isTrack(entry)) {
-    // Somebody else was named: the old session is nobody's.
-    if (ours && (fresh || same && (ok || named(entry)))) remember(fresh);
+    // Once somebody else was named, the old session is used no more, even if he was refused.
+    if (present && !present.quiet && (fresh || same && (ok || isNamed(entry))))
+      remember(address, fresh);
     release(entry, { token: fresh });
     settle(entry, outcome);
-  } else if (ours && token && /^(bad-session|not-identified)$/.test(outcome.code)) {
-    if (same) remember(null);
+  } else if (present && !present.quiet && token && /^(bad-session|not-identified)$/.test(code)) {
+    if (same) remember(address, null);
     refused = token;
-    save(present, { token: null }); // a lost session is not a lost activity
+    save(entry, { token: null }); // A lost session is not a lost activity.
     tell(entry);
-  } else if (status === 429) drop(entry, outcome.code, outcome);
+  } else if (status === 429) drop([entry], code, outcome);
   else settle(entry, outcome);
 };
 
-const next = () => {
+// The entry to send now. Tracks keep their order; what failed goes behind the others.
+const next = (address) => {
+  if (!allowed || going || document.prerendering) return;
+  const paused = waitUntil(read("ap3c.wait " + address));
+  const waits = [paused];
   let track;
-  return queue().filter((entry) => {
-    if (Date.now() - entry.called > MAX_AGE && !entry.name.endsWith(page)) drop(entry, "expired");
-    else return isTrack(entry) ? !track && (track = entry) : ready(entry);
-  }).sort((one, other) => (one.at || 0) - (other.at || 0))[0];
-};
-
-const run = async (lock) => {
-  for (let entry; allowed && endpoint != null && (entry = next());) {
-    const wait = read("ap3c.wait") - Date.now();
-    if (wait > 0 && wait <= MAX_WAIT) {
-      for (const name in calls) finish(name, { ok: false, queued: true });
-      clearTimeout(timer);
-      return timer = setTimeout(pump, wait);
-    }
-    if (!lock) pause(15e3);
-    flying = entry.name;
-    await send(entry);
-    flying = null;
-  }
-};
-
-// One tab at a time.
-const pump = () => {
-  if (!line) attempt(() => {
-    addEventListener("pagehide", leave);
-    addEventListener("visibilitychange", () => document.hidden && leave());
-    channel = new BroadcastChannel("ap3c");
-    channel.onmessage = (event) => attempt(() => finish(...event.data));
+  const ready = queue(address).filter((entry) => {
+    // No page waits for a server that is away.
+    if (paused && !isHeld(entry)) finish(entry.name, { ok: false, queued: true });
+    if (isTrack(entry) && track || !isReady(entry)) return false;
+    if (isTrack(entry)) track = entry;
+    const wait = waitUntil(entry.until);
+    waits.push(wait);
+    return !paused && !wait && !flying[entry.name];
   });
-  line = (line || Promise.resolve()).then(() => navigator.locks.request("ap3c", run))
-    .catch(() => run()).catch(() => {});
+  if (ready[0]) return ready.sort((one, other) => (one.tries || 0) - (other.tries || 0))[0];
+  const wait = paused || Math.min(...waits.filter((each) => each));
+  if (wait <= MAX_WAIT) wake(wait);
 };
 
-// Filter lists block beacons to other origins.
-const leave = () => attempt(() => {
-  if (flying) pause();
-  if (!allowed || (endpoint + "/").replace(location.origin, "")[0] !== "/") return;
-  for (const entry of queue()) {
-    const { name } = entry;
-    if (!name.endsWith(page) || beaconed[name] || name === flying) continue;
-    const person = entry.person || Object(waits(entry)).body;
-    if (person || ready(entry)) beaconed[name] = navigator.sendBeacon(...request(entry, { person }));
+/*
+ * One tab at a time
+ *
+ * Calls leave in order, and a server that comes back is not met by all tabs at once. The lock is
+ * held for one request. It is never asked for while the page is going: Firefox grants it to the
+ * page that it has frozen, and every other tab of the origin would wait until that page is shown
+ * again. Nor is it waited for without end: a tab that stands in a debugger, or behind an `alert()`,
+ * keeps it. Then, and where there are no locks (pages without https), a time in localStorage
+ * stands in for it. Tabs may see that late; what two of them send, the server stores once.
+ */
+
+// What ends the wait for the lock, or the lock, when the page goes.
+const letGo = {};
+
+const oneTabAtATime = async (address, work) => {
+  let patience;
+  try {
+    const giveUp = new AbortController();
+    letGo[address] = () => giveUp.abort();
+    patience = setTimeout(letGo[address], LOCK_WITHIN);
+    await navigator.locks.request("ap3c " + address, { signal: giveUp.signal }, () => {
+      clearTimeout(patience);
+      return Promise.race([work(), new Promise((done) => { letGo[address] = done; })]);
+    });
+  } catch (error) {
+    clearTimeout(patience);
+    await work(() => pause(address, ANSWER_WITHIN));
   }
-});
+};
+
+const delivering = {};
+
+const deliver = async (address) => {
+  if (delivering[address]) return;
+  delivering[address] = true;
+  while (next(address)) {
+    listen();
+    await oneTabAtATime(address, async (lease) => {
+      const entry = next(address);
+      if (entry && lease) lease();
+      if (entry) await send(entry);
+    });
+  }
+  delivering[address] = false;
+};
+
+// In a task of its own, which a page that is going does not come to.
+let timer, due = Infinity;
+const wake = (wait = 0) => {
+  const time = Date.now() + wait;
+  if (time >= due) return;
+  due = time;
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    due = Infinity;
+    Object.keys(endpoints).forEach((address) => soon(() => deliver(address)));
+  }, wait);
+};
+
+/*
+ * Leaving
+ *
+ * A beacon outlives its page. Nobody hears its answer, so the entry stays, and a later page sends
+ * it once more: the server knows the event_id. Filter lists block beacons to other origins.
+ */
+
+const isOtherOrigin = (address) => !(address + "/").startsWith(location.origin + "/");
+
+const beaconed = {};
+
+const leave = () => {
+  if (!allowed || document.prerendering) return;
+  [].concat(...Object.keys(endpoints).map(queue)).filter(isMine).forEach((entry) => attempt(() => {
+    const { name, endpoint: address } = entry;
+    if (flying[name]) return pause(address);
+    const person = entry.person || Object(trackOf(entry)).body;
+    if (beaconed[name] || waitUntil(entry.until) || !person && !isReady(entry)) return;
+    const [url, body] = request(entry, { person });
+    beaconed[name] = isOtherOrigin(address)
+      ? fetch(url, { method: "POST", keepalive: true, body }).catch(() => {})
+      : navigator.sendBeacon(url, body);
+  }));
+};
+
+// Not before there is something to hear of, or to leave behind.
+let listening;
+
+const listen = () => {
+  if (listening) return;
+  listening = true;
+  addEventListener("storage", hear);
+  addEventListener("visibilitychange", () => document.hidden && leave());
+  addEventListener("pagehide", () => {
+    going = true;
+    leave();
+    Object.keys(letGo).forEach((address) => letGo[address]());
+  });
+  addEventListener("pageshow", () => {
+    going = false;
+    wake();
+  });
+};
+
+/*
+ * API
+ *
+ * A call copies its argument and lets the page go on. A microtask, after the page's own code, makes
+ * entries of all calls together. Until the first `init`, without consent, and while the page is
+ * prerendered and may never be seen, calls wait in the page's memory.
+ */
+
+let calls = [], scheduled = false, last = 0;
+
+// An entry is written when all calls are accepted, for many may be too many.
+const accept = ({ callback, ...entry }, all) => {
+  const before = Object(all[all.length - 1]).order || 0;
+  entry.order = last = Math.max(last, entry.called, before) + 1;
+  entry.name = "ap3c-" + last + page;
+  callbacks[entry.name] = callback;
+  const { body } = entry;
+  if (Object(body) !== body) return settle(entry, { ok: false, code: "not-json" });
+  if (entry.size > MAX_CALL_SIZE) return drop([entry], "too-large");
+  if (!isTrack(entry)) {
+    body.event_id = body.event_id || entry.name.slice(5);
+    const track = all.filter((other) => isNamed(other) && !other.quiet).pop();
+    if (track) entry.of = track.name;
+    else if (!(entry.token = session(entry.endpoint))) tell(entry);
+  }
+  all.push(entry);
+};
+
+const keep = (all) => {
+  const dropped = surplus(all);
+  all.forEach((entry) => read(entry.name) || dropped.includes(entry) || save(entry));
+  drop(dropped, "overflow");
+};
+
+const flush = () => {
+  scheduled = false;
+  const blocked = endpoint == null ? "no-init" : allowed ? document.prerendering : "no-consent";
+  if (blocked) {
+    const dropped = surplus(calls);
+    dropped.forEach(({ callback }) => attempt(() => callback({ ok: false, code: "overflow" })));
+    calls = calls.filter((call) => !dropped.includes(call));
+    return calls.forEach((call) => tell(call, { code: blocked, queued: true }));
+  }
+  const queues = {};
+  calls.splice(0).forEach((call) => attempt(() => {
+    listen();
+    if (call.endpoint == null) Object.assign(call, { key, endpoint });
+    const address = call.endpoint;
+    const all = queues[address] = queues[address] || queue(address);
+    if (call.step) return accept(call, all);
+    keep(all);
+    forget(address);
+    delete queues[address];
+  }));
+  Object.values(queues).forEach(keep);
+  if (going) leave();
+  wake();
+};
+
+const add = (call) => {
+  calls.push({ ...call, called: Date.now(), key, endpoint });
+  if (!scheduled) soon(flush);
+  scheduled = true;
+};
 
 const call = (step, given, callback) => new Promise((resolve) => {
   const text = attempt(() => JSON.stringify(given));
-  const called = last = Math.max(last + 1, Date.now());
-  later(() => {
-    const name = "ap3c-" + called + page;
-    const body = attempt(() => JSON.parse(text));
-    const entry = { name, step, body, called };
-    calls[name] = (outcome) => {
+  add({
+    step,
+    size: Object(text).length,
+    body: attempt(() => JSON.parse(text)),
+    callback: (outcome) => {
       resolve(outcome);
       if (callback) callback(outcome);
-    };
-    if (Object(body) !== body) return clear(entry, "not-json");
-    if (endpoint == null) return clear(entry, "no-init");
-    body.key = key;
-    if (!isTrack(entry)) {
-      body.event_id = body.event_id || name.slice(5);
-      const track = queue().filter((entry) => isTrack(entry) && named(entry) && !entry.quiet).pop();
-      if (track) entry.of = track.name;
-      else if (!(entry.token = session())) tell(entry);
     }
-    if (text.length > 2e4) return drop(entry, "too-large");
-    save(entry);
-    for (let all; (all = queue()).length > 100 || JSON.stringify(all).length > 65536;) {
-      const who = all.filter(named).pop();
-      drop(all.find((entry) => entry !== who), "overflow");
-    }
-    pump();
   });
 });
 
 ap3c.init = (captureKey, address, options) => {
   attempt(() => {
     options = Object(options);
-    endpoint = address && String(address);
-    key = captureKey && String(captureKey);
-    domains = options.cookieDomains;
+    cookieDomains = options.cookieDomains;
     if (!agreed && options.consent === false) allowed = false;
-    while (endpoint.endsWith("/")) endpoint = endpoint.slice(0, -1);
+    if (!/^(\/|https?:|$)/.test(address)) return;
+    key = captureKey && String(captureKey);
+    // Absolute, so that pages which write it differently, or have a <base>, mean the same.
+    endpoint = String(address)
+      .replace(/\/+$/, "")
+      .replace(/^\/\//, location.protocol + "//")
+      .replace(/^(?=\/|$)/, location.origin);
+    endpoints[endpoint] = true;
   });
-  // Of earlier pages.
-  setTimeout(() => queue()[0] && pump());
+  // What was called before, and what earlier pages left.
+  if (calls.length) soon(flush);
+  wake();
 };
 
 ap3c.track = (fields, callback) => {
@@ -273,47 +616,52 @@ ap3c.track = (fields, callback) => {
 
 ap3c.activity = (activity, callback) => call("activity", activity, callback);
 
-ap3c.getCookie = session;
+ap3c.getCookie = () => session(endpoint);
 
-// What was called before goes out in the old name.
-ap3c.clearSession = () => later(() => {
-  for (const entry of queue()) save(entry, { token: tokenOf(entry), quiet: true });
-  for (const entry of queue().filter(isTrack)) release(entry, { person: entry.body });
-  remember(null);
-  queue().forEach((entry) => ready(entry) || clear(entry, "cleared"));
-});
+ap3c.clearSession = () => add({});
 
-ap3c.consent = (given) => later(() => {
-  allowed = true;
+ap3c.consent = (given) => {
   agreed = given;
-  const all = queue();
-  if (given) {
-    all.forEach((entry) => save(entry));
-    pump();
-  } else {
-    remember(null);
-    all.forEach((entry) => clear(entry, "cleared"));
-    write("ap3c.dropped");
-    pause();
+  allowed = true;
+  if (!given) {
+    const cleared = { ok: false, code: "cleared" };
+    calls.splice(0).forEach(({ callback }) => attempt(() => callback(cleared)));
+    Object.keys(callbacks).forEach((name) => finish(name, cleared));
+    storedNames().forEach((name) => write(name));
+    remember(endpoint, null);
     allowed = false;
   }
-});
-
-ap3c.debug = (on) => {
-  explain = on && import(endpoint + "/debug.js").catch(() => {});
+  soon(flush);
 };
 
-// What was called before this file came.
-const drain = (name, action) => attempt(() => {
-  const list = ap3c[name] = Array.isArray(ap3c[name]) ? ap3c[name] : [];
-  const push = (entry) => attempt(() => action(entry));
-  // Array.prototype may be frozen.
-  Object.defineProperty(list, "push", { value: push, configurable: true });
-  list.splice(0).forEach(push);
-});
+ap3c.debug = (on) => {
+  const folder = endpoint == null ? ("" + tag.src).replace(/\/app\.js.*/, "") : endpoint;
+  explain = on && import(folder + "/debug.js").catch(() => {});
+};
+
+// The queues of the tracking code. The page, or a second code on it, may put one in place of ours.
+const take = (name, action) => {
+  const given = ap3c[name];
+  let list;
+  const replace = (queued) => attempt(() => {
+    list = Array.isArray(queued) ? queued : [];
+    const push = (...all) => all.forEach((each) => attempt(() => action(each)));
+    // Array.prototype may be frozen.
+    Object.defineProperty(list, "push", { value: push, configurable: true });
+    push(...list.splice(0));
+  });
+  attempt(() => Object.defineProperty(ap3c, name, {
+    get: () => list,
+    set: replace,
+    configurable: true
+  }));
+  replace(given);
+};
 
 window.ap3c = ap3c;
 ap3c.loaded = true;
-drain("cmd", (command) => command());
-drain("act", (activity) => ap3c.activity(activity));
+initFromTag();
+if (document.prerendering) document.addEventListener("prerenderingchange", flush);
+take("cmd", (command) => command());
+take("act", (activity) => ap3c.activity(activity));
 })(Promise);
