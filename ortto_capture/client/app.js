@@ -163,7 +163,6 @@ const remember = (address, token) => {
  *   key       the key, and
  *   endpoint  the absolute URL that the page reported to when it made the call
  *   body      what the page passed, an activity with its event_id
- *   size      the characters of what the page passed
  *
  * Whose an activity is, decided when it is called and at the latest when a person is identified:
  *
@@ -192,6 +191,8 @@ const isTrack = ({ step }) => step === "track";
 
 const isNamed = (entry) => isTrack(entry) && entry.body &&
   (entry.body.email || entry.body.ei || entry.body.ac || entry.body.identity);
+
+const sizeOf = (entry) => JSON.stringify(entry).length;
 
 const save = (entry, change) => write(entry.name, JSON.stringify(Object.assign(entry, change)));
 
@@ -244,7 +245,7 @@ const surplus = (all) => {
   let size = 0, count = 0;
   return all.filter((entry) => entry !== who).concat(who || []).reverse().filter((entry) => {
     if (!entry.step) return false;
-    size += entry.size;
+    size += sizeOf(entry);
     count++;
     return count > MAX_CALLS || size > MAX_SIZE;
   });
@@ -268,11 +269,14 @@ const tokenOf = (entry) => entry.token ||
 
 const isReady = (entry) => isTrack(entry) || entry.person || tokenOf(entry);
 
-// The track has come to something: what waited for it is told whose it is.
+const clear = (entry) => settle(entry, { ok: false, code: "cleared" });
+
+// The track has come to something: what waited for it is told whose it is, or is held.
 const release = (track, change) => {
   for (const entry of queue(track.endpoint)) {
-    if (entry.of === track.name || change.token && isHeld(entry) && entry.order < track.order)
-      save(entry, { ...change, of: null });
+    if (entry.of !== track.name && !(isHeld(entry) && entry.order < track.order)) continue;
+    save(entry, { ...change, of: null });
+    if (entry.quiet && isHeld(entry)) clear(entry);
   }
 };
 
@@ -286,7 +290,7 @@ const forget = (address) => {
     const track = all.find(isNext);
     if (!isHeld(entry)) save(entry, { token: tokenOf(entry) });
     else if (token || track) save(entry, { token, of: Object(track).name });
-    else settle(entry, { ok: false, code: "cleared" });
+    else clear(entry);
   }
   for (const entry of queue(address)) save(entry, { quiet: true });
   remember(address, null);
@@ -530,7 +534,7 @@ const accept = ({ callback, ...entry }, all) => {
   callbacks[entry.name] = callback;
   const { body } = entry;
   if (Object(body) !== body) return settle(entry, { ok: false, code: "not-json" });
-  if (entry.size > MAX_CALL_SIZE) return drop([entry], "too-large");
+  if (sizeOf(entry) > MAX_CALL_SIZE) return drop([entry], "too-large");
   if (!isTrack(entry)) {
     body.event_id = body.event_id || entry.name.slice(5);
     const track = all.filter((other) => isNamed(other) && !other.quiet).pop();
@@ -542,7 +546,8 @@ const accept = ({ callback, ...entry }, all) => {
 
 const keep = (all) => {
   const dropped = surplus(all);
-  all.forEach((entry) => read(entry.name) || dropped.includes(entry) || save(entry));
+  all.forEach((entry) => 
+    isMine(entry) && !memory[entry.name] && !dropped.includes(entry) && save(entry));
   drop(dropped, "overflow");
 };
 
@@ -578,11 +583,9 @@ const add = (call) => {
 };
 
 const call = (step, given, callback) => new Promise((resolve) => {
-  const text = attempt(() => JSON.stringify(given));
   add({
     step,
-    size: Object(text).length,
-    body: attempt(() => JSON.parse(text)),
+    body: attempt(() => JSON.parse(JSON.stringify(given))),
     callback: (outcome) => {
       resolve(outcome);
       if (callback) callback(outcome);
@@ -620,7 +623,7 @@ ap3c.getCookie = () => session(endpoint);
 
 ap3c.clearSession = () => add({});
 
-ap3c.consent = (given) => {
+ap3c.consent = (given) => soon(() => {
   agreed = given;
   allowed = true;
   if (!given) {
@@ -631,8 +634,8 @@ ap3c.consent = (given) => {
     remember(endpoint, null);
     allowed = false;
   }
-  soon(flush);
-};
+  flush();
+});
 
 ap3c.debug = (on) => {
   const folder = endpoint == null ? ("" + tag.src).replace(/\/app\.js.*/, "") : endpoint;
