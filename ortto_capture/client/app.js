@@ -28,9 +28,11 @@ const MAX_CALL_SIZE = 2e4;
 
 const ap3c = Object(window.ap3c);
 
-// A tag without inline code says in its attributes what `init` is to be given.
-const tag = Object(document.currentScript);
+// A tag without inline code says in its attributes what `init` is to be given. To look at an element
+// costs a page more than all else that loading does.
+let tag;
 const initFromTag = () => {
+  tag = Object(document.currentScript);
   const { key, endpoint } = Object(tag.dataset);
   if (endpoint != null) ap3c.init(key, endpoint);
 };
@@ -54,6 +56,14 @@ const page = "-" + Math.random().toString(36).slice(2);
 // What the page was last initialised with, and every endpoint so far.
 let key, endpoint, cookieDomains;
 const endpoints = {};
+
+// Pages that write an endpoint differently, or have a <base>, mean the same.
+const absolute = (address) => address
+  .replace(/\/+$/, "")
+  .replace(/^\/\//, location.protocol + "//")
+  .replace(/^(?=\/|$)/, location.origin);
+
+const ourEndpoints = () => Object.keys(endpoints).map(absolute);
 
 // Without consent nothing is stored or sent.
 let allowed = true, agreed;
@@ -142,8 +152,7 @@ const remember = (address, token) => {
     const rest = (/^https/.test(location) ? "; Secure" : "") + "; path=/; SameSite=Lax; domain=";
     // One that was written without the domain would be read first.
     document.cookie = "ap3c=; max-age=0" + rest;
-    document.cookie = "ap3c=; max-age=0" + rest + domain;
-    if (token) document.cookie = `ap3c=${token}; max-age=31536000` + rest + domain;
+    document.cookie = `ap3c=${token}; max-age=` + (token ? 31536000 : 0) + rest + domain;
   });
   const held = cookie() === token;
   if (held) write("ap3c.cookie", token + " " + address);
@@ -300,7 +309,7 @@ const forget = (address) => {
  * Sending
  */
 
-const pause = (address, wait) => write("ap3c.wait " + address, wait && "" + (Date.now() + wait));
+const pause = (address, until) => write("ap3c.wait " + address, until && "" + until);
 
 // How long until then. A time from before the device's clock was set is no reason to wait.
 const waitUntil = (time) => {
@@ -320,76 +329,82 @@ const request = (entry, more) => [entry.endpoint + "/-/events/" + entry.step, JS
 
 // Only what a capture server says is final. A proxy answers with a 404 or a 403 of its own while
 // the app behind it restarts, a hotel's network with a 200.
-const isFinal = ({ status, code, wait }) =>
-  /^4/.test(status) && code && code !== "incomplete" && !(status === 429 && wait <= MAX_WAIT);
+const isFinal = ({ status, wait }, code) =>
+  /^4/.test(status) && code && code !== "incomplete" && (status !== 429 || wait > MAX_WAIT);
 
 const flying = {};
 let failures = 0;
 
-const send = async (entry) => {
-  const { name, endpoint: address } = entry;
-  const token = tokenOf(entry);
-  const dropped = load("ap3c.dropped " + address) || undefined;
-  let status = 0, wait = 0, data = {};
-  flying[name] = true;
+// The members of the answer, and of what was no answer.
+const ask = async (entry, dropped) => {
+  let status = 0, wait = 0, data;
   try {
     const [url, body] = request(entry, { dropped });
     const answer = await fetch(url, {
       method: "POST",
       keepalive: true,
       signal: attempt(() => AbortSignal.timeout(ANSWER_WITHIN)),
-      body // As text/plain, which needs no preflight.
+      // Text goes as text/plain, which needs no preflight.
+      body
     });
     status = answer.status | 0;
     wait = answer.headers.get("Retry-After") * 1e3 || 0;
-    data = Object(await answer.json());
+    data = await answer.json();
   } catch (error) {
-    // No answer, or none of a capture server.
+    // The server is away, or is none.
   }
+  return { ...data, status, wait };
+};
+
+const send = async (entry) => {
+  const { name, endpoint: address } = entry;
+  const token = tokenOf(entry);
+  const dropped = load("ap3c.dropped " + address) || undefined;
+  flying[name] = true;
+  const data = await ask(entry, dropped);
   delete flying[name];
 
-  const { identified, duplicate, session: fresh } = data;
+  const { status, identified, duplicate, session: fresh } = data;
   const { code } = Object(data.error);
   const ok = data.ok === true || identified != null;
-  const outcome = {
-    ok,
-    status,
-    code: ok ? undefined : code || "unreachable",
-    duplicate,
-    identified,
-    wait: wait / 1e3 || undefined
-  };
+  const wait = data.wait / 1e3 || undefined;
+  const outcome = { ok, status, code, identified, duplicate, wait };
   restore();
   // Else another tab has settled it, or the visitor has taken back the consent.
   const present = load(name);
 
-  if (!ok && !isFinal({ status, code, wait })) {
-    const change = { tries: (entry.tries || 0) + 1 };
-    if (!isTrack(entry)) change.token = token;
+  if (!ok && !isFinal(data, code)) {
     // Not all visitors at once.
-    wait = Math.min(Math.max(wait, Math.random() * 1e3 * 2 ** failures++), MAX_WAIT);
-    if (status === 429 && code) change.until = Date.now() + wait;
-    else pause(address, wait);
-    if (present) save(entry, change);
-    return settle(entry, { ...outcome, queued: true });
+    const backoff = Math.max(data.wait, Math.random() * 1e3 * 2 ** failures++);
+    const until = Math.min(backoff, MAX_WAIT) + Date.now();
+    const limited = status === 429 && code;
+    if (!limited) pause(address, until);
+    if (present) save(entry, {
+      tries: (entry.tries || 0) + 1,
+      token: isTrack(entry) ? entry.token : token,
+      until: limited && until
+    });
+    return settle(entry, { ...outcome, code: code || "unreachable", queued: true });
   }
 
   failures = 0;
   pause(address);
   if (dropped) write("ap3c.dropped " + address);
-  const same = session(address) === token; // Unless another tab made one.
+  // Unless another tab made a session meanwhile.
+  const same = session(address) === token;
+  const current = present && !present.quiet;
   if (isTrack(entry)) {
     // Once somebody else was named, the old session is used no more, even if he was refused.
-    if (present && !present.quiet && (fresh || same && (ok || isNamed(entry))))
-      remember(address, fresh);
+    if (current && (fresh || same && (ok || isNamed(entry)))) remember(address, fresh);
     release(entry, { token: fresh });
-    settle(entry, outcome);
-  } else if (present && !present.quiet && token && /^(bad-session|not-identified)$/.test(code)) {
+  } else if (current && token && /^(bad-session|not-identified)$/.test(code)) {
     if (same) remember(address, null);
     refused = token;
-    save(entry, { token: null }); // A lost session is not a lost activity.
     tell(entry);
-  } else if (status === 429) drop([entry], code, outcome);
+    // A lost session is not a lost activity.
+    return save(entry, { token: null });
+  }
+  if (status === 429) drop([entry], code, outcome);
   else settle(entry, outcome);
 };
 
@@ -397,20 +412,16 @@ const send = async (entry) => {
 const next = (address) => {
   if (!allowed || going || document.prerendering) return;
   const paused = waitUntil(read("ap3c.wait " + address));
-  const waits = [paused];
   let track;
-  const ready = queue(address).filter((entry) => {
+  return queue(address).filter((entry) => {
     // No page waits for a server that is away.
     if (paused && !isHeld(entry)) finish(entry.name, { ok: false, queued: true });
     if (isTrack(entry) && track || !isReady(entry)) return false;
     if (isTrack(entry)) track = entry;
-    const wait = waitUntil(entry.until);
-    waits.push(wait);
-    return !paused && !wait && !flying[entry.name];
-  });
-  if (ready[0]) return ready.sort((one, other) => (one.tries || 0) - (other.tries || 0))[0];
-  const wait = paused || Math.min(...waits.filter((each) => each));
-  if (wait <= MAX_WAIT) wake(wait);
+    const wait = paused || waitUntil(entry.until);
+    if (wait) wake(wait);
+    return !wait && !flying[entry.name];
+  }).sort((one, other) => (one.tries || 0) - (other.tries || 0))[0];
 };
 
 /*
@@ -427,7 +438,13 @@ const next = (address) => {
 // What ends the wait for the lock, or the lock, when the page goes.
 const letGo = {};
 
-const oneTabAtATime = async (address, work) => {
+const sendNext = async (address, leased) => {
+  const entry = next(address);
+  if (entry && leased) pause(address, Date.now() + ANSWER_WITHIN);
+  if (entry) await send(entry);
+};
+
+const oneTabAtATime = async (address) => {
   let patience;
   try {
     const giveUp = new AbortController();
@@ -435,11 +452,11 @@ const oneTabAtATime = async (address, work) => {
     patience = setTimeout(letGo[address], LOCK_WITHIN);
     await navigator.locks.request("ap3c " + address, { signal: giveUp.signal }, () => {
       clearTimeout(patience);
-      return Promise.race([work(), new Promise((done) => { letGo[address] = done; })]);
+      return Promise.race([sendNext(address), new Promise((done) => { letGo[address] = done; })]);
     });
   } catch (error) {
     clearTimeout(patience);
-    await work(() => pause(address, ANSWER_WITHIN));
+    await sendNext(address, true);
   }
 };
 
@@ -450,11 +467,7 @@ const deliver = async (address) => {
   delivering[address] = true;
   while (next(address)) {
     listen();
-    await oneTabAtATime(address, async (lease) => {
-      const entry = next(address);
-      if (entry && lease) lease();
-      if (entry) await send(entry);
-    });
+    await oneTabAtATime(address);
   }
   delivering[address] = false;
 };
@@ -468,7 +481,7 @@ const wake = (wait = 0) => {
   clearTimeout(timer);
   timer = setTimeout(() => {
     due = Infinity;
-    Object.keys(endpoints).forEach((address) => soon(() => deliver(address)));
+    ourEndpoints().forEach((address) => soon(() => deliver(address)));
   }, wait);
 };
 
@@ -485,7 +498,7 @@ const beaconed = {};
 
 const leave = () => {
   if (!allowed || document.prerendering) return;
-  [].concat(...Object.keys(endpoints).map(queue)).filter(isMine).forEach((entry) => attempt(() => {
+  [].concat(...ourEndpoints().map(queue)).filter(isMine).forEach((entry) => attempt(() => {
     const { name, endpoint: address } = entry;
     if (flying[name]) return pause(address);
     const person = entry.person || Object(trackOf(entry)).body;
@@ -527,7 +540,8 @@ const listen = () => {
 let calls = [], scheduled = false, last = 0;
 
 // An entry is written when all calls are accepted, for many may be too many.
-const accept = ({ callback, ...entry }, all) => {
+const accept = ({ callback, ...entry }, waiting) => {
+  const { all, token } = waiting;
   const before = Object(all[all.length - 1]).order || 0;
   entry.order = last = Math.max(last, entry.called, before) + 1;
   entry.name = "ap3c-" + last + page;
@@ -535,18 +549,18 @@ const accept = ({ callback, ...entry }, all) => {
   const { body } = entry;
   if (Object(body) !== body) return settle(entry, { ok: false, code: "not-json" });
   if (sizeOf(entry) > MAX_CALL_SIZE) return drop([entry], "too-large");
+  if (isNamed(entry)) waiting.track = entry;
   if (!isTrack(entry)) {
     body.event_id = body.event_id || entry.name.slice(5);
-    const track = all.filter((other) => isNamed(other) && !other.quiet).pop();
-    if (track) entry.of = track.name;
-    else if (!(entry.token = session(entry.endpoint))) tell(entry);
+    if (waiting.track) entry.of = waiting.track.name;
+    else if (!(entry.token = token)) tell(entry);
   }
   all.push(entry);
 };
 
-const keep = (all) => {
+const keep = ({ all }) => {
   const dropped = surplus(all);
-  all.forEach((entry) => 
+  all.forEach((entry) =>
     isMine(entry) && !memory[entry.name] && !dropped.includes(entry) && save(entry));
   drop(dropped, "overflow");
 };
@@ -564,10 +578,14 @@ const flush = () => {
   calls.splice(0).forEach((call) => attempt(() => {
     listen();
     if (call.endpoint == null) Object.assign(call, { key, endpoint });
-    const address = call.endpoint;
-    const all = queues[address] = queues[address] || queue(address);
-    if (call.step) return accept(call, all);
-    keep(all);
+    const address = call.endpoint = absolute(call.endpoint);
+    if (!queues[address]) {
+      const all = queue(address);
+      const track = all.filter((entry) => isNamed(entry) && !entry.quiet).pop();
+      queues[address] = { all, track, token: session(address) };
+    }
+    if (call.step) return accept(call, queues[address]);
+    keep(queues[address]);
     forget(address);
     delete queues[address];
   }));
@@ -598,13 +616,10 @@ ap3c.init = (captureKey, address, options) => {
     options = Object(options);
     cookieDomains = options.cookieDomains;
     if (!agreed && options.consent === false) allowed = false;
-    if (!/^(\/|https?:|$)/.test(address)) return;
+    address = String(address);
+    if (address && address[0] !== "/" && !address.startsWith("http")) return;
     key = captureKey && String(captureKey);
-    // Absolute, so that pages which write it differently, or have a <base>, mean the same.
-    endpoint = String(address)
-      .replace(/\/+$/, "")
-      .replace(/^\/\//, location.protocol + "//")
-      .replace(/^(?=\/|$)/, location.origin);
+    endpoint = address;
     endpoints[endpoint] = true;
   });
   // What was called before, and what earlier pages left.
@@ -619,7 +634,7 @@ ap3c.track = (fields, callback) => {
 
 ap3c.activity = (activity, callback) => call("activity", activity, callback);
 
-ap3c.getCookie = () => session(endpoint);
+ap3c.getCookie = () => session(absolute(endpoint || ""));
 
 ap3c.clearSession = () => add({});
 
@@ -631,14 +646,14 @@ ap3c.consent = (given) => soon(() => {
     calls.splice(0).forEach(({ callback }) => attempt(() => callback(cleared)));
     Object.keys(callbacks).forEach((name) => finish(name, cleared));
     storedNames().forEach((name) => write(name));
-    remember(endpoint, null);
+    remember(absolute(endpoint || ""), null);
     allowed = false;
   }
   flush();
 });
 
 ap3c.debug = (on) => {
-  const folder = endpoint == null ? ("" + tag.src).replace(/\/app\.js.*/, "") : endpoint;
+  const folder = endpoint == null ? ("" + tag.src).replace(/\/app\.js.*/, "") : absolute(endpoint);
   explain = on && import(folder + "/debug.js").catch(() => {});
 };
 
@@ -663,8 +678,8 @@ const take = (name, action) => {
 
 window.ap3c = ap3c;
 ap3c.loaded = true;
-initFromTag();
-if (document.prerendering) document.addEventListener("prerenderingchange", flush);
 take("cmd", (command) => command());
 take("act", (activity) => ap3c.activity(activity));
+if (endpoint == null) initFromTag();
+if (document.prerendering) document.addEventListener("prerenderingchange", flush);
 })(Promise);
