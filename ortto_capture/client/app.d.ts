@@ -57,8 +57,10 @@ declare namespace Ap3c {
     debug(on: boolean): void;
     lastVar?: Fields;
     loaded?: boolean;
-    cmd: { push(command: () => void): void };
-    act: { push(activity: Activity): void };
+    /** Takes up what the page, or a second code on it, has put into `cmd` and `act`. */
+    load?(): void;
+    cmd: { push(...commands: (() => void)[]): void };
+    act: { push(...activities: Activity[]): void };
   }
 }
 

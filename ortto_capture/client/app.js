@@ -28,16 +28,8 @@ const MAX_CALL_SIZE = 2e4;
 
 const ap3c = Object(window.ap3c);
 
-// A tag without inline code says in its attributes what `init` is to be given. To look at an element
-// costs a page more than all else that loading does.
-let tag;
-const initFromTag = () => {
-  tag = Object(document.currentScript);
-  const { key, endpoint } = Object(tag.dataset);
-  if (endpoint != null) ap3c.init(key, endpoint);
-};
-
-if (ap3c.loaded) return initFromTag();
+// A second code on the page has brought this file again.
+if (ap3c.loaded) return ap3c.load();
 
 // A page must not notice what fails here; it has no value.
 const attempt = (action) => {
@@ -65,8 +57,8 @@ const absolute = (address) => address
 
 const ourEndpoints = () => Object.keys(endpoints).map(absolute);
 
-// Without consent nothing is stored or sent.
-let allowed = true, agreed;
+// Without consent nothing is stored or sent. Once the visitor was asked, no later `init` counts.
+let denied;
 
 // Between `pagehide` and, when the visitor comes back, `pageshow`.
 let going;
@@ -139,7 +131,7 @@ const otherOwner = (address) => {
   return token === cookie() && owner !== address && owner;
 };
 
-const session = (address) => allowed &&
+const session = (address) => !denied &&
   [read("ap3c.session " + address), !otherOwner(address) && cookie()]
     .find((token) => /^oc1\./.test(token) && token !== refused) || null;
 
@@ -291,9 +283,8 @@ const release = (track, change) => {
 
 // For `clearSession`. What was called before it goes out in the old name; what nobody was named for
 // goes to the one who is being identified, or nowhere.
-const forget = (address) => {
+const forget = (address, token) => {
   const all = queue(address);
-  const token = session(address);
   for (const entry of all) {
     const isNext = (other) => isNamed(other) && !other.quiet && other.order > entry.order;
     const track = all.find(isNext);
@@ -410,7 +401,7 @@ const send = async (entry) => {
 
 // The entry to send now. Tracks keep their order; what failed goes behind the others.
 const next = (address) => {
-  if (!allowed || going || document.prerendering) return;
+  if (denied || going || document.prerendering) return;
   const paused = waitUntil(read("ap3c.wait " + address));
   let track;
   return queue(address).filter((entry) => {
@@ -435,7 +426,7 @@ const next = (address) => {
  * stands in for it. Tabs may see that late; what two of them send, the server stores once.
  */
 
-// What ends the wait for the lock, or the lock, when the page goes.
+// While this page delivers to an endpoint: what ends the wait for the lock, or the lock.
 const letGo = {};
 
 const sendNext = async (address, leased) => {
@@ -447,8 +438,8 @@ const sendNext = async (address, leased) => {
 const oneTabAtATime = async (address) => {
   let patience;
   try {
-    const giveUp = new AbortController();
     letGo[address] = () => giveUp.abort();
+    const giveUp = new AbortController();
     patience = setTimeout(letGo[address], LOCK_WITHIN);
     await navigator.locks.request("ap3c " + address, { signal: giveUp.signal }, () => {
       clearTimeout(patience);
@@ -460,16 +451,13 @@ const oneTabAtATime = async (address) => {
   }
 };
 
-const delivering = {};
-
 const deliver = async (address) => {
-  if (delivering[address]) return;
-  delivering[address] = true;
+  if (letGo[address]) return;
   while (next(address)) {
     listen();
     await oneTabAtATime(address);
   }
-  delivering[address] = false;
+  delete letGo[address];
 };
 
 // In a task of its own, which a page that is going does not come to.
@@ -497,7 +485,7 @@ const isOtherOrigin = (address) => !(address + "/").startsWith(location.origin +
 const beaconed = {};
 
 const leave = () => {
-  if (!allowed || document.prerendering) return;
+  if (denied || document.prerendering) return;
   [].concat(...ourEndpoints().map(queue)).filter(isMine).forEach((entry) => attempt(() => {
     const { name, endpoint: address } = entry;
     if (flying[name]) return pause(address);
@@ -521,7 +509,7 @@ const listen = () => {
   addEventListener("pagehide", () => {
     going = true;
     leave();
-    Object.keys(letGo).forEach((address) => letGo[address]());
+    Object.keys(letGo).forEach((address) => attempt(letGo[address]));
   });
   addEventListener("pageshow", () => {
     going = false;
@@ -542,8 +530,7 @@ let calls = [], scheduled = false, last = 0;
 // An entry is written when all calls are accepted, for many may be too many.
 const accept = ({ callback, ...entry }, waiting) => {
   const { all, token } = waiting;
-  const before = Object(all[all.length - 1]).order || 0;
-  entry.order = last = Math.max(last, entry.called, before) + 1;
+  entry.order = last = Math.max(last + 1, entry.called);
   entry.name = "ap3c-" + last + page;
   callbacks[entry.name] = callback;
   const { body } = entry;
@@ -567,34 +554,42 @@ const keep = ({ all }) => {
 
 const flush = () => {
   scheduled = false;
-  const blocked = endpoint == null ? "no-init" : allowed ? document.prerendering : "no-consent";
-  if (blocked) {
+  if (endpoint == null || denied || document.prerendering) {
     const dropped = surplus(calls);
     dropped.forEach(({ callback }) => attempt(() => callback({ ok: false, code: "overflow" })));
     calls = calls.filter((call) => !dropped.includes(call));
-    return calls.forEach((call) => tell(call, { code: blocked, queued: true }));
+    return;
   }
   const queues = {};
   calls.splice(0).forEach((call) => attempt(() => {
     listen();
-    if (call.endpoint == null) Object.assign(call, { key, endpoint });
     const address = call.endpoint = absolute(call.endpoint);
     if (!queues[address]) {
       const all = queue(address);
+      all.forEach(({ order }) => { last = Math.max(last, order); });
       const track = all.filter((entry) => isNamed(entry) && !entry.quiet).pop();
-      queues[address] = { all, track, token: session(address) };
+      queues[address] = { all, track, token: seen[address] || session(address) };
     }
     if (call.step) return accept(call, queues[address]);
     keep(queues[address]);
-    forget(address);
+    forget(address, queues[address].token);
     delete queues[address];
+    delete seen[address];
   }));
   Object.values(queues).forEach(keep);
   if (going) leave();
   wake();
 };
 
+// The session in which a task made its first call, by endpoint. The same task may delete all
+// cookies, as log-out code does.
+let seen = {};
+
 const add = (call) => {
+  if (!scheduled && endpoint != null) {
+    const address = absolute(endpoint);
+    seen = { [address]: session(address) };
+  }
   calls.push({ ...call, called: Date.now(), key, endpoint });
   if (!scheduled) soon(flush);
   scheduled = true;
@@ -615,12 +610,11 @@ ap3c.init = (captureKey, address, options) => {
   attempt(() => {
     options = Object(options);
     cookieDomains = options.cookieDomains;
-    if (!agreed && options.consent === false) allowed = false;
-    address = String(address);
-    if (address && address[0] !== "/" && !address.startsWith("http")) return;
-    key = captureKey && String(captureKey);
-    endpoint = address;
+    if (options.consent === false && denied == null) denied = true;
+    endpoint = "" + address;
     endpoints[endpoint] = true;
+    key = captureKey && "" + captureKey;
+    for (const call of calls) if (call.endpoint == null) Object.assign(call, { key, endpoint });
   });
   // What was called before, and what earlier pages left.
   if (calls.length) soon(flush);
@@ -639,47 +633,42 @@ ap3c.getCookie = () => session(absolute(endpoint || ""));
 ap3c.clearSession = () => add({});
 
 ap3c.consent = (given) => soon(() => {
-  agreed = given;
-  allowed = true;
+  denied = false;
   if (!given) {
     const cleared = { ok: false, code: "cleared" };
     calls.splice(0).forEach(({ callback }) => attempt(() => callback(cleared)));
     Object.keys(callbacks).forEach((name) => finish(name, cleared));
     storedNames().forEach((name) => write(name));
     remember(absolute(endpoint || ""), null);
-    allowed = false;
+    denied = true;
   }
   flush();
 });
 
 ap3c.debug = (on) => {
-  const folder = endpoint == null ? ("" + tag.src).replace(/\/app\.js.*/, "") : absolute(endpoint);
-  explain = on && import(folder + "/debug.js").catch(() => {});
+  explain = on && import(absolute(endpoint || "") + "/debug.js").catch(() => {});
 };
 
-// The queues of the tracking code. The page, or a second code on it, may put one in place of ours.
-const take = (name, action) => {
-  const given = ap3c[name];
-  let list;
-  const replace = (queued) => attempt(() => {
-    list = Array.isArray(queued) ? queued : [];
-    const push = (...all) => all.forEach((each) => attempt(() => action(each)));
-    // Array.prototype may be frozen.
-    Object.defineProperty(list, "push", { value: push, configurable: true });
-    push(...list.splice(0));
-  });
-  attempt(() => Object.defineProperty(ap3c, name, {
-    get: () => list,
-    set: replace,
-    configurable: true
-  }));
-  replace(given);
-};
+// A queue of the tracking code: what is in it, and what will be.
+const drain = (name, action) => attempt(() => {
+  const list = ap3c[name] = Array.isArray(ap3c[name]) ? ap3c[name] : [];
+  const push = (...all) => all.forEach((each) => attempt(() => action(each)));
+  // Array.prototype may be frozen.
+  Object.defineProperty(list, "push", { value: push, configurable: true });
+  push(...list.splice(0));
+});
 
 window.ap3c = ap3c;
+ap3c.load = () => {
+  drain("cmd", (command) => command());
+  drain("act", (activity) => ap3c.activity(activity));
+  // A tag without inline code says in its attributes what `init` is to be given. To look at an
+  // element costs a page more than all else that loading does.
+  if (endpoint != null) return;
+  const tag = Object(Object(document.currentScript).dataset);
+  if (tag.endpoint != null) ap3c.init(tag.key, tag.endpoint);
+};
 ap3c.loaded = true;
-take("cmd", (command) => command());
-take("act", (activity) => ap3c.activity(activity));
-if (endpoint == null) initFromTag();
+ap3c.load();
 if (document.prerendering) document.addEventListener("prerenderingchange", flush);
 })(Promise);
