@@ -361,8 +361,10 @@ const send = async (entry) => {
   const wait = data.wait / 1e3 || undefined;
   const outcome = { ok, status, code, identified, duplicate, wait };
   restore();
-  // Else another tab has settled it, or the visitor has taken back the consent.
+  // Gone, if another tab has settled it or the visitor has taken back the consent; else perhaps
+  // changed, by `clearSession`.
   const present = load(name);
+  Object.assign(entry, present);
 
   if (!ok && !isFinal(data, code)) {
     // Not all visitors at once.
@@ -383,7 +385,7 @@ const send = async (entry) => {
   if (dropped) write("ap3c.dropped " + address);
   // Unless another tab made a session meanwhile.
   const same = session(address) === token;
-  const current = present && !present.quiet;
+  const current = present && !entry.quiet;
   if (isTrack(entry)) {
     // Once somebody else was named, the old session is used no more, even if he was refused.
     if (current && (fresh || same && (ok || isNamed(entry)))) remember(address, fresh);
@@ -428,6 +430,9 @@ const next = (address) => {
 
 // While this page delivers to an endpoint: what ends the wait for the lock, or the lock.
 const letGo = {};
+
+const letGoOfAll = () =>
+  Object.keys(letGo).forEach((address) => attempt(letGo[address]));
 
 const sendNext = async (address, leased) => {
   const entry = next(address);
@@ -509,8 +514,10 @@ const listen = () => {
   addEventListener("pagehide", () => {
     going = true;
     leave();
-    Object.keys(letGo).forEach((address) => attempt(letGo[address]));
+    letGoOfAll();
   });
+  // Firefox keeps no page that holds a lock, and looks before `pagehide`.
+  addEventListener("beforeunload", letGoOfAll);
   addEventListener("pageshow", () => {
     going = false;
     wake();
