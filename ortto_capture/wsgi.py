@@ -23,7 +23,8 @@ from werkzeug.http import is_resource_modified, parse_accept_header
 from .addresses import SHARED_BUCKET, ip_bucket, is_local
 from .body import MAX_LABEL, read_body
 from .capture import Capture
-from .client import Asset, assets, snippet
+from .client import Asset, assets
+from .client.loader import external_snippet, inline_snippet, nonce_of, prefix_of, snippet_hash
 from .errors import BackendError, ConfigurationError, MalformedRequest, RateLimited, Refused
 from .ports import Pingable
 from .wire import activity_request, decode, track_request
@@ -99,16 +100,52 @@ class CaptureApp:
 
             self._console = Console(capture, console_guard)
         self._warned_of_processes = not capture.backends.in_process
+        #: The paths that ``mount`` has put this app at.
+        self.mounted_at: set[str] = set()
 
-    def snippet(self, key: str, nonce: object = None, endpoint: str = "/capture") -> str:
+    def snippet(
+        self,
+        key: str,
+        nonce: object = None,
+        endpoint: str | None = None,
+        *,
+        request: object = None,
+        inline: bool = True,
+    ) -> str:
         """The HTML to put into every page's head; templates of Flask and Django do not escape it.
 
         :param key: the capture key that names this website.
         :param nonce: the page's Content-Security-Policy nonce: text, a lazy object, or a function
-            that returns it.
-        :param endpoint: where this app is mounted, as a path or a URL.
+            that returns it. By default that of ``request``.
+        :param endpoint: where this app is mounted, as browsers see it: a path or a URL. By default
+            the path given to :func:`mount`, below the prefix (``SCRIPT_NAME``) of ``request``.
+        :param request: the page's WSGI environ, or the request object of a framework.
+        :param inline: False gives a tag without inline code, for policies without nonces. Until its
+            script has come there is no ``ap3c`` but the one that the page makes.
+        :raises ConfigurationError: when the nonce is empty, the endpoint is no path or URL or
+            cannot be known, or the request is none.
         """
-        return snippet(key, endpoint, nonce)
+        if nonce is None and request is not None:
+            nonce = nonce_of(request)
+        render = inline_snippet if inline else external_snippet
+        return render(key, self._endpoint(endpoint, request), nonce)
+
+    def snippet_hash(self, key: str, endpoint: str | None = None, *, request: object = None) -> str:
+        """What a policy names instead of a nonce: ``'sha256-…'`` of the inline code, with quotes.
+
+        The arguments are those of :meth:`snippet`. The hash is another one for another key,
+        endpoint or version of this package.
+        """
+        return snippet_hash(key, self._endpoint(endpoint, request))
+
+    def _endpoint(self, endpoint: str | None, request: object) -> str:
+        if endpoint is not None:
+            return endpoint
+        if len(self.mounted_at) > 1:
+            places = " and ".join(sorted(self.mounted_at))
+            raise ConfigurationError("endpoint", f"the app is mounted at {places}; say which")
+        [at] = self.mounted_at or {"/capture"}
+        return at if request is None else prefix_of(request) + at
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as WSGI has it."""
@@ -232,6 +269,7 @@ def mount(host: WSGIApplication, app: CaptureApp, *, at: str = "/capture") -> WS
     if not at.startswith("/") or at.endswith("/") or "//" in at or quote(at) != at:
         raise ConfigurationError("at", f'{at!r} is not a path such as "/capture"')
     below = at + "/"
+    app.mounted_at.add(at)
 
     def mounted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

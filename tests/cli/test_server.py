@@ -162,7 +162,7 @@ def test_settings_come_from_a_file(shell: Shell, account: Account, tmp_path: Pat
         statuses = [server.record("act:cm:login", key)[0] for key in ("shop-key", "shop-key", "x")]
 
     assert statuses == [200, 429, 401]
-    assert 'a.init("shop-key", ' in server.said
+    assert '("shop-key", "' in server.said
 
 
 FEED = "/capture/console/api/feed"
@@ -172,7 +172,7 @@ PAGE = ["/", "/console.css", "/console.js", "/reasons.js"]
 def test_the_activity_page_is_there_when_asked_for(shell: Shell, account: Account) -> None:
     with serving(shell) as server:
         assert server.get("/capture/console/")[0] == 404
-        assert "console" not in server.said
+        assert "/console/" not in server.said
     with serving(shell, "--console") as server:
         for path in PAGE:
             assert server.get(f"/capture/console{path}")[0] == 200
