@@ -58,7 +58,12 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         missing("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=CHROMIUM_FLAGS,
+            # Playwright switches off what every visitor's browser has.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
         yield browser
         browser.close()
 

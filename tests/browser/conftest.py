@@ -1,14 +1,16 @@
-"""A website with a page, the capture app mounted below it, and a browser that looks at it."""
+"""A website with a page, the capture app mounted below it, and the engines that look at it."""
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable, Iterable, Iterator
-from itertools import count
-from threading import Event
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from threading import Condition, Event
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, Page
 
 from ortto_capture import (
     Attribute,
@@ -22,9 +24,12 @@ from ortto_capture import (
 )
 
 from ..services import PATIENCE, clock_after, serve
+from . import engines
+from .engines import ChromiumTab, Engine, Tab, Until, origin
+from .trouble import TROUBLE
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 KEY = "YdOVzkqoVlq0G5Pscm9iZXJ0"
 LOGIN = Definition(
@@ -47,21 +52,58 @@ ROBERTS = Definition(
 OFF = Definition("act:cm:off", "Off")
 #: A member that the server ignores, by which a test tells its own calls from the page's.
 OURS = "settling"
-NAMES = count()
+
+#: The first script of each page. It writes down what no driver of all three engines tells, for as
+#: long as the tab stays with the website, and with what later scripts can no longer change.
+RECORDER = """(() => {
+  const read = Storage.prototype.getItem.bind(sessionStorage, "heard");
+  const write = Storage.prototype.setItem.bind(sessionStorage, "heard");
+  const note = (kind, text) => write((read() || "") + kind + " " + text + "\\u001e");
+  window[Symbol.for("heard")] = read;
+  for (const level of ["debug", "log", "info", "warn", "error"]) {
+    const print = console[level];
+    console[level] = (...given) => {
+      note("said", given.join(" "));
+      print.apply(console, given);
+    };
+  }
+  const failed = (error, message) => note("error", Object(error).message || message || error);
+  addEventListener("error", (event) => failed(event.error, event.message));
+  addEventListener("unhandledrejection", (event) => failed(event.reason));
+  addEventListener("securitypolicyviolation", (event) => note("forbidden", event.blockedURI));
+})()"""
+HEARD = """() => {
+  const read = window[Symbol.for("heard")];
+  return (read ? read() : sessionStorage.getItem("heard")) || "";
+}"""
+
+
+@dataclass
+class Posted:
+    """A request that a page posted, as the server saw it."""
+
+    path: str
+    body: Any
+    content_type: str
+    #: By which the server tells a beacon (``no-cors``).
+    mode: str
+    #: None until it is answered; 0 when the connection broke instead.
+    status: int | None = None
+
+    @property
+    def route(self) -> str:
+        """The last part of its address, as the network inspector names it."""
+        return self.path.rpartition("/")[2]
 
 
 class Site:
-    """One website: what its page is, what was stored, and what the browser saw."""
+    """One website: what its page is, what was posted to it and stored, and what went wrong."""
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.begin()
-        page.on("console", self.heard)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", self.saw)
-
-    def begin(self) -> None:
-        """Be a website that nobody has seen."""
+    def __init__(self, tab: Tab, open_tab: Callable[[], Tab]) -> None:
+        #: The tab that looks at it.
+        self.tab = tab
+        self._open_tab = open_tab
+        self.tabs: list[Tab] = []
         self.backends = open_backends("memory:")
         for definition in (LOGIN, ROBERTS, OFF):
             self.backends.definitions.put(definition)
@@ -71,38 +113,60 @@ class Site:
         )
         self.capture = Capture(backends=self.backends, settings=settings, clock=clock_after(600))
         self.app = CaptureApp(self.capture, console_guard=lambda environ: True)
-        self.mounted = mount(self.host, self.app, at="/capture")
+        self.mounted: WSGIApplication = mount(self.host, self.app, at="/capture")
         #: What was asked of the server: not what the browser had kept.
         self.fetched: list[str] = []
+        self._posted: list[Posted] = []
+        #: Notified whenever something was asked or answered.
+        self._changed = Condition()
         #: The end of a path that is not answered before ``released`` is set.
         self.late = "none"
         self.released = Event()
+        #: What answers instead of the capture app, by the end of the path.
+        self._troubles: dict[str, WSGIApplication] = {}
         self.html = ""
         self.headers: list[tuple[str, str]] = []
-        self.console: list[str] = []
-        #: What scripts printed; the browser's own complaints are left out.
-        self.said: list[str] = []
-        #: Exceptions and rejections that nobody handled.
-        self.errors: list[str] = []
-        self.requests: list[Request] = []
         self.base = ""
 
-    def heard(self, message: ConsoleMessage) -> None:
-        """Remember what was printed."""
-        self.console.append(message.text)
-        if message.args:
-            self.said.append(message.text)
-
-    def saw(self, request: Request) -> None:
-        """Remember what the browser asked for."""
-        self.requests.append(request)
+    # -- the server
 
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """The website with the capture app, as slow as the test wants it."""
-        self.fetched.append(environ["PATH_INFO"])
-        if environ["PATH_INFO"].endswith(self.late):
+        """The website with the capture app, as slow and as ill as the test wants it."""
+        path = environ["PATH_INFO"]
+        posted = self._note(environ) if environ["REQUEST_METHOD"] == "POST" else None
+        with self._changed:
+            self.fetched.append(path)
+            self._changed.notify_all()
+
+        def begin(status: str, *rest: Any) -> Any:
+            if posted:
+                posted.status = int(status[:3])
+            return start_response(status, *rest)
+
+        if path.endswith(self.late):
             self.released.wait(PATIENCE)
-        return self.mounted(environ, start_response)
+        wrong = [app for end, app in self._troubles.items() if path.endswith(end)]
+        try:
+            return (wrong[0] if wrong else self.mounted)(environ, begin)
+        except ConnectionError:
+            if posted:
+                posted.status = 0
+            raise
+        finally:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _note(self, environ: WSGIEnvironment) -> Posted:
+        raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(raw)
+        posted = Posted(
+            environ["PATH_INFO"],
+            json.loads(raw),
+            environ.get("CONTENT_TYPE", ""),
+            environ.get("HTTP_SEC_FETCH_MODE", ""),
+        )
+        self._posted.append(posted)
+        return posted
 
     def host(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The website: one page, whatever the path."""
@@ -113,13 +177,41 @@ class Site:
         start_response("200 OK" if found else "204 No Content", headers if found else [])
         return [body]
 
-    def open(self, head: str, *, until: Literal["load", "domcontentloaded"] = "load") -> None:
-        """Serve a page with this in its head, and go there."""
+    def trouble(self, kind: str, end: str = "/activity") -> None:
+        """From now on this happens to what is asked for below an address that ends so."""
+        self._troubles[end] = TROUBLE[kind]
+
+    def over(self) -> None:
+        """The server is well again."""
+        self._troubles.clear()
+
+    def wait(self, true: Callable[[], object]) -> None:
+        """Wait until it is so, after any request or answer."""
+        with self._changed:
+            assert self._changed.wait_for(true, PATIENCE), "it never got so"
+
+    # -- the page
+
+    def put(self, head: str) -> None:
+        """Serve a page with this in its head."""
         icon = '<link rel="icon" href="data:,">'  # else the browser asks for one
+        # Where a policy asks for a nonce, the page's author gave it.
+        nonces = [value.partition("'nonce-")[2].partition("'")[0] for _, value in self.headers]
+        nonce = "".join(f' nonce="{each}"' for each in nonces if each)
         self.html = (
-            f"<!doctype html><html><head><title>Shop</title>{icon}{head}</head><body></body></html>"
+            f"<!doctype html><html><head><script{nonce}>{RECORDER}</script>"
+            f"<title>Shop</title>{icon}{head}</head><body></body></html>"
         )
-        self.page.goto(self.base, wait_until=until)
+
+    def open(self, head: str, *, until: Until = "load") -> None:
+        """Serve a page with this in its head, and go there."""
+        self.put(head)
+        self.tab.goto(self.base, until=until)
+
+    def beside(self) -> Tab:
+        """Another tab of the same visitor, closed when the test ends."""
+        self.tabs.append(self._open_tab())
+        return self.tabs[-1]
 
     def snippet(self) -> str:
         """Our own."""
@@ -127,19 +219,12 @@ class Site:
 
     def run(self, script: str, argument: object = None) -> Any:
         """Call a function in the page; a promise is awaited, but not for ever."""
-        return self.page.evaluate(
-            f"""argument => Promise.race([
-              ({script})(argument),
-              new Promise((done, fail) => setTimeout(fail, {PATIENCE * 500}, "no answer")),
-            ])""",
-            argument,
-        )
+        return self.tab.run(script, argument)
 
     def settle(self) -> None:
         """Wait until every call made so far has been answered or is held.
 
-        Calls go out one after another, so an anonymous one of our own is answered after them all;
-        the network falling idle would say so only once in a page's life.
+        Calls go out one after another, so an anonymous one of our own is answered after them all.
         """
         self.arrived()
         self.run(f"() => ap3c.track({{{OURS}: true}})")
@@ -149,17 +234,31 @@ class Site:
         self.run("() => new Promise(done => ap3c.cmd.push(() => done()))")
 
     @property
-    def posted(self) -> list[Request]:
+    def page(self) -> Page:
+        """What Playwright has in hand, for what only Chromium can show."""
+        assert isinstance(self.tab, ChromiumTab)
+        return self.tab.page
+
+    # -- what became of it
+
+    @property
+    def posted(self) -> list[Posted]:
         """What the page reported, without what the test did to settle it."""
-        return [
-            each
-            for each in self.requests
-            if each.method == "POST" and OURS not in (each.post_data or "")
-        ]
+        return [each for each in self._posted if OURS not in each.body]
 
     def bodies(self, route: str) -> list[Any]:
         """What was posted there."""
-        return [each.post_data_json for each in self.posted if each.url.endswith(route)]
+        return [each.body for each in self.posted if each.route == route]
+
+    @property
+    def sent(self) -> list[str]:
+        """The routes of what was posted."""
+        return [each.route for each in self.posted]
+
+    @property
+    def answers(self) -> list[tuple[str, int | None]]:
+        """What was posted, with the status of each answer."""
+        return [(each.route, each.status) for each in self.posted]
 
     @property
     def stored(self) -> list[Captured]:
@@ -167,54 +266,75 @@ class Site:
         return list(self.backends.journal.latest())
 
     @property
-    def sent(self) -> list[str]:
-        """The last parts of what was posted, as the network inspector names it."""
-        return [each.url.rpartition("/")[2] for each in self.posted]
-
-    @property
-    def answers(self) -> list[tuple[str, int]]:
-        """What was posted, with the status of each answer."""
-        answers = [(each, each.response()) for each in self.posted]
-        return [
-            (request.url.rpartition("/")[2], answer.status if answer else 0)
-            for request, answer in answers
-        ]
-
-    @property
     def emails(self) -> list[str | None]:
         """Whose the stored activities are, in order."""
         people = [self.backends.people.get(row.person_id) for row in self.stored]
         return [person and person.email for person in people]
 
+    def _heard(self, kind: str) -> list[str]:
+        lines = self.run(HEARD).split("\x1e")
+        return [line.partition(" ")[2] for line in lines if line.startswith(f"{kind} ")]
+
+    @property
+    def said(self) -> list[str]:
+        """What scripts printed; the browser's own complaints are left out."""
+        return self._heard("said")
+
+    @property
+    def errors(self) -> list[str]:
+        """Exceptions and rejections that no script handled."""
+        return self._heard("error")
+
+    @property
+    def forbidden(self) -> list[str]:
+        """What the page's policy kept from it."""
+        return self._heard("forbidden")
+
+
+@pytest.fixture(scope="session", params=["chromium", "firefox", "webkit"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Each engine; one process of it serves the session."""
+    if request.param == "chromium":
+        made = engines.chromium(request.getfixturevalue("browser"))
+    else:
+        made = engines.OTHERS[request.param]()
+    with made as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _shared_tab(engine: Engine) -> Tab:
+    """To open one takes most time."""
+    return engine.tab()
+
 
 @pytest.fixture
-def site(page: Page) -> Iterator[Site]:
-    """A website of its own for each test."""
-    made = Site(page)
-    with serve(made.serve) as base:
-        made.base = base
-        yield made
-
-
-@pytest.fixture(scope="module")
-def _shop(browser: Browser) -> Iterator[Site]:
-    with browser.new_context() as context:
-        yield Site(context.new_page())
-
-
-@pytest.fixture
-def shop(_shop: Site) -> Iterator[Site]:
-    """As ``site``, in a page that tests take over from each other: to open one takes most time.
+def site(engine: Engine, _shared_tab: Tab) -> Iterator[Site]:
+    """A website in each engine, in a tab that tests take over from each other.
 
     A new name is a new origin, with cookies, a storage and a cache of its own.
     """
-    _shop.begin()
-    with serve(_shop.serve) as base:
-        _shop.base = base.replace("127.0.0.1", f"shop{next(NAMES)}.localhost")
-        yield _shop
+    made = Site(_shared_tab, engine.tab)
+    with serve(made.serve) as base:
+        made.base = origin(base)
+        yield made
+        made.released.set()
+        for tab in made.tabs:
+            tab.close()
         # It may have something to say when it is left.
-        _shop.page.goto("about:blank")
-    _shop.page.unroute_all()
+        _shared_tab.goto("about:blank", until="domcontentloaded")
+        _shared_tab.complaints.clear()
+
+
+@pytest.fixture
+def chromium_site(browser: Browser) -> Iterator[Site]:
+    """A website in a Chromium of its own, for what Playwright has to do or only Chromium shows."""
+    with browser.new_context() as context:
+        made = Site(ChromiumTab(context.new_page()), lambda: ChromiumTab(context.new_page()))
+        with serve(made.serve) as base:
+            made.base = base
+            yield made
+            made.released.set()
 
 
 @pytest.fixture

@@ -6,9 +6,6 @@ delivered is stored; what cannot is kept, and stored when all is well again.
 
 from __future__ import annotations
 
-import os
-import socket
-import struct
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +13,8 @@ import pytest
 
 from ..services import PATIENCE
 from .conftest import KEY, Site
+from .engines import Engine
+from .trouble import JSON, answer, reset
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -45,16 +44,16 @@ def delivers(site: Site) -> None:
 
 def stored_by(site: Site, action: Callable[[], object]) -> None:
     """Do this, and wait until something has been stored."""
-    with site.page.expect_response(lambda answer: bool(site.stored)):
-        action()
+    action()
+    site.wait(lambda: site.stored)
 
 
-def test_what_nobody_handles_is_seen_here(shop: Site) -> None:
+def test_what_nobody_handles_is_seen_here(site: Site) -> None:
     """Else all the silence below would prove nothing."""
-    ready(shop, "console.debug('x'); Promise.reject(new Error('one')); throw new Error('two');")
+    ready(site, "console.debug('x'); Promise.reject(new Error('one')); throw new Error('two');")
 
-    assert sorted(shop.errors) == ["one", "two"]
-    assert shop.said == ["x"]
+    assert sorted(site.errors) == ["one", "two"]
+    assert site.said == ["x"]
 
 
 # What a page passes.
@@ -88,7 +87,6 @@ UNSENDABLE = {
     "toJSON that throws": "({toJSON() { throw new Error('mine'); }})",
     "toJSON of nothing": "({toJSON() {}})",
     "an invalid date": "new Date(NaN)",
-    "a sparse array": "new Array(2 ** 32 - 1)",
     "undefined": "undefined",
     "null": "null",
     "NaN": "NaN",
@@ -162,20 +160,30 @@ def passed(site: Site, odd: str, thrown: list[str], outcomes: list[dict[str, Any
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_odd_arguments_are_an_outcome_and_no_exception(shop: Site, odd: str) -> None:
-    ready(shop)
+def test_odd_arguments_are_an_outcome_and_no_exception(site: Site, odd: str) -> None:
+    ready(site)
 
-    passed(shop, odd, *shop.run(f"() => ({PASS})({ODD[odd]})"))
+    passed(site, odd, *site.run(f"() => ({PASS})({ODD[odd]})"))
+
+
+@pytest.mark.parametrize("engine", ["chromium"], indirect=True)
+def test_a_huge_sparse_array_is_an_outcome_and_no_exception(site: Site) -> None:
+    """Other engines read each of its elements, which takes minutes."""
+    ready(site)
+    thrown, outcomes = site.run(f"() => ({PASS})(new Array(2 ** 32 - 1))")
+
+    assert outcomes[:2] == [{"ok": False, "code": "not-json"}] * 2
+    passed(site, "a sparse array", thrown, outcomes)
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_odd_arguments_before_the_script_has_come_break_nothing(shop: Site, odd: str) -> None:
-    shop.late = "/app.js"
+def test_odd_arguments_before_the_script_has_come_break_nothing(site: Site, odd: str) -> None:
+    site.late = "/app.js"
     early = f"<script>window.passed = ({PASS})({ODD[odd]});</script>"
-    shop.open(shop.snippet() + early, until="domcontentloaded")
-    shop.released.set()
+    site.open(site.snippet() + early, until="domcontentloaded")
+    site.released.set()
 
-    passed(shop, odd, *shop.run("() => passed"))
+    passed(site, odd, *site.run("() => passed"))
 
 
 # What a browser denies, and what other scripts do to it.
@@ -227,15 +235,6 @@ BROWSERS = {
       for (const each of Object.values(Object.getOwnPropertyDescriptors(window))) {
         if (each.value && each.value.prototype) Object.freeze(each.value.prototype);
       }""",
-    "members added to all objects": """
-      Object.prototype.extend = function () { return this; };
-      Object.prototype.size = 5;
-      Array.prototype.each = Array.prototype.forEach;
-      Function.prototype.bind_ = 1;""",
-    "old prototype.js": """
-      Array.prototype.toJSON = function () { return "[" + this.map(JSON.stringify) + "]"; };
-      String.prototype.toJSON = function () { return JSON.stringify("" + this); };
-      Date.prototype.toJSON = function () { return '"' + this + '"'; };""",
     "a clock that goes backwards": "let now = 1e12; Date.now = () => now -= 1000;",
     "a clock that stands still": "Date.now = () => 1e12;",
     "no randomness": "Math.random = () => 0;",
@@ -247,34 +246,69 @@ BROWSERS = {
 
 
 @pytest.mark.parametrize("kind", BROWSERS)
-def test_a_hostile_browser_still_reports(shop: Site, kind: str) -> None:
-    ready(shop, BROWSERS[kind])
+def test_a_hostile_browser_still_reports(site: Site, kind: str) -> None:
+    ready(site, BROWSERS[kind])
 
-    delivers(shop)
-    shop.run("() => ap3c.clearSession()")
-    assert shop.run("() => ap3c.getCookie()") is None
-    quiet(shop)
+    delivers(site)
+    site.run("() => ap3c.clearSession()")
+    assert site.run("() => ap3c.getCookie()") is None
+    quiet(site)
 
 
-def test_without_cookies_the_session_outlives_the_page_all_the_same(shop: Site) -> None:
+#: WebKit's driver cannot read these pages.
+UNREADABLE = {
+    "members added to all objects": """
+      Object.prototype.extend = function () { return this; };
+      Object.prototype.size = 5;
+      Array.prototype.each = Array.prototype.forEach;
+      Function.prototype.bind_ = 1;""",
+    "old prototype.js": """
+      Array.prototype.toJSON = function () { return "[" + this.map(JSON.stringify) + "]"; };
+      String.prototype.toJSON = function () { return JSON.stringify("" + this); };
+      Date.prototype.toJSON = function () { return '"' + this + '"'; };""",
+}
+
+
+@pytest.mark.parametrize("engine", ["chromium", "firefox"], indirect=True)
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_page_that_changes_all_objects_still_reports(site: Site, kind: str) -> None:
+    ready(site, UNREADABLE[kind])
+
+    delivers(site)
+    site.run("() => ap3c.clearSession()")
+    assert site.run("() => ap3c.getCookie()") is None
+    quiet(site)
+
+
+def test_without_cookies_the_session_outlives_the_page_all_the_same(site: Site) -> None:
     for visit in (1, 2):
-        ready(shop, NO_COOKIES)
+        ready(site, NO_COOKIES)
         if visit == 1:
-            shop.run(f"() => ap3c.track({ANNA})")
-        assert shop.run(f"() => ap3c.activity({LOGGED_IN})")["ok"]
+            site.run(f"() => ap3c.track({ANNA})")
+        assert site.run(f"() => ap3c.activity({LOGGED_IN})")["ok"]
 
-    assert shop.emails == ["anna@emaildomain.com"] * 2
-    quiet(shop)
+    assert site.emails == ["anna@emaildomain.com"] * 2
+    quiet(site)
 
 
 @pytest.mark.parametrize("name", ["Promise", "Map", "Set", "URL", "Array", "BroadcastChannel"])
-def test_what_the_page_replaces_later_breaks_nothing(shop: Site, name: str) -> None:
-    ready(shop)
-    act = f"() => {{ {throwing('window', name)} ap3c.track({ANNA}); ap3c.activity({LOGGED_IN}); }}"
-    stored_by(shop, lambda: shop.page.evaluate(act))
+def test_what_the_page_replaces_later_breaks_nothing(site: Site, name: str) -> None:
+    """Until it is put back: drivers need it as well."""
+    ready(site)
+    site.run(f"""() => {{
+      setTimeout(async () => {{
+        const well = window.{name};
+        {throwing("window", name)}
+        ap3c.track({ANNA});
+        await ap3c.activity({LOGGED_IN});
+        window.{name} = well;
+        window.over = true;
+      }});
+    }}""")
+    site.tab.until("() => window.over")
 
-    assert shop.emails == ["anna@emaildomain.com"]
-    quiet(shop)
+    assert site.emails == ["anna@emaildomain.com"]
+    quiet(site)
 
 
 #: Whatever the client keeps.
@@ -295,68 +329,72 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_under_our_names_is_not_ours(shop: Site, garbage: str) -> None:
+def test_garbage_under_our_names_is_not_ours(site: Site, garbage: str) -> None:
     """Whatever the client keeps comes back to the next page as something else.
 
     Counts of what was dropped that make no sense cost the first call, and no other.
     """
-    ready(shop, BEACONS["absent"])
-    shop.page.route("**/-/events/*", lambda asked: asked.abort())
-    shop.run(f"() => {{ ap3c.track({ANNA}); ap3c.activity({LOGGED_IN}); }}")
-    shop.run(f"() => ap3c.activity({{activity_id: '{'x' * 20_000}'}})")
-    assert shop.run(f"() => {OURS}.length") > 2
-    shop.page.goto("about:blank")
-    shop.page.unroute_all()
+    ready(site, BEACONS["absent"])
+    for end in ("/track", "/activity"):
+        site.trouble("down", end)
+    site.run(f"() => {{ ap3c.track({ANNA}); ap3c.activity({LOGGED_IN}); }}")
+    site.run(f"() => ap3c.activity({{activity_id: '{'x' * 20_000}'}})")
+    assert site.run(f"() => {OURS}.length") > 2
+    site.tab.goto("about:blank", until="domcontentloaded")
+    site.over()
     ready(
-        shop,
+        site,
         f"""for (const name of [...{OURS}, "ap3c-x"]) localStorage[name] = {garbage!r};
         document.cookie = "ap3c=" + {garbage!r};""",
     )
 
-    shop.run("() => ap3c.track({})")
-    delivers(shop)
-    assert len(shop.sent) < 20, "and nothing goes round"
+    site.run("() => ap3c.track({})")
+    delivers(site)
+    assert len(site.sent) < 20, "and nothing goes round"
 
 
-def test_a_session_that_cannot_be_removed_is_not_tried_for_ever(shop: Site) -> None:
+def test_a_session_that_cannot_be_removed_is_not_tried_for_ever(site: Site) -> None:
     """Another page of the domain shared it, and the server has forgotten it since."""
-    domain = shop.base.split("/")[2].split(":")[0]
-    shop.base = shop.base.replace("//", "//www.")
-    ready(shop)
-    shop.run(f"""async () => {{
+    domain = site.base.split("/")[2].split(":")[0]
+    site.base = site.base.replace("//", "//www.")
+    ready(site)
+    site.run(f"""async () => {{
       document.cookie = "ap3c=oc1.forged.c.0.x; path=/; domain={domain}";
       ap3c.activity({LOGGED_IN});
       await ap3c.track({ANNA});
       await ap3c.activity({LOGGED_IN});
     }}""")
-    shop.settle()
+    site.settle()
 
-    assert shop.sent == ["activity", "track", "activity", "activity"]
-    assert len(shop.stored) == 2
-    quiet(shop)
+    assert site.sent == ["activity", "track", "activity", "activity"]
+    assert len(site.stored) == 2
+    quiet(site)
 
 
-@pytest.mark.parametrize("message", ["5", "null", "[1, 2, 3]", "{}", "['ap3c-x', null]"])
-def test_what_others_say_on_our_channel_is_ignored(shop: Site, message: str) -> None:
+@pytest.mark.parametrize("text", ["5", "null", "[1, 2, 3]", "{}", "{", '["ap3c-x", null]'])
+def test_what_others_write_under_our_names_is_ignored(site: Site, text: str) -> None:
     """Such as another version of this client, in another tab."""
-    ready(
-        shop,
-        """window.names = [];
-        window.BroadcastChannel = class extends BroadcastChannel {
-          constructor(name) { super(name); names.push(name); }
-        };""",
-    )
-    # Ours is there once something was called, and has heard it when a listener that came later has.
-    shop.run(f"""async () => {{
+    ready(site)
+    other = site.beside()
+    other.goto(f"{site.base}/next")
+    site.run(f"""async () => {{
       await ap3c.track({{}});
-      const [name] = names;
-      const heard = new Promise(done => {{ new BroadcastChannel(name).onmessage = done; }});
-      new BroadcastChannel(name).postMessage({message});
-      await heard;
+      ap3c.activity({LOGGED_IN});
+      window.heard = new Promise(done => addEventListener("storage", (event) => {{
+        if (event.key === "ap3c-last") done();
+      }}));
     }}""")
+    other.run(
+        f"""text => {{
+          for (const name of [...{OURS}, "ap3c-x", "ap3c-last"]) localStorage[name] = text;
+        }}""",
+        text,
+    )
+    site.run("() => heard")
 
-    assert shop.run("() => names.length") == 3, "ours was the first"
-    delivers(shop)
+    site.run(f"() => ap3c.track({ANNA})")
+    assert site.run(f"() => ap3c.activity({LOGGED_IN})")["ok"]
+    quiet(site)
 
 
 #: Nothing arrives through these.
@@ -377,90 +415,95 @@ FETCHES = {
 
 
 @pytest.mark.parametrize("kind", FETCHES)
-def test_what_a_broken_fetch_does_not_deliver_the_next_page_does(shop: Site, kind: str) -> None:
-    ready(shop, f"{FETCHES[kind]} {throwing('Navigator.prototype', 'sendBeacon')}")
-    told = shop.run(f"() => ap3c.track({ANNA})")
+def test_what_a_broken_fetch_does_not_deliver_the_next_page_does(site: Site, kind: str) -> None:
+    ready(site, f"{FETCHES[kind]} {throwing('Navigator.prototype', 'sendBeacon')}")
+    told = site.run(f"() => ap3c.track({ANNA})")
     assert (told["ok"], told["code"], told["queued"]) == (False, "unreachable", True)
-    shop.run(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
-    quiet(shop)
-    stored_by(shop, lambda: ready(shop))
+    site.run(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    quiet(site)
+    stored_by(site, lambda: ready(site))
 
-    assert shop.emails == ["anna@emaildomain.com"]
-    quiet(shop)
+    assert site.emails == ["anna@emaildomain.com"]
+    quiet(site)
 
 
-def test_what_a_fetch_that_never_answers_keeps_the_next_page_delivers(shop: Site) -> None:
-    ready(shop, "window.asked = new Promise(done => { window.fetch = () => new Promise(done); });")
-    shop.run(f"() => {{ ap3c.track({ANNA}); ap3c.activity({LOGGED_IN}); return asked; }}")
-    quiet(shop)
-    stored_by(shop, lambda: ready(shop))
+def test_what_a_fetch_that_never_answers_keeps_the_next_page_delivers(site: Site) -> None:
+    ready(site, "window.asked = new Promise(done => { window.fetch = () => new Promise(done); });")
+    site.run(f"() => {{ ap3c.track({ANNA}); ap3c.activity({LOGGED_IN}); return asked; }}")
+    quiet(site)
+    stored_by(site, lambda: ready(site))
 
-    assert shop.emails == ["anna@emaildomain.com"]
-    quiet(shop)
+    assert site.emails == ["anna@emaildomain.com"]
+    quiet(site)
 
 
 @pytest.mark.parametrize("kind", BEACONS)
-def test_without_beacons_the_next_page_delivers(shop: Site, kind: str) -> None:
+def test_without_beacons_the_next_page_delivers(site: Site, kind: str) -> None:
     """The page is left while the answer is out."""
-    ready(shop, BEACONS[kind])
-    shop.late = "/track"
-    with shop.page.expect_request("**/track"):
-        shop.run(f"() => {{ ap3c.track({ANNA}); ap3c.activity({LOGGED_IN}); }}")
-    shop.late = "none"
+    ready(site, BEACONS[kind])
+    site.late = "/track"
+    site.run(f"() => {{ ap3c.track({ANNA}); ap3c.activity({LOGGED_IN}); }}")
+    site.wait(lambda: "track" in site.sent)
+    site.late = "none"
 
-    stored_by(shop, lambda: ready(shop))
-    shop.released.set()
+    stored_by(site, lambda: ready(site))
+    site.released.set()
 
-    assert shop.emails == ["anna@emaildomain.com"]
-    quiet(shop)
+    assert site.emails == ["anna@emaildomain.com"]
+    quiet(site)
 
 
-def test_what_a_policy_forbids_to_send_a_page_without_it_delivers(shop: Site) -> None:
-    shop.headers = [("Content-Security-Policy", "connect-src 'none'")]
-    ready(shop)
-    told = shop.run(f"() => ap3c.track({ANNA})")
+def test_what_a_policy_forbids_to_send_a_page_without_it_delivers(site: Site) -> None:
+    site.headers = [("Content-Security-Policy", "connect-src 'none'")]
+    ready(site)
+    told = site.run(f"() => ap3c.track({ANNA})")
     assert (told["ok"], told["code"], told["queued"]) == (False, "unreachable", True)
-    shop.run(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
-    quiet(shop)
-    shop.headers = []
-    stored_by(shop, lambda: ready(shop))
+    site.run(f"() => {{ ap3c.activity({LOGGED_IN}); }}")
+    quiet(site)
+    site.headers = []
+    stored_by(site, lambda: ready(site))
 
-    assert shop.emails == ["anna@emaildomain.com"]
-    quiet(shop)
+    assert site.emails == ["anna@emaildomain.com"]
+    quiet(site)
 
 
-def test_it_works_under_a_strict_policy_with_a_nonce(shop: Site) -> None:
+def test_it_works_under_a_strict_policy_with_a_nonce(site: Site, engine: Engine) -> None:
     policy = "default-src 'none'; script-src 'nonce-r4nd0m'; connect-src 'self'; img-src data:"
-    shop.headers = [("Content-Security-Policy", policy)]
-    shop.open(shop.app.snippet(KEY, nonce="r4nd0m"))
-    shop.arrived()
-    delivers(shop)
-    with shop.page.expect_console_message(lambda line: "track" in line.text):
-        shop.run("() => { ap3c.debug(true); ap3c.track({}); }")
+    site.headers = [("Content-Security-Policy", policy)]
+    site.open(site.app.snippet(KEY, nonce="r4nd0m"))
+    site.arrived()
+    delivers(site)
+    site.run("() => { ap3c.debug(true); ap3c.track({}); }")
+    while not site.said:
+        site.run("() => ap3c.track({})")
 
-    assert {line[:5] for line in shop.console} == {"ap3c:"}, "no violation, and the texts arrived"
+    assert {line[:5] for line in site.said} == {"ap3c:"}, "the texts arrived"
+    # Firefox' driver tries `eval`, which the policy forbids it, too.
+    assert set(site.forbidden) <= ({"eval"} if engine.name == "firefox" else set())
+    assert site.tab.complaints == []
 
 
-def test_it_works_in_a_sandboxed_frame(shop: Site) -> None:
+def test_it_works_in_a_sandboxed_frame(site: Site) -> None:
     """Its origin is null: no storage, no cookies, and every request from another origin."""
-    inside = f"{shop.snippet()}<script>window.done = ap3c.track({ANNA}).then(() => "
-    inside += f"ap3c.activity({LOGGED_IN}));</script>"
-    shop.open("")
-    shop.html = f"<!doctype html><title>Frame</title>{inside}"
-    with shop.page.expect_event("framenavigated"):
-        shop.run("""() => {
-          const frame = document.createElement("iframe");
-          frame.sandbox = "allow-scripts";
-          frame.src = "/next";
-          document.body.append(frame);
-        }""")
-    frame = shop.page.frames[1]
-    frame.wait_for_load_state()
+    site.open("")
+    site.html = f"""<!doctype html><title>Frame</title><script>
+      const tell = (kind) => (given) => parent.postMessage([kind, given.message || given], "*");
+      for (const kind of ["error", "unhandledrejection"]) addEventListener(kind, tell("failed"));
+    </script>{site.snippet()}<script>
+      ap3c.track({ANNA});
+      ap3c.activity({LOGGED_IN}).then(({{ok}}) => tell(window.origin)(ok));
+    </script>"""
+    told = site.run("""() => new Promise(done => {
+      addEventListener("message", (event) => done(event.data));
+      const frame = document.createElement("iframe");
+      frame.sandbox = "allow-scripts";
+      frame.src = "/next";
+      document.body.append(frame);
+    })""")
 
-    assert frame.evaluate("() => window.origin") == "null"
-    assert frame.evaluate("() => done")["ok"]
-    assert shop.emails == ["anna@emaildomain.com"]
-    quiet(shop)
+    assert told == ["null", True]
+    assert site.emails == ["anna@emaildomain.com"]
+    quiet(site)
 
 
 # What a server, or what stands before it, answers once.
@@ -484,29 +527,7 @@ def once(site: Site, hostile: WSGIApplication) -> None:
     site.mounted = mounted
 
 
-def answer(status: str, body: bytes = b"", **headers: str) -> WSGIApplication:
-    """The same whatever was asked."""
-    given = [(name.replace("_", "-"), value) for name, value in headers.items()]
-
-    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response(status, given)
-        return [body]
-
-    return app
-
-
-def reset(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Hang up hard: no FIN, but RST."""
-    connection: socket.socket = environ["werkzeug.socket"]
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    nobody = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nobody, connection.fileno())
-    os.close(nobody)
-    raise ConnectionResetError
-
-
 HTML = b"<!doctype html><title>Maintenance</title><h1>We will be back soon</h1>"
-JSON = "application/json"
 #: What comes to nothing, with the status that the page is told.
 ANSWERS: dict[str, tuple[int, WSGIApplication]] = {
     "HTML": (200, answer("200 OK", HTML, Content_Type="text/html")),
@@ -551,84 +572,85 @@ def told_and_stored(site: Site) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_what_a_hostile_server_did_not_store_is_sent_again(shop: Site, kind: str) -> None:
+def test_what_a_hostile_server_did_not_store_is_sent_again(site: Site, kind: str) -> None:
     status, hostile = ANSWERS[kind]
-    ready(shop)
-    shop.run(f"() => ap3c.track({ANNA})")
-    once(shop, hostile)
+    ready(site)
+    site.run(f"() => ap3c.track({ANNA})")
+    once(site, hostile)
 
-    told = told_and_stored(shop)
+    told = told_and_stored(site)
 
     assert (told["ok"], told["status"], told["code"]) == (False, status, "unreachable")
     assert told["queued"]
 
 
-def test_what_was_stored_before_the_connection_broke_is_stored_once(shop: Site) -> None:
-    ready(shop)
-    shop.run(f"() => ap3c.track({ANNA})")
-    well = shop.mounted
+def test_what_was_stored_before_the_connection_broke_is_stored_once(site: Site) -> None:
+    ready(site)
+    site.run(f"() => ap3c.track({ANNA})")
+    well = site.mounted
 
     def stores(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         well(environ, start_response)
         return reset(environ, start_response)
 
-    once(shop, stores)
+    once(site, stores)
 
-    assert told_and_stored(shop)["queued"]
-    assert shop.sent == ["track", "activity", "activity"]
+    assert told_and_stored(site)["queued"]
+    assert site.sent == ["track", "activity", "activity"]
 
 
-def test_a_server_that_does_not_answer_is_given_fifteen_seconds(shop: Site) -> None:
+def test_a_server_that_does_not_answer_is_given_fifteen_seconds(site: Site) -> None:
     """Shortened here, and the rest of the minute is not waited for either."""
     ready(
-        shop,
+        site,
         """window.limits = [];
         const {timeout} = AbortSignal;
         AbortSignal.timeout = (limit) => {
           limits.push(limit);
-          return timeout.call(AbortSignal, 100);
+          return timeout.call(AbortSignal, window.brief ? 100 : limit);
         };""",
     )
-    shop.run(f"() => ap3c.track({ANNA})")
+    site.run(f"() => ap3c.track({ANNA})")
+    site.run("() => { window.brief = true; }")
 
     def silent(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        shop.released.wait(PATIENCE)
+        site.released.wait(PATIENCE)
         return answer("500 Too Late")(environ, start_response)
 
-    once(shop, silent)
-    told = told_and_stored(shop)
-    shop.released.set()
+    once(site, silent)
+    told = told_and_stored(site)
+    site.released.set()
 
     assert (told["status"], told["code"], told["queued"]) == (0, "unreachable", True)
-    assert set(shop.run("() => limits")) == {15_000}
+    assert set(site.run("() => limits")) == {15_000}
 
 
 @pytest.mark.parametrize("seconds", ["301", "1e99", "Infinity"])
-def test_a_limit_of_longer_than_five_minutes_is_final(shop: Site, seconds: str) -> None:
-    ready(shop)
-    shop.run(f"() => ap3c.track({ANNA})")
+def test_a_limit_of_longer_than_five_minutes_is_final(site: Site, seconds: str) -> None:
+    ready(site)
+    site.run(f"() => ap3c.track({ANNA})")
     body = b'{"error":{"code":"rate-limit"}}'
-    once(shop, answer("429 Slow", body, Retry_After=seconds, Content_Type=JSON))
+    once(site, answer("429 Slow", body, Retry_After=seconds, Content_Type=JSON))
 
-    told = shop.run(f"() => ap3c.activity({LOGGED_IN})")
+    told = site.run(f"() => ap3c.activity({LOGGED_IN})")
     assert (told["ok"], told["status"], told["code"]) == (False, 429, "rate-limit")
     assert "queued" not in told
-    shop.settle()
-    assert (shop.sent, shop.stored) == (["track", "activity"], [])
-    quiet(shop)
+    site.settle()
+    assert (site.sent, site.stored) == (["track", "activity"], [])
+    quiet(site)
 
 
 @pytest.mark.parametrize("seconds", ["301", "1e99", "Infinity"])
-def test_no_outage_is_believed_to_last_longer_than_five_minutes(shop: Site, seconds: str) -> None:
-    ready(shop)
-    shop.run(f"() => ap3c.track({ANNA})")
-    once(shop, answer("503 Busy", Retry_After=seconds))
-    assert shop.run(f"() => ap3c.activity({LOGGED_IN})")["queued"]
+def test_no_outage_is_believed_to_last_longer_than_five_minutes(site: Site, seconds: str) -> None:
+    ready(site)
+    site.run(f"() => ap3c.track({ANNA})")
+    once(site, answer("503 Busy", Retry_After=seconds))
+    assert site.run(f"() => ap3c.activity({LOGGED_IN})")["queued"]
     later = "const now = Date.now; Date.now = () => now() + 301e3;"
-    stored_by(shop, lambda: ready(shop, later))
+    stored_by(site, lambda: ready(site, later))
 
-    assert shop.emails == ["anna@emaildomain.com"]
-    quiet(shop)
+    assert site.emails == ["anna@emaildomain.com"]
+    quiet(site)
 
 
 # What it leaves of the page.
@@ -659,13 +681,17 @@ const changed = () => {
 """
 
 
-def test_no_global_but_ap3c_and_nobody_elses_prototype(shop: Site) -> None:
-    ready(shop, REMEMBER)
-    delivers(shop)
+def test_no_global_but_ap3c_and_nobody_elses_prototype(site: Site) -> None:
+    # Drivers leave something behind, too, once they have been used.
+    site.open(f"<script>{REMEMBER}</script>")
+    site.run("() => 0")
+    drivers = set(site.run("() => changed()"))
+    ready(site, REMEMBER)
+    delivers(site)
 
-    assert shop.run("() => changed()") == ["globalThis.ap3c"]
-    shop.run("() => { window.more = 1; JSON.parse = 1; Array.prototype.last = 1; }")
-    assert set(shop.run("() => changed()")) == {
+    assert set(site.run("() => changed()")) - drivers == {"globalThis.ap3c"}
+    site.run("() => { window.more = 1; JSON.parse = 1; Array.prototype.last = 1; }")
+    assert set(site.run("() => changed()")) - drivers == {
         "globalThis.ap3c",
         "globalThis.more",
         "JSON.parse",

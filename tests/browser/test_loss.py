@@ -112,14 +112,14 @@ SCENARIOS: dict[str, Callable[[Site], bool]] = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_client_holds_where_a_bad_one_is_caught(site: Site, variant: str) -> None:
-    spoil(site.page.context, "")
+def test_the_client_holds_where_a_bad_one_is_caught(chromium_site: Site, variant: str) -> None:
+    spoil(chromium_site.page.context, "")
 
-    assert SCENARIOS[variant](site)
+    assert SCENARIOS[variant](chromium_site)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_bad_client_is_caught(site: Site, variant: str) -> None:
-    spoil(site.page.context, variant)
+def test_a_bad_client_is_caught(chromium_site: Site, variant: str) -> None:
+    spoil(chromium_site.page.context, variant)
 
-    assert not SCENARIOS[variant](site)
+    assert not SCENARIOS[variant](chromium_site)
