@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Condition, Event
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,9 @@ from ortto_capture import (
 
 from ..services import PATIENCE, clock_after, serve
 from . import engines
-from .engines import ChromiumTab, Engine, Tab, Until, origin
+from .engines import ChromiumTab, Engine, PageError, Tab, Until, origin
 from .trouble import TROUBLE
+from .websites import OpenTab, Website, open_website
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -355,3 +357,25 @@ ap3c.cmd.push(function() {{ {commands} }});
 </script>"""
 
     return render
+
+
+@pytest.fixture
+def open_tab(engine: Engine) -> Iterator[OpenTab]:
+    """Opens tabs of the engine, which are closed when the test ends."""
+    opened: list[Tab] = []
+
+    def opening() -> Tab:
+        opened.append(engine.tab())
+        return opened[-1]
+
+    yield opening
+    for each in opened:
+        with suppress(PageError):  # for the test may have closed it
+            each.close()
+
+
+@pytest.fixture
+def website() -> Iterator[Website]:
+    """A website whose server tells what it saw."""
+    with open_website() as made:
+        yield made

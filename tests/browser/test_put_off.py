@@ -1,0 +1,166 @@
+"""A limit puts off the one call that met it, for as long as the server asks, and no other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .websites import (
+    ANNA,
+    BOUGHT,
+    OpenTab,
+    Posted,
+    Reply,
+    Website,
+    seen,
+    settle,
+    track,
+    visit,
+)
+
+#: Longer than a client waits that goes by its own backoff.
+ASKED = 3
+#: How much sooner than asked a request may be seen: clocks of browsers are rounded.
+ROUNDED = 0.1
+LIMITED = Reply(
+    "429 Too Many Requests",
+    json.dumps({"error": {"code": "rate-limit", "message": "rate limit", "try-in-seconds": ASKED}}),
+    (("Retry-After", str(ASKED)),),
+)
+
+
+def limit_once(website: Website, serial: str, limited: Reply = LIMITED) -> None:
+    """Refuse this activity for now, once."""
+    refused: list[Posted] = []
+
+    def answer(posted: Posted) -> Reply | None:
+        if posted.serial != serial or refused:
+            return None
+        refused.append(posted)
+        return limited
+
+    website.answer = answer
+
+
+def tries(website: Website, serial: str) -> list[Posted]:
+    """How often it was sent."""
+    return [each for each in website.sent("activity") if each.serial == serial]
+
+
+def test_the_limit_of_one_activity_puts_off_no_other_call(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """Neither here nor in another tab; what was put off is sent when its time has come."""
+    shop = website.put("/", website.snippet())
+    one, other = open_tab(), open_tab()
+    visit(one, shop)
+    visit(other, shop)
+    one.run(f"() => {track(ANNA)}")
+    limit_once(website, "limited")
+    told = one.run(f"() => {seen('limited')}")
+    assert (told["ok"], told["queued"], told["wait"]) == (False, True, ASKED)
+
+    for tab in (one, other):
+        assert tab.run(f"() => {seen('free')}")["ok"]
+        assert tab.run(f"() => {track(ANNA)}")["ok"]
+    assert len(tries(website, "limited")) == 1, "all of these came first"
+
+    assert website.wait_for(lambda: ("limited", ANNA) in website.rows())
+    first, second = tries(website, "limited")
+    assert second.at - first.at >= ASKED - ROUNDED
+    assert first.body["event_id"] == second.body["event_id"]
+
+
+def test_the_wait_that_the_server_asks_for_is_kept_by_the_next_page(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """The page is left at once; neither its beacon nor the next page comes too soon."""
+    tab = open_tab()
+    visit(tab, website.put("/", website.snippet()))
+    tab.run(f"() => {track(ANNA)}")
+    limit_once(website, "limited")
+    tab.run(f"() => {seen('limited')}")
+    visit(tab, website.put("/next", website.snippet()))
+    assert tab.run(f"() => {seen('free')}")["ok"]
+    assert website.wait_for(lambda: ("limited", ANNA) in website.rows())
+
+    first, *later = tries(website, "limited")
+    assert later[0].at - first.at >= ASKED - ROUNDED
+
+
+def test_several_that_are_put_off_keep_their_own_times(open_tab: OpenTab, website: Website) -> None:
+    tab = open_tab()
+    visit(tab, website.put("/", website.snippet()))
+    tab.run(f"() => {track(ANNA)}")
+    waits = {"long": 4, "short": 2}
+    refused: dict[str, float] = {}
+
+    def answer(posted: Posted) -> Reply | None:
+        if posted.serial not in waits or posted.serial in refused:
+            return None
+        refused[posted.serial] = posted.at
+        return LIMITED._replace(headers=(("Retry-After", str(waits[posted.serial])),))
+
+    website.answer = answer
+    tab.run(f"() => {{ {seen('long')}; {seen('short')}; {seen('free')}; }}")
+    assert website.wait_for(lambda: len(website.rows()) == 3)
+
+    assert website.rows() == [("free", ANNA), ("short", ANNA), ("long", ANNA)]
+    for serial, wait in waits.items():
+        assert tries(website, serial)[1].at - refused[serial] >= wait - ROUNDED
+
+
+def test_a_limit_on_who_it_is_puts_off_no_other_person(open_tab: OpenTab, website: Website) -> None:
+    """What that person did waits along; what another one does next is not held up."""
+    tab = open_tab()
+    visit(tab, website.put("/", website.snippet()))
+    refused: list[Posted] = []
+
+    def answer(posted: Posted) -> Reply | None:
+        if posted.route != "track" or posted.body.get("email") != ANNA or refused:
+            return None
+        refused.append(posted)
+        return LIMITED
+
+    website.answer = answer
+    tab.run(f"() => {track(ANNA)}")
+    tab.run(f"() => {{ {seen('hers')}; }}")
+    assert website.wait_for(website.rows)
+
+    assert website.rows() == [("hers", ANNA)]
+
+
+def test_a_person_over_the_limit_at_the_end_of_a_day_holds_up_nothing(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """By the server's own limit: the eleventh of a day's ten, minutes before the day ends."""
+    tab = open_tab()
+    visit(tab, website.put("/", website.snippet()))
+    tab.run(f"() => {track(ANNA)}")
+    website.end_a_day_in(200)
+    for serial in range(10):
+        assert tab.run(f"() => {seen(serial, BOUGHT.id)}")["ok"]
+
+    told = tab.run(f"() => {seen('eleventh', BOUGHT.id)}")
+    assert (told["status"], told["queued"]) == (429, True)
+    assert told["wait"] > ASKED
+    assert tab.run(f"() => {seen('free')}")["ok"]
+    settle(tab)
+    assert [each.serial for each in website.sent("activity")].count("eleventh") == 1
+
+
+@pytest.mark.parametrize("asked", ["301", "86400"])
+def test_a_longer_wait_is_final(open_tab: OpenTab, website: Website, asked: str) -> None:
+    """And holds up nothing either."""
+    tab = open_tab()
+    visit(tab, website.put("/", website.snippet()))
+    tab.run(f"() => {track(ANNA)}")
+    limit_once(website, "limited", LIMITED._replace(headers=(("Retry-After", asked),)))
+
+    told = tab.run(f"() => {seen('limited')}")
+    assert (told["ok"], told["status"], told["code"]) == (False, 429, "rate-limit")
+    assert "queued" not in told
+    assert tab.run(f"() => {seen('free')}")["ok"]
+    settle(tab)
+    assert len(tries(website, "limited")) == 1
