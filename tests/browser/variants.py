@@ -6,28 +6,42 @@ passes on one of these proves nothing when it passes on the real client.
 
 from __future__ import annotations
 
-from playwright.sync_api import BrowserContext
-
-from ortto_capture.client import assets
-
-__all__ = ["VARIANTS", "spoil"]
+from importlib.resources import files
 
 #: What to find in the client's text, and what to write instead.
 VARIANTS = {
-    "no persistence": ('localStorage[text ? "setItem" : "removeItem"](name, text)', "0"),
+    "no persistence": ("text && localStorage.setItem(name, text)", "0"),
     "a new id for each try": ("...entry.body,", "...entry.body, event_id: '' + Math.random(),"),
-    "no lock": ('navigator.locks.request("ap3c", run)', "run(true)"),
-    "no beacon": ("navigator.sendBeacon(", "(() => true)("),
+    "no lock": (
+        "await navigator.locks.request(",
+        "await ((name, options, work) => work())(",
+    ),
+    "no beacon": ("navigator.sendBeacon(url, body)", "true"),
+    "asks for the lock while the page is going": (
+        "if (going) leave();",
+        "if (going) { going = false; ourEndpoints().forEach(deliver); }",
+    ),
+    "key and endpoint are those of the page's end": (
+        "calls.push({ ...call, called: Date.now(), key, endpoint })",
+        "calls.push({ ...call, called: Date.now() })",
+    ),
+    "sends what was called for another endpoint": (
+        "({ ...load(name), name })",
+        "({ ...load(name), name, endpoint: address })",
+    ),
+    "does not remember its own calls": ("if (text) memory[name] = text;", ""),
+    "takes a proxy's 404 for an answer": ("/^4/.test(status) && code &&", "/^4/.test(status) &&"),
+    "a queue of any size": ("count > MAX_CALLS || size > MAX_SIZE", "count > MAX_CALLS"),
+    "does not wait as long as it is asked to": (
+        'wait = answer.headers.get("Retry-After") * 1e3 || 0;',
+        "",
+    ),
 }
 
 
-def spoil(context: BrowserContext, variant: str) -> None:
-    """Have the pages of this context load that variant; the real client for ``""``."""
-    text = assets()["app.js"].body.decode()
-    if variant:
-        good, bad = VARIANTS[variant]
-        assert text.count(good) == 1, f"{variant}: the client's text has changed"
-        text = text.replace(good, bad)
-    context.route(
-        "**/app.js*", lambda asked: asked.fulfill(body=text, content_type="text/javascript")
-    )
+def spoilt(variant: str) -> str:
+    """The client's text with that sin."""
+    text = files("ortto_capture.client").joinpath("app.js").read_text()
+    good, bad = VARIANTS[variant]
+    assert text.count(good) == 1, f"{variant}: the client's text has changed"
+    return text.replace(good, bad)

@@ -229,7 +229,12 @@ _WARNINGS = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")
 
 
 def seed() -> int:
-    """The same in CI, another in campaigns; in the report either way."""
+    """The same in CI, another in campaigns; in the report either way.
+
+    ``ORTTO_CAPTURE_SEED`` repeats one.
+    """
+    if given := os.environ.get("ORTTO_CAPTURE_SEED"):
+        return int(given)
     return 1 if os.environ.get("CI") and campaign(1) == 1 else random.randrange(1 << 32)
 
 
