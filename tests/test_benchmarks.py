@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import tarfile
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -10,9 +14,18 @@ from playwright.sync_api import Browser
 from .benchmarks import browser as client
 from .benchmarks import http, imports, inprocess, memory
 from .benchmarks.measure import Figure
+from .benchmarks.peers import Client, Peer, read
 from .benchmarks.programs import body, call, environ, flask_peer, ours, session_of
 
 TINY = 0.001
+
+
+@pytest.fixture(autouse=True)
+def _own_heap() -> Iterator[None]:
+    """Garbage is collected before each measurement, but not among all that the session made."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def test_both_sides_do_the_same_job() -> None:
@@ -59,16 +72,37 @@ def test_the_servers_answer_200_throughout() -> None:
     assert len(list(http.figures(TINY))) == 5
 
 
-def test_the_browser_client_is_measured_beside_the_peers_at_hand(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That calls are stored or wait, and none is given up, is asserted while they are measured."""
-    tmp_path.joinpath("peer 1.js").write_text("window.peer = 1;")
-    monkeypatch.setenv("ORTTO_CAPTURE_PEERS", str(tmp_path))
+def test_the_browser_client_is_measured_beside_its_peers(browser: Browser) -> None:
+    """That no call is refused, and that each peer sends, is asserted while they are measured."""
+    script = b"document.title = 'a peer';"
+    call = "() => navigator.sendBeacon('/event')"
+    peers = [Client(name, script, script, call) for name in ("GoatCounter", "Plausible")]
 
-    figures = {figure.name: figure for figure in client.measured(browser, TINY)}
+    figures = {figure.name: figure for figure in client.measured(browser, peers, TINY)}
 
-    assert figures["peer 1.js gzipped"].limit is None
-    assert figures["evaluating peer 1.js alone"].value > 0
-    asked = [figure.limit for figure in figures.values() if figure.limit]
-    assert asked == [4_096, 5, 0.3, 2]
+    asked = {name: figure.limit for name, figure in figures.items() if figure.limit}
+    assert asked.pop("heap after them: app.js / GoatCounter", 2) == 2
+    assert asked.pop("heap after them: app.js / Plausible", 2) == 2
+    assert asked == {
+        "gzipped: app.js": 4_608,
+        "1,000 calls in one task: app.js": 50,
+        "load: app.js / GoatCounter": 1.5,
+        "one call: app.js / Plausible": 1,
+        "load when slow: app.js / an empty script": 3,
+        "one call when slow: app.js / a bare setItem": 1,
+        "the same work when slow / at full speed": 2,
+    }
+    assert figures["load: GoatCounter"].value > 0
+
+
+def test_the_files_of_a_peer_become_one_script(tmp_path: Path) -> None:
+    peer = Peer("@maker/peer@1.2.3", ("a.js",), "begin(); %s", "() => report(%s)")
+    module = b"const report = 1;\nexport { report }\n//# sourceMappingURL=a.js.map"
+    with tarfile.open(tmp_path / "maker-peer-1.2.3.tgz", "w:gz") as archive:
+        member = tarfile.TarInfo("package/a.js")
+        member.size = len(module)
+        archive.addfile(member, BytesIO(module))
+
+    script = read(tmp_path, "a peer", peer).script
+
+    assert script.split() == b"begin(); const report = 1; void { report }".split()

@@ -1,11 +1,11 @@
-"""What the browser client costs a page: bytes, and the time of its main thread.
+"""What the browser client costs a page, beside what other clients cost it.
 
-The law of this file: each page is somebody's first, in a browser context of its own, on a processor
-that Chromium slows down four times. What is asked for is asked in milliseconds, as a visitor feels
-them, so here times do decide; medians leave out the moments that the machine gave to others.
+The law of this file: every client is measured in the same page, turn by turn, each time in a
+browser context of its own, so that each page is a visitor's first. A ratio is the median of the
+ratios of all rounds.
 
-``ORTTO_CAPTURE_PEERS`` may name a directory of other clients' published files, each a classic
-script ``<name>.js``; they are loaded beside ours, turn by turn, with nothing asked of them.
+``ORTTO_CAPTURE_PEERS`` names the directory of the other clients' files; ``peers.py`` says what it
+needs. Without it ours is measured beside an empty script only.
 """
 
 from __future__ import annotations
@@ -14,59 +14,68 @@ import gzip
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
 
-from playwright.sync_api import Browser, CDPSession, Page
-from werkzeug.test import Client
+from playwright.sync_api import Browser, Page
+from werkzeug.test import Client as HttpClient
 
 from ortto_capture import Capture, CaptureApp, Settings, mount, open_backends
 
 from ..conftest import chromium
 from ..services import serve
-from .measure import Figure
+from .measure import Figure, ratio
+from .peers import Client, peers
 from .programs import ATTRIBUTES, KEY, PURCHASE, SECRET
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+ROUNDS = 9
+#: How many times Chromium slows the processor down for the second half of the figures. It pauses
+#: every 0.2 ms, which something short meets or does not: hence more visits, and their mean.
 THROTTLING = 4
-PAGES = 15
-#: Calls that are timed in one page: with nothing waiting, and with 80 to 100 waiting.
+SLOW_ROUNDS = 25
+#: Calls that are timed one by one in each page.
 CALLS = 20
-WAITING = 80
+MANY = 1_000
 
-OURS = "/capture/app.js"
-#: What to compare with, whatever peers there are: nothing, and the first answers of a browser that
-#: every client has to pay for which remembers anything.
-BARE = {
-    "/empty.js": b"",
-    "/bare.js": b"""document.cookie;
-localStorage.getItem("a");
-navigator.locks.request("a", () => {});
-""",
-}
+OURS = "app.js"
+ACTIVITY = {"activity_id": PURCHASE.id, "attributes": ATTRIBUTES}
+#: The least a page can load, and the least a call can do that is kept when its page goes away: one
+#: item as long as ours.
+EMPTY = Client(
+    "an empty script", b"", b"", f"(made) => localStorage.setItem('a', made + '{'x' * 600}')"
+)
 
-#: The mean milliseconds until ``activity()`` lets its caller go on, and what was given up. Each
-#: call is in a task of its own. A mean, since Chromium slows a processor down by a pause every
-#: 0.2 ms, which a short call meets or does not. Without an activity, what every client pays that
-#: keeps a report before it lets go: one item of about the same size.
-_CALL = """async ([activity, calls, answered]) => {
-  const lost = [], kept = "x".repeat(600);
-  let spent = 0;
+#: The mean milliseconds of a call until it returns, and until the microtasks it leaves are done
+#: too: other turns of the microtask queue are taken between. Each call is in a task of its own.
+_CALLS = """async (calls) => {
+  const report = %s, answers = [];
+  let returned = 0, done = 0;
+  await (%s)();
   for (let made = 0; made < calls; made++) {
+    await new Promise((go) => setTimeout(go, 10));
     const start = performance.now();
-    const promise = activity ? ap3c.activity(activity) : localStorage.setItem("a", kept + made);
-    spent += performance.now() - start;
-    promise?.then((outcome) => outcome.ok || (outcome.queued && !answered) || lost.push(outcome));
-    if (answered) await promise;
-    await new Promise((done) => setTimeout(done));
+    answers.push(report(made));
+    returned += performance.now() - start;
+    for (let turn = 0; turn < 50; turn++) await null;
+    done += performance.now() - start;
   }
-  return [spent / calls, lost];
+  const outcomes = await Promise.all(answers);
+  const refused = outcomes.filter((outcome) => outcome?.ok === false);
+  return [returned / calls, done / calls, refused];
+}"""
+#: For how many milliseconds so many calls in one task keep the page from everything else.
+_MANY = """async (calls) => {
+  const report = %s;
+  const start = performance.now();
+  for (let made = 0; made < calls; made++) report(made);
+  for (let turn = 0; turn < 50; turn++) await null;
+  return performance.now() - start;
 }"""
 _WORK = """() => {
   const start = performance.now();
@@ -76,27 +85,45 @@ _WORK = """() => {
 
 
 class Website:
-    """Pages that load one script each, with the capture app below them."""
+    """A page that loads the client named after the question mark, and a server for its events."""
 
-    def __init__(self, scripts: Mapping[str, bytes]) -> None:
-        self.scripts = scripts
+    def __init__(self, clients: Iterable[Client]) -> None:
+        self.clients = {client.name: client for client in clients}
         backends = open_backends("memory:")
         backends.definitions.put(PURCHASE)
         settings = Settings(
             secret_keys=[SECRET], person_limit="1000000/day", ip_limit="1000000/hour"
         )
         self.capture = CaptureApp(Capture(backends=backends, settings=settings))
-        self.mounted = mount(self.host, self.capture, at="/capture")
-        self.down = False
+        self.serve = mount(self.host, self.capture, at="/capture")
+        #: How many requests of peers had events.
+        self.reported = 0
+
+    def ours(self) -> Client:
+        """Our client; its page has the snippet that loads it."""
+        return Client(
+            OURS,
+            HttpClient(self.capture).get("/app.js").data,
+            b"",
+            f"() => ap3c.activity({json.dumps(ACTIVITY)})",
+            "() => ap3c.track({ email: 'user@emaildomain.com' })",
+        )
 
     def host(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """A script, or a page that loads the one named after the question mark."""
-        path = environ["PATH_INFO"]
-        if path != "/":
+        """The page, a client's script, or the answer to an event."""
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        name = environ["QUERY_STRING"]
+        client = self.clients.get(unquote(name))
+        if environ["REQUEST_METHOD"] == "POST":
+            self.reported += 1
+            start_response("202 Accepted", [("Content-Type", "application/json")])
+            return [b"{}"]
+        if environ["PATH_INFO"] != "/":
             start_response("200 OK", [("Content-Type", "text/javascript; charset=utf-8")])
-            return [self.scripts.get(path, b"{}")]
-        named = environ["QUERY_STRING"]
-        head = f'<script src="{named}" async></script>' if named else self.capture.snippet(KEY)
+            return [client.script if client else b"{}"]
+        head = self.capture.snippet(KEY) if name == OURS else ""
+        if client:
+            head = f'<script {client.attributes} src="/client.js?{name}" async></script>'
         headers = [
             ("Content-Type", "text/html; charset=utf-8"),
             # No peer's file calls home.
@@ -109,141 +136,142 @@ class Website:
         # The icon is there so that none is asked for.
         return [f'<!doctype html><link rel="icon" href="data:,">{head}'.encode()]
 
-    def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """The website; while it is ``down``, what is reported has to wait."""
-        if self.down and environ["REQUEST_METHOD"] == "POST":
-            start_response("503 Service Unavailable", [("Retry-After", "300")])
-            return [b"{}"]
-        return self.mounted(environ, start_response)
+
+class Cost(NamedTuple):
+    """What one client costs one page, in milliseconds of its main thread and MB of its heap."""
+
+    #: Evaluating the file, and the code that the page has for it.
+    load: float
+    inline: float
+    #: What the client has itself called by timers and events, until the network is quiet.
+    later: float
+    #: One call, until it returns and until its microtasks are done.
+    call: float
+    done: float
+    #: A thousand calls in one task, and the heap after them.
+    many: float
+    heap: float
 
 
-@contextmanager
-def visit(browser: Browser, throttling: float = THROTTLING) -> Iterator[Page]:
-    """A page of somebody who was never here, on a slower processor."""
+LABELS = {
+    "load": ("load", "ms"),
+    "inline": ("code in the page", "ms"),
+    "later": ("later, by itself", "ms"),
+    "call": ("one call", "ms"),
+    "done": ("one call with its microtasks", "ms"),
+    "many": ("1,000 calls in one task", "ms"),
+    "heap": ("heap after them", "MB"),
+}
+
+
+def visit(browser: Browser, base: str, client: Client, throttling: float = 1) -> Cost:
+    """Load a page with the client, as a visitor who was never there, and let it report events."""
+    errors: list[str] = []
     with browser.new_context() as context:
         page = context.new_page()
-        processor = context.new_cdp_session(page)
-        processor.send("Emulation.setCPUThrottlingRate", {"rate": throttling})
-        yield page
-
-
-def load(browser: Browser, address: str, script: str) -> tuple[float, float]:
-    """The milliseconds that ``script`` takes of the main thread of the page at ``address``.
-
-    First what Chromium traces as evaluating it: compiling what was not compiled beside the
-    download, running it, and the promises it settles at once. Then that and what it has itself
-    called later, until the network is quiet: work put off is no work saved. A clock around a script
-    written into a page would count the parser too, and compile all on the main thread, which is not
-    how a script with an address is loaded.
-    """
-    # Now and then a new process begins to trace only after it has begun to work.
-    for _attempt in range(10):
-        spent = {"EvaluateScript": 0.0, "FunctionCall": 0.0}
-        for event in traced(browser, address):
-            if event["name"] in spent and is_of(script, event["args"]["data"]):
-                spent[event["name"]] += event.get("dur", 0) / 1_000
-        if spent["EvaluateScript"]:
-            return spent["EvaluateScript"], sum(spent.values())
-    raise AssertionError(f"{script} was not evaluated")
-
-
-def traced(browser: Browser, address: str) -> list[dict[str, Any]]:
-    """What happened in the page at ``address`` until its network was quiet."""
-    errors: list[str] = []
-    with visit(browser) as page:
         page.on("pageerror", lambda error: errors.append(str(error)))
-        browser.start_tracing(page=page, categories=["devtools.timeline"])
-        page.goto(address)
-        page.wait_for_load_state("networkidle")
-        trace = json.loads(browser.stop_tracing())
-    assert not errors, f"{address}: {errors}"
-    events: list[dict[str, Any]] = trace["traceEvents"]
-    return events
-
-
-def is_of(script: str, data: Mapping[str, Any]) -> bool:
-    """Whether what was traced is code of the file that was served under this path."""
-    return unquote(urlsplit(data.get("url", "")).path) == script
-
-
-def calls(browser: Browser, base: str, site: Website) -> tuple[float, float, float, float]:
-    """The milliseconds of ``activity()``: alone, with what follows, among many; and of one item.
-
-    What follows is all that the page's main thread does up to the answer, this test's own turns
-    included.
-    """
-    activity = {"activity_id": PURCHASE.id, "attributes": ATTRIBUTES}
-    site.down = False
-    with visit(browser) as page:
+        inspector = context.new_cdp_session(page)
+        inspector.send("Emulation.setCPUThrottlingRate", {"rate": throttling})
+        # Makes the process of the origin: what a new one does first is not always traced.
         page.goto(base)
-        page.evaluate("ap3c.track({email: 'user@emaildomain.com'})")
-        inspector = page.context.new_cdp_session(page)
-        inspector.send("Performance.enable")
-        bare, _ = page.evaluate(_CALL, [None, CALLS, True])
-        before = busy(inspector)
-        alone, lost = page.evaluate(_CALL, [activity, CALLS, True])
-        altogether = (busy(inspector) - before) / CALLS
-        site.down = True
-        _, more = page.evaluate(_CALL, [activity, WAITING, False])
-        among, most = page.evaluate(_CALL, [activity, 100 - WAITING, False])
-        assert not [*lost, *more, *most]
-        page.evaluate("ap3c.consent(false)")  # or it would all be reported at the end
-    return alone, altogether, among, bare
+        loaded = load(browser, page, f"{base}/?{quote(client.name)}")
+        call, done, refused = page.evaluate(_CALLS % (client.call, client.prepare), CALLS)
+        many = page.evaluate(_MANY % client.call, MANY)
+        inspector.send("HeapProfiler.collectGarbage")
+        heap = inspector.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+    assert not errors, f"{client.name}: {errors}"
+    assert not refused, f"{client.name}: {refused}"
+    return Cost(*loaded, call, done, many, heap)
 
 
-def busy(inspector: CDPSession) -> float:
-    """For how many milliseconds the page's main thread has had something to do so far."""
-    metrics: list[dict[str, Any]] = inspector.send("Performance.getMetrics")["metrics"]
-    [seconds] = [each["value"] for each in metrics if each["name"] == "TaskDuration"]
-    return float(seconds) * 1_000
+def load(browser: Browser, page: Page, address: str) -> tuple[float, float, float]:
+    """Go there, and return what loading costs: the first three members of ``Cost``.
+
+    Evaluating is compiling what was not compiled beside the download, running it, and the promises
+    it settles at once. It is counted in processor time, which other programs of the machine do not
+    prolong. What comes later mostly waits for the browser's other processes, and is counted by the
+    clock.
+    """
+    browser.start_tracing(page=page, categories=["devtools.timeline"])
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    events: list[dict[str, Any]] = json.loads(browser.stop_tracing())["traceEvents"]
+    scripts = [event for event in events if event["name"] == "EvaluateScript"]
+    inline = [each for each in scripts if each["args"]["data"]["url"] == address]
+    files = [each for each in scripts if each not in inline]
+    assert files, f"{address}: no script was evaluated"
+    later = [event for event in events if event["name"] in {"TimerFire", "FireIdleCallback"}]
+    return (
+        sum(event["tdur"] for event in files) / 1_000,
+        sum(event["tdur"] for event in inline) / 1_000,
+        sum(event["dur"] for event in later) / 1_000,
+    )
 
 
 def work(browser: Browser, throttling: float) -> float:
     """The milliseconds of the same work: that pages are slowed down at all is not left to hope."""
-    with visit(browser, throttling) as page:
+    with browser.new_context() as context:
+        page = context.new_page()
+        inspector = context.new_cdp_session(page)
+        inspector.send("Emulation.setCPUThrottlingRate", {"rate": throttling})
         return median(float(page.evaluate(_WORK)) for _time in range(3))
 
 
 def figures(scale: float = 1.0) -> Iterator[Figure]:
     """All figures of this file, in a browser of their own."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    with chromium() as browser:
-        yield from measured(browser, scale)
-
-
-def measured(browser: Browser, scale: float) -> Iterator[Figure]:
-    """All figures of this file."""
     folder = os.environ.get("ORTTO_CAPTURE_PEERS")
-    files = sorted(Path(folder).glob("*.js")) if folder else []
-    peers = {f"/{file.name}": file.read_bytes() for file in files}
-    site = Website(BARE | peers)
-    pages = max(1, round(PAGES * scale))
+    with chromium() as browser:
+        yield from measured(browser, peers(Path(folder)) if folder else [], scale)
 
-    packed = Client(site.capture).get("/app.js", headers={"Accept-Encoding": "gzip"}).data
-    yield Figure("app.js gzipped, as served", len(packed), 4_096, unit="B")
-    for path, body in peers.items():
-        yield Figure(f"{path[1:]} gzipped", len(gzip.compress(body, 9)), unit="B")
 
+def measured(browser: Browser, beside: Sequence[Client], scale: float) -> Iterator[Figure]:
+    """All figures of this file."""
+    site = Website([EMPTY, *beside])
+    ours = site.ours()
+    clients = [ours, EMPTY, *beside]
+    fast: dict[str, list[Cost]] = {client.name: [] for client in clients}
+    slow: dict[str, list[Cost]] = {OURS: [], EMPTY.name: []}
     with serve(site.serve) as base:
-        # Ours as sites load it, by the snippet; then each alone, with nothing asked of it.
-        turns = [
-            ("app.js with its snippet", base, OURS),
-            *(
-                (f"{Path(path).name} alone", f"{base}/?{quote(path)}", path)
-                for path in (OURS, *BARE, *peers)
-            ),
-        ]
-        loads = [[load(browser, *turn[1:]) for turn in turns] for _page in range(pages)]
-        for (name, _, _), times in zip(turns, zip(*loads, strict=True), strict=True):
-            evaluated, altogether = (median(each) for each in zip(*times, strict=True))
-            limit = 5 if name == turns[0][0] else None
-            yield Figure(f"evaluating {name}", evaluated, limit, unit="ms")
-            yield Figure("  with what it does by itself later", altogether, unit="ms")
-        called = [calls(browser, base, site) for _page in range(pages)]
-        alone, altogether, among, bare = (median(each) for each in zip(*called, strict=True))
-        yield Figure("activity(), nothing waiting", alone, 0.3, unit="ms")
-        yield Figure("  with what follows, up to its answer", altogether, unit="ms")
-        yield Figure("activity(), 80 to 100 calls waiting", among, unit="ms")
-        yield Figure("localStorage.setItem() of as much", bare, unit="ms")
-    slow, fast = (work(browser, throttling) for throttling in (THROTTLING, 1))
-    yield Figure("work on the slowed down processor / at full speed", slow / fast, 2, at_least=True)
+        for _round in range(max(1, round(ROUNDS * scale))):
+            for client in clients:
+                reported = site.reported
+                fast[client.name].append(visit(browser, base, client))
+                assert client not in beside or site.reported > reported, f"{client.name} is silent"
+        for _round in range(max(1, round(SLOW_ROUNDS * scale))):
+            for client in (ours, EMPTY):
+                slow[client.name].append(visit(browser, base, client, THROTTLING))
+
+    for client in clients:
+        size = len(gzip.compress(client.files, 9))
+        yield Figure(f"gzipped: {client.name}", size, 4_608 if client is ours else None, unit="B")
+    for member, (label, unit) in LABELS.items():
+        for name, costs in fast.items():
+            value = median(each(member, costs))
+            limit = 50 if member == "many" and name == OURS else None
+            if value or limit:
+                yield Figure(f"{label}: {name}", value, limit, unit=unit)
+    if beside:
+        heaps = {peer.name: median(each("heap", fast[peer.name])) for peer in beside}
+        yield compared("load", fast, "GoatCounter", 1.5)
+        yield compared("call", fast, "Plausible", 1)
+        yield compared("heap", fast, min(heaps, key=heaps.__getitem__), 2)
+    for member, least, most in (("load", EMPTY.name, 3), ("call", "a bare setItem", 1)):
+        label = f"{LABELS[member][0]} when slow"
+        one, two = (mean(each(member, costs)) for costs in slow.values())
+        yield Figure(f"{label}: {OURS}", one, unit="ms")
+        yield Figure(f"{label}: {least}", two, unit="ms")
+        yield Figure(f"{label}: {OURS} / {least}", one / two, most)
+    slowed = work(browser, THROTTLING) / work(browser, 1)
+    yield Figure("the same work when slow / at full speed", slowed, 2, at_least=True)
+
+
+def compared(member: str, costs: Mapping[str, Sequence[Cost]], peer: str, limit: float) -> Figure:
+    """One cost of ours beside a peer's."""
+    value = ratio(each(member, costs[OURS]), each(member, costs[peer]))
+    return Figure(f"{LABELS[member][0]}: {OURS} / {peer}", value, limit)
+
+
+def each(member: str, costs: Sequence[Cost]) -> list[float]:
+    """One member of the costs of every visit."""
+    return [float(getattr(cost, member)) for cost in costs]
