@@ -103,7 +103,8 @@ const restore = () => {
   Object.keys(memory).filter((name) => !stored(name)).forEach((name) => {
     if (cleared) return write(name, memory[name]);
     delete memory[name];
-    finish(name, { ok: false, queued: true });
+    // Unless the other tab's own words arrive until then.
+    setTimeout(finish, 1e3, name, { ok: false, queued: true });
   });
 };
 
@@ -115,9 +116,10 @@ const storedNames = () => Object.keys(memory)
  * Session
  *
  * The token that `track` was answered with. It belongs to the endpoint that gave it, and two
- * endpoints may share an origin and so its one cookie: `ap3c.cookie` says whose the cookie is. What
- * it cannot hold, because cookies are refused or another endpoint has taken it, is kept in
- * `ap3c.session <endpoint>`. Ortto's own cookie has the same name, but no token like ours.
+ * endpoints may share an origin and so its one cookie. Hence `ap3c.session <endpoint>` says which
+ * token is whose; with the word "alone" when the cookie does not hold it, because the browser takes
+ * no cookies or the other endpoint has taken it. A token that stands nowhere else was given to a page of another sub-domain, and is
+ * ours as well. Ortto's own cookie has the same name, but no token like ours.
  */
 
 // A token that the server has refused, and that this page may be unable to remove.
@@ -125,20 +127,25 @@ let refused;
 
 const cookie = () => attempt(() => Object(/(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie))[1]);
 
-// The other endpoint whose token the cookie holds.
-const otherOwner = (address) => {
-  const [token, owner] = (read("ap3c.cookie") || "").split(" ");
-  return token === cookie() && owner !== address && owner;
+const given = (name) => (read(name) || "").split(" ");
+
+// The item of another endpoint whose token the cookie holds.
+const itemOfOther = (own) => storedNames().find((name) =>
+  /^ap3c\.session /.test(name) && name !== own && given(name)[0] === cookie());
+
+const session = (address) => {
+  const own = "ap3c.session " + address;
+  const [kept, alone] = given(own);
+  const shared = cookie();
+  const token = alone || shared !== kept && itemOfOther(own) ? kept : shared;
+  return !denied && /^oc1\./.test(token) && token !== refused ? token : null;
 };
 
-const session = (address) => !denied &&
-  [read("ap3c.session " + address), !otherOwner(address) && cookie()]
-    .find((token) => /^oc1\./.test(token) && token !== refused) || null;
-
 const remember = (address, token) => {
-  const other = otherOwner(address);
-  if (other && token) write("ap3c.session " + other, cookie());
-  if (token || !other && session(address)) attempt(() => {
+  const own = "ap3c.session " + address;
+  const other = itemOfOther(own);
+  if (token && other) write(other, cookie() + " alone");
+  if (token || session(address) === cookie()) attempt(() => {
     const domain = [].concat(cookieDomains)
       .find((entry) => ("." + location.hostname).endsWith("" + entry)) || "";
     const rest = (/^https/.test(location) ? "; Secure" : "") + "; path=/; SameSite=Lax; domain=";
@@ -146,9 +153,7 @@ const remember = (address, token) => {
     document.cookie = "ap3c=; max-age=0" + rest;
     document.cookie = `ap3c=${token}; max-age=` + (token ? 31536000 : 0) + rest + domain;
   });
-  const held = cookie() === token;
-  if (held) write("ap3c.cookie", token + " " + address);
-  write("ap3c.session " + address, !held && token);
+  write(own, token && token + (cookie() === token ? "" : " alone"));
 };
 
 /*
@@ -157,8 +162,8 @@ const remember = (address, token) => {
  * A queue entry is one call: JSON in localStorage, under a name of its own, since tabs share the
  * storage and nothing locks it. Its members:
  *
- *   name      "ap3c-<order><page>": its page knows it by the end
- *   order     greater than that of every call before it; mostly the time, but no clock decides
+ *   name      "ap3c-<number><page>": its page knows it by the end
+ *   order     greater than that of every call that waited when it was made; no clock decides
  *   called    when the page made the call, by the device's clock, ms
  *   step      "track" or "activity": also the last part of the route
  *   key       the key, and
@@ -320,15 +325,18 @@ const request = (entry, more) => [entry.endpoint + "/-/events/" + entry.step, JS
 
 // Only what a capture server says is final. A proxy answers with a 404 or a 403 of its own while
 // the app behind it restarts, a hotel's network with a 200.
-const isFinal = ({ status, wait }, code) =>
-  /^4/.test(status) && code && code !== "incomplete" && (status !== 429 || wait > MAX_WAIT);
+const isFinal = ({ status, code, wait }) =>
+  /^4/.test(status) && code && code !== "incomplete" && (status !== 429 || wait * 1e3 > MAX_WAIT);
 
 const flying = {};
 let failures = 0;
 
-// The members of the answer, and of what was no answer.
-const ask = async (entry, dropped) => {
-  let status = 0, wait = 0, data;
+const send = async (entry) => {
+  const { name, endpoint: address } = entry;
+  const token = tokenOf(entry);
+  const dropped = load("ap3c.dropped " + address) || undefined;
+  let status = 0, wait, data;
+  flying[name] = true;
   try {
     const [url, body] = request(entry, { dropped });
     const answer = await fetch(url, {
@@ -339,26 +347,16 @@ const ask = async (entry, dropped) => {
       body
     });
     status = answer.status | 0;
-    wait = answer.headers.get("Retry-After") * 1e3 || 0;
+    wait = +answer.headers.get("Retry-After") || undefined;
     data = await answer.json();
   } catch (error) {
     // The server is away, or is none.
   }
-  return { ...data, status, wait };
-};
-
-const send = async (entry) => {
-  const { name, endpoint: address } = entry;
-  const token = tokenOf(entry);
-  const dropped = load("ap3c.dropped " + address) || undefined;
-  flying[name] = true;
-  const data = await ask(entry, dropped);
   delete flying[name];
 
-  const { status, identified, duplicate, session: fresh } = data;
-  const { code } = Object(data.error);
-  const ok = data.ok === true || identified != null;
-  const wait = data.wait / 1e3 || undefined;
+  const { identified, duplicate, session: fresh, error } = Object(data);
+  const { code } = Object(error);
+  const ok = identified != null || Object(data).ok === true;
   const outcome = { ok, status, code, identified, duplicate, wait };
   restore();
   // Gone, if another tab has settled it or the visitor has taken back the consent; else perhaps
@@ -366,9 +364,9 @@ const send = async (entry) => {
   const present = load(name);
   Object.assign(entry, present);
 
-  if (!ok && !isFinal(data, code)) {
+  if (!ok && !isFinal(outcome)) {
     // Not all visitors at once.
-    const backoff = Math.max(data.wait, Math.random() * 1e3 * 2 ** failures++);
+    const backoff = Math.max(wait * 1e3 || 0, Math.random() * 1e3 * 2 ** failures++);
     const until = Math.min(backoff, MAX_WAIT) + Date.now();
     const limited = status === 429 && code;
     if (!limited) pause(address, until);
@@ -428,11 +426,11 @@ const next = (address) => {
  * stands in for it. Tabs may see that late; what two of them send, the server stores once.
  */
 
-// While this page delivers to an endpoint: what ends the wait for the lock, or the lock.
+// While this page delivers to an endpoint: what ends the wait for the lock, and the lock.
+const giveUp = {};
 const letGo = {};
 
-const letGoOfAll = () =>
-  Object.keys(letGo).forEach((address) => attempt(letGo[address]));
+const doAll = (actions) => Object.values(actions).forEach(attempt);
 
 const sendNext = async (address, leased) => {
   const entry = next(address);
@@ -443,10 +441,10 @@ const sendNext = async (address, leased) => {
 const oneTabAtATime = async (address) => {
   let patience;
   try {
-    letGo[address] = () => giveUp.abort();
-    const giveUp = new AbortController();
-    patience = setTimeout(letGo[address], LOCK_WITHIN);
-    await navigator.locks.request("ap3c " + address, { signal: giveUp.signal }, () => {
+    const waiting = new AbortController();
+    giveUp[address] = () => waiting.abort();
+    patience = setTimeout(giveUp[address], LOCK_WITHIN);
+    await navigator.locks.request("ap3c " + address, { signal: waiting.signal }, () => {
       clearTimeout(patience);
       return Promise.race([sendNext(address), new Promise((done) => { letGo[address] = done; })]);
     });
@@ -456,13 +454,16 @@ const oneTabAtATime = async (address) => {
   }
 };
 
+const delivering = {};
+
 const deliver = async (address) => {
-  if (letGo[address]) return;
+  if (delivering[address]) return;
+  delivering[address] = true;
   while (next(address)) {
     listen();
     await oneTabAtATime(address);
   }
-  delete letGo[address];
+  delivering[address] = false;
 };
 
 // In a task of its own, which a page that is going does not come to.
@@ -514,10 +515,11 @@ const listen = () => {
   addEventListener("pagehide", () => {
     going = true;
     leave();
-    letGoOfAll();
+    doAll(giveUp);
+    doAll(letGo);
   });
   // Firefox keeps no page that holds a lock, and looks before `pagehide`.
-  addEventListener("beforeunload", letGoOfAll);
+  addEventListener("beforeunload", () => doAll(letGo));
   addEventListener("pageshow", () => {
     going = false;
     wake();
@@ -535,14 +537,12 @@ const listen = () => {
 let calls = [], scheduled = false, last = 0;
 
 // An entry is written when all calls are accepted, for many may be too many.
-const accept = ({ callback, ...entry }, waiting) => {
+const accept = (entry, waiting) => {
   const { all, token } = waiting;
-  entry.order = last = Math.max(last + 1, entry.called);
-  entry.name = "ap3c-" + last + page;
-  callbacks[entry.name] = callback;
   const { body } = entry;
   if (Object(body) !== body) return settle(entry, { ok: false, code: "not-json" });
   if (sizeOf(entry) > MAX_CALL_SIZE) return drop([entry], "too-large");
+  entry.order = waiting.last = (waiting.last || 0) + 1;
   if (isNamed(entry)) waiting.track = entry;
   if (!isTrack(entry)) {
     body.event_id = body.event_id || entry.name.slice(5);
@@ -563,7 +563,7 @@ const flush = () => {
   scheduled = false;
   if (endpoint == null || denied || document.prerendering) {
     const dropped = surplus(calls);
-    dropped.forEach(({ callback }) => attempt(() => callback({ ok: false, code: "overflow" })));
+    dropped.forEach(({ name }) => finish(name, { ok: false, code: "overflow" }));
     calls = calls.filter((call) => !dropped.includes(call));
     return;
   }
@@ -573,9 +573,9 @@ const flush = () => {
     const address = call.endpoint = absolute(call.endpoint);
     if (!queues[address]) {
       const all = queue(address);
-      all.forEach(({ order }) => { last = Math.max(last, order); });
+      const { order } = Object(all[all.length - 1]);
       const track = all.filter((entry) => isNamed(entry) && !entry.quiet).pop();
-      queues[address] = { all, track, token: seen[address] || session(address) };
+      queues[address] = { all, last: order, track, token: seen[address] || session(address) };
     }
     if (call.step) return accept(call, queues[address]);
     keep(queues[address]);
@@ -592,24 +592,25 @@ const flush = () => {
 // cookies, as log-out code does.
 let seen = {};
 
-const add = (call) => {
+const add = (step, given, callback) => {
   if (!scheduled && endpoint != null) {
     const address = absolute(endpoint);
     seen = { [address]: session(address) };
   }
-  calls.push({ ...call, called: Date.now(), key, endpoint });
+  const called = Date.now();
+  last = Math.max(last + 1, called);
+  const name = "ap3c-" + last + page;
+  if (callback) callbacks[name] = callback;
+  const body = attempt(() => JSON.parse(JSON.stringify(given)));
+  calls.push({ name, called, step, key, endpoint, body });
   if (!scheduled) soon(flush);
   scheduled = true;
 };
 
 const call = (step, given, callback) => new Promise((resolve) => {
-  add({
-    step,
-    body: attempt(() => JSON.parse(JSON.stringify(given))),
-    callback: (outcome) => {
-      resolve(outcome);
-      if (callback) callback(outcome);
-    }
+  add(step, given, (outcome) => {
+    resolve(outcome);
+    if (callback) callback(outcome);
   });
 });
 
@@ -637,13 +638,13 @@ ap3c.activity = (activity, callback) => call("activity", activity, callback);
 
 ap3c.getCookie = () => session(absolute(endpoint || ""));
 
-ap3c.clearSession = () => add({});
+ap3c.clearSession = () => add();
 
 ap3c.consent = (given) => soon(() => {
   denied = false;
   if (!given) {
     const cleared = { ok: false, code: "cleared" };
-    calls.splice(0).forEach(({ callback }) => attempt(() => callback(cleared)));
+    calls = [];
     Object.keys(callbacks).forEach((name) => finish(name, cleared));
     storedNames().forEach((name) => write(name));
     remember(absolute(endpoint || ""), null);
