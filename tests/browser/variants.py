@@ -22,8 +22,8 @@ VARIANTS = {
         "if (going) { going = false; ourEndpoints().forEach(deliver); }",
     ),
     "key and endpoint are those of the page's end": (
-        "calls.push({ ...call, called: Date.now(), key, endpoint })",
-        "calls.push({ ...call, called: Date.now() })",
+        "const address = call.endpoint = absolute(call.endpoint);",
+        "call.key = key; const address = call.endpoint = absolute(endpoint);",
     ),
     "sends what was called for another endpoint": (
         "({ ...load(name), name })",
