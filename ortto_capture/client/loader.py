@@ -37,15 +37,15 @@ def inline_snippet(key: str, endpoint: str, nonce: object = None) -> str:
         function that returns it; None for none.
     :raises ConfigurationError: when ``endpoint`` is neither, or the nonce is empty.
     """
-    return _Markup(f"<script{_attribute(nonce)}>{_inline_script(key, endpoint)}</script>\n")
+    attribute = _attribute(nonce)
+    inline = f"<script{attribute}>{_inline_script(key, endpoint)}</script>\n"
+    return _Markup(inline + _tag(attribute, endpoint))
 
 
 def external_snippet(key: str, endpoint: str, nonce: object = None) -> str:
     """As ``inline_snippet``, without inline code: the client reads key and endpoint by itself."""
-    return _Markup(
-        f'<script{_attribute(nonce)} src="{escape(_source(endpoint))}" data-key="{escape(key)}" '
-        f'data-endpoint="{escape(_checked(endpoint) or "/")}" async></script>\n'
-    )
+    told = f' data-key="{escape(key)}" data-endpoint="{escape(_checked(endpoint) or "/")}"'
+    return _Markup(_tag(_attribute(nonce), endpoint, told))
 
 
 def snippet_hash(key: str, endpoint: str) -> str:
@@ -54,14 +54,19 @@ def snippet_hash(key: str, endpoint: str) -> str:
     return f"'sha256-{b64encode(digest).decode()}'"
 
 
+def _tag(nonce: str, endpoint: str, told: str = "") -> str:
+    # In pages of XML each attribute has a value.
+    return f'<script{nonce} src="{escape(_source(endpoint))}"{told} async=""></script>\n'
+
+
 @cache
-def _loader() -> str:
+def _function() -> str:
     return script_text("snippet.js").strip()
 
 
 def _inline_script(key: str, endpoint: str) -> str:
     given = (key, _checked(endpoint) or "/", _source(endpoint))
-    return f"\n{_loader()}({', '.join(map(_quoted, given))});\n"
+    return f"\n{_function()}({', '.join(map(_quoted, given))});\n"
 
 
 def _source(endpoint: str) -> str:

@@ -189,8 +189,7 @@ def load(browser: Browser, page: Page, address: str) -> tuple[float, float, floa
 
     Evaluating is compiling what was not compiled beside the download, running it, and the promises
     it settles at once. It is counted in processor time, which other programs of the machine do not
-    prolong. Code in the page also starts a download where it makes the ``<script>`` itself, as our
-    snippet does; the parser does that for the other clients, and is not counted. What comes later
+    prolong. The parser starts the download of every client, which is not counted. What comes later
     mostly waits for the browser's other processes, and is counted by the clock.
     """
     browser.start_tracing(page=page, categories=["devtools.timeline"])

@@ -6,6 +6,7 @@ once, in one line of the browser's console.
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Iterable
 from hashlib import sha256
@@ -39,7 +40,7 @@ def delivers(site: Site) -> None:
 
 def under(site: Site, policy: str, *, inline: bool) -> None:
     """Go to a page with this policy and our snippet, which both have a nonce where one does."""
-    policy = policy.replace("HASH", site.app.snippet_hash(KEY))
+    policy = policy.replace("HASH", site.app.snippet_hash(KEY)).replace("HOST", site.base)
     nonce = "r4nd0m" if "r4nd0m" in policy else None
     site.headers = [("Content-Security-Policy", f"{REST} {policy}")]
     site.open(site.app.snippet(KEY, nonce, inline=inline))
@@ -59,10 +60,10 @@ def said(site: Site) -> list[str]:
         ("'nonce-r4nd0m' 'strict-dynamic'", True),
         ("'nonce-r4nd0m' 'strict-dynamic'", False),
         ("'self' HASH", True),
-        ("HASH 'strict-dynamic'", True),
+        ("HOST HASH", True),
         ("'self'", False),
         (f"'nonce-r4nd0m'; {TYPES}", True),
-        (f"'nonce-r4nd0m'; {TYPES}; trusted-types ap3c", True),
+        (f"'nonce-r4nd0m'; {TYPES}; trusted-types 'none'", True),
         (f"'nonce-r4nd0m'; {TYPES}; trusted-types 'none'", False),
     ],
 )
@@ -72,7 +73,7 @@ def test_it_works_under_a_policy_that_permits_it(site: Site, policy: str, inline
     delivers(site)
 
 
-@pytest.mark.parametrize("policy", ["HASH", f"'nonce-r4nd0m'; {TYPES}; trusted-types 'none'"])
+@pytest.mark.parametrize("policy", ["HASH", "'self' HASH 'strict-dynamic'"])
 def test_a_policy_that_stops_the_script_is_said_in_one_line(site: Site, policy: str) -> None:
     under(site, policy, inline=True)
 
@@ -87,7 +88,7 @@ def test_a_policy_that_stops_the_snippet_itself_leaves_the_page_alone(site: Site
 
     assert site.forbidden
     assert (site.errors, site.said) == ([], [])
-    assert not [path for path in site.fetched if path.endswith(".js")]
+    assert not site.sent
 
 
 # Where the script cannot come.
@@ -104,7 +105,7 @@ def test_a_wrong_endpoint_is_said_in_one_line_that_names_the_address(site: Site)
     site.open(site.app.snippet(KEY, endpoint="/wrong"))
 
     [line] = said(site)
-    assert line.startswith(f"ap3c: {site.base}/wrong/app.js?v=")
+    assert line.startswith("ap3c: /wrong/app.js?v=")
     assert "mounted" in line
     assert "\n" not in line
 
@@ -164,17 +165,37 @@ def test_debug_before_the_script_has_come_is_heeded_when_it_comes(site: Site) ->
     site.tab.until("() => sessionStorage.heard.includes('ap3c: track: sent')")
 
 
-def test_a_copy_that_a_loaded_page_inserts_says_it_as_well(site: Site) -> None:
-    site.open("")
-    site.run(
-        """(snippet) => {
-          const script = document.createElement("script");
-          script.text = new DOMParser().parseFromString(snippet, "text/html").scripts[0].text;
-          document.head.append(script);
-        }""",
-        site.app.snippet(KEY, endpoint="/wrong"),
-    )
+def test_a_page_that_inserts_a_copy_while_it_loads_is_told_as_well(site: Site) -> None:
+    inserts(site, "DOMContentLoaded")
+
     assert len(said(site)) == 1
+
+
+@pytest.mark.parametrize("event", ["load", "later"])
+def test_a_page_that_inserts_a_copy_later_is_told_nothing(site: Site, event: str) -> None:
+    """No event waits for its script then: it may still be under way."""
+    inserts(site, event)
+    site.run("async () => { dispatchEvent(new Event('later')); await tried; }")
+
+    assert (site.errors, site.said) == ([], [])
+
+
+def inserts(site: Site, event: str) -> None:
+    """Go to a page that inserts a copy at this event, as single-page apps do."""
+    copy = json.dumps(site.app.snippet(KEY, endpoint="/wrong")).replace("<", "\\u003c")
+    site.open(
+        f"""<script>addEventListener("{event}", () => {{
+          window.tried = new Promise(done => {{
+            for (const part of new DOMParser().parseFromString({copy}, "text/html").scripts) {{
+              const script = document.createElement("script");
+              script.text = part.text;
+              if (part.getAttribute("src")) script.src = part.getAttribute("src");
+              script.onload = script.onerror = () => setTimeout(done);
+              document.head.append(script);
+            }}
+          }});
+        }}, true);</script>"""
+    )
 
 
 # Beside other copies, and the client itself.
@@ -191,15 +212,12 @@ def test_a_second_copy_says_nothing_again(site: Site) -> None:
     site.open(site.app.snippet(KEY, endpoint="/wrong") * 2)
 
     assert len(said(site)) == 1
-    assert site.fetched.count("/wrong/app.js") == 1
 
 
 def test_a_copy_in_a_page_that_has_the_client_tells_it_where_to_report(site: Site) -> None:
     """A consent tool or a tag manager may have loaded the script before."""
     site.open(f'<script src="/capture/app.js"></script>{site.snippet()}')
     delivers(site)
-
-    assert site.fetched.count("/capture/app.js") == 1
 
 
 def test_the_script_is_asked_for_at_the_address_that_is_kept_for_good(site: Site) -> None:
