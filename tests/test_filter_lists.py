@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, Route
 
 from .browser.conftest import Site
+from .browser.engines import ChromiumTab
 from .services import serve
 
 RULES = [
@@ -82,24 +83,32 @@ def test_hosts_of_ortto_are_named(engine: adblock.Engine, host: str) -> None:
 def asked(browser: Browser) -> Iterator[set[Asked]]:
     """All that a page asks of us, from its script to the beacons with which it is left."""
     with browser.new_context() as context:
-        site = Site(context.new_page())
+        page = context.new_page()
+        requests: list[Request] = []
+
+        def saw(request: Request) -> None:
+            requests.append(request)
+
+        page.on("request", saw)
+        site = Site(ChromiumTab(page), lambda: ChromiumTab(context.new_page()))
         with serve(site.serve) as site.base:
             site.open(site.snippet())
             site.settle()
             site.run("() => ap3c.track({email: 'anna@emaildomain.com'})")
             site.run(f"() => ap3c.activity({LOGGED_IN})")
-            with site.page.expect_request("**/debug.js"):
+            with page.expect_request("**/debug.js"):
                 site.run("() => ap3c.debug(true)")
             site.late = "/track"
-            with site.page.expect_request(lambda request: request.resource_type == "ping"):
+            with page.expect_request(lambda request: request.resource_type == "ping"):
                 site.run(f"""() => {{
                   ap3c.track({{email: "bob@emaildomain.com"}});
                   ap3c.activity({LOGGED_IN});
                   setTimeout(() => dispatchEvent(new Event("pagehide")));
                 }}""")
             site.released.set()
+            site.run("() => { dispatchEvent(new Event('pageshow')); }")
             site.settle()
-            yield {of(each) for each in site.requests if each.resource_type != "document"}
+            yield {of(each) for each in requests if each.resource_type != "document"}
 
 
 def of(request: Request) -> Asked:
@@ -133,7 +142,7 @@ def test_on_another_origin_beacons_are_blocked_and_nothing_else(
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_visitor_who_blocks_is_heard(page: Page, engine: adblock.Engine, host: str) -> None:
     """On another origin as well: there the client leaves beacons alone, and nothing is blocked."""
-    site = Site(page)
+    site = Site(ChromiumTab(page), lambda: ChromiumTab(page.context.new_page()))
     judged = set()
 
     def judge(route: Route) -> None:

@@ -8,8 +8,6 @@ const texts = {
   "bad-session": "the session is lost; it waits for the next ap3c.track({email})",
   "cleared": "dropped, because clearSession() was called or consent was taken back",
   "duplicate": "arrived before, and was stored once",
-  "expired": "given up, because it is older than 48 hours",
-  "no-init": "call ap3c.init(key, endpoint) first",
   "not-found": "not found, or its client-side source is off",
   "not-identified": "nobody identified yet; call ap3c.track({email}) first",
   "not-json": "not sent: this is no object that JSON can hold",

@@ -370,18 +370,20 @@ ap3c.cmd.push(function() {{ {commands} }});
 
 
 @pytest.fixture
-def open_tab(engine: Engine) -> Iterator[OpenTab]:
-    """Opens tabs of the engine, which are closed when the test ends."""
+def open_tab(engine: Engine, _shared_tab: Tab) -> Iterator[OpenTab]:
+    """Opens tabs of the engine: first the one that tests take over from each other."""
     opened: list[Tab] = []
 
     def opening() -> Tab:
-        opened.append(engine.tab())
+        opened.append(engine.tab() if opened else _shared_tab)
         return opened[-1]
 
     yield opening
-    for each in opened:
+    for each in opened[1:]:
         with suppress(PageError):  # for the test may have closed it
             each.close()
+    _shared_tab.goto("about:blank", until="domcontentloaded")
+    _shared_tab.complaints.clear()
 
 
 @pytest.fixture

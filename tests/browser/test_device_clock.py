@@ -53,7 +53,7 @@ def test_what_an_earlier_page_left_is_sent_whatever_the_clock_says(
     assert [each.body["dropped"] for each in website.posted if "dropped" in each.body] == []
 
 
-@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("move", ["an hour on", "an hour back", "three days back"])
 def test_two_people_keep_their_order_when_the_clock_moves_between_them(
     open_tab: OpenTab, website: Website, move: str
 ) -> None:
@@ -75,7 +75,7 @@ def test_two_people_keep_their_order_when_the_clock_moves_between_them(
     assert all(0 <= age <= 48 for age in ages(website))
 
 
-@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("move", ["400 days on", "400 days back"])
 def test_a_clock_that_moves_while_a_page_waits_holds_up_nothing(
     open_tab: OpenTab, website: Website, move: str
 ) -> None:

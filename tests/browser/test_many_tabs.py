@@ -86,7 +86,7 @@ def test_a_tab_that_is_closed_leaves_its_calls_to_the_others(
 ) -> None:
     """While its request was under way."""
     shop = website.put("/", website.snippet())
-    one, other = open_tab(), open_tab()
+    other, one = open_tab(), open_tab()
     visit(one, shop)
     visit(other, shop)
     one.run(f"() => {track(ANNA)}")

@@ -24,21 +24,25 @@ def hold_three(tab: Tab) -> None:
     settle(tab)
 
 
-@pytest.mark.parametrize("trouble", ["slow", "away"])
+@pytest.mark.parametrize("trouble", ["slow", "away", "slow, then away"])
 def test_signing_out_while_being_identified_keeps_what_was_held(
     tab: Tab, website: Website, trouble: str
 ) -> None:
     """It was theirs as soon as they were named."""
     hold_three(tab)
-    if trouble == "slow":
-        website.hold(lambda posted: posted.route == "track")
-    else:
+    if "away" in trouble:
         website.answer = lambda posted: AWAY
-    tab.run(f"() => {{ {track(ANNA)}; }}")
+    if "slow" in trouble:
+        website.hold(lambda posted: posted.route == "track")
+    told = f"window.told = {track(ANNA)}"
+    tab.run(f"() => {{ {told}; }}")
     assert website.wait_for(lambda: website.sent("track"))
+    if trouble == "away":
+        tab.run("() => told")
     tab.run("() => ap3c.clearSession()")
-    website.answer = lambda posted: None
     website.release()
+    tab.run("() => told")
+    website.answer = lambda posted: None
     website.wait_for(lambda: len(website.rows()) == 3)
 
     assert website.rows() == [("1", ANNA), ("2", ANNA), ("3", ANNA)]
