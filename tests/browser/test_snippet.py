@@ -175,6 +175,7 @@ def test_a_page_that_inserts_a_copy_while_it_loads_is_told_as_well(site: Site) -
 def test_a_page_that_inserts_a_copy_later_is_told_nothing(site: Site, event: str) -> None:
     """No event waits for its script then: it may still be under way."""
     inserts(site, event, "complete")
+    site.tab.until("() => document.readyState === 'complete'")
     site.run("async () => { dispatchEvent(new Event('later')); await tried; }")
 
     assert (site.errors, site.said) == ([], [])
@@ -195,7 +196,8 @@ def inserts(site: Site, event: str, state: str) -> None:
               document.head.append(script);
             }}
           }});
-        }}, true);</script>"""
+        }}, true);</script>""",
+        until="domcontentloaded",  # WebKit never ends the load of one that adds a script when complete
     )
 
 
