@@ -197,7 +197,7 @@ def inserts(site: Site, event: str, state: str) -> None:
             }}
           }});
         }}, true);</script>""",
-        until="domcontentloaded",  # WebKit never ends the load of one that adds a script when complete
+        until="domcontentloaded",  # it never loads whole in WebKit
     )
 
 
