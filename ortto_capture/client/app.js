@@ -43,7 +43,8 @@ const attempt = (action) => {
 const soon = (work) => { Promise.resolve().then(work).catch(() => {}); };
 
 // Tells this page's entries from those of other pages.
-const page = "-" + Math.random().toString(36).slice(2);
+const random = () => Math.random().toString(36).slice(2);
+const page = "-" + random();
 
 // What the page was last initialised with, and every endpoint so far.
 let key, endpoint, cookieDomains;
@@ -79,6 +80,9 @@ const MARK = "ap3c.storage";
 const memory = {};
 let mark, broken;
 
+// What of it localStorage has taken: it may be full.
+const taken = {};
+
 const stored = (name) => attempt(() => localStorage.getItem(name));
 
 const read = (name) => !broken && stored(name) || memory[name];
@@ -94,14 +98,16 @@ const write = (name, text) => {
   if (differs()) attempt(() => localStorage.removeItem(name));
   if (differs()) attempt(() => localStorage.setItem(name, ""));
   if (differs()) broken = true;
+  taken[name] = text && stored(name) === text;
+  if (!text) delete taken[name];
 };
 
 const restore = () => {
   const found = stored(MARK);
   const cleared = !found || found !== mark;
-  if (cleared) write(MARK, mark = found || page);
+  if (cleared) write(MARK, mark = found || random());
   Object.keys(memory).filter((name) => !stored(name)).forEach((name) => {
-    if (cleared) return write(name, memory[name]);
+    if (cleared || !taken[name]) return write(name, memory[name]);
     delete memory[name];
     // Unless the other tab's own words arrive until then.
     setTimeout(finish, 1e3, name, { ok: false, queued: true });
@@ -353,14 +359,15 @@ const send = async (entry) => {
     // The server is away, or is none.
   }
   delete flying[name];
+  // The consent was taken back meanwhile, and with it the entry.
+  if (denied) return;
 
   const { identified, duplicate, session: fresh, error } = Object(data);
   const { code } = Object(error);
   const ok = identified != null || Object(data).ok === true;
   const outcome = { ok, status, code, identified, duplicate, wait };
   restore();
-  // Gone, if another tab has settled it or the visitor has taken back the consent; else perhaps
-  // changed, by `clearSession`.
+  // Gone, if another tab has settled it; else perhaps changed, by `clearSession`.
   const present = load(name);
   Object.assign(entry, present);
 

@@ -80,7 +80,7 @@ def test_a_page_that_says_nothing_is_restored(tab: Tab) -> None:
 
 
 def test_a_page_with_a_request_under_way_is_restored(tab: Tab, website: Website) -> None:
-    """The answer comes while no one looks; what it was for is stored once."""
+    """The answer comes while the page is away; what it was for is stored once."""
     tab.run(f"() => {track(ANNA)}")
     released = website.hold(lambda posted: posted.serial == "1")
     tab.run(f"() => {{ {seen(1)}; }}")
@@ -106,7 +106,7 @@ def test_a_page_is_restored_while_another_tab_is_open(
     assert other.run(f"() => {seen('other')}")["ok"]
     assert tab.run(f"() => {seen(1)}")["ok"]
     leave(tab)
-    assert other.run(f"() => {seen('meanwhile')}")["ok"], "a page that is away holds up none"
+    assert other.run(f"() => {seen('meanwhile')}")["ok"], "a page that was left holds up no other"
 
     told = come_back(tab)
     assert told.kept, told.reasons

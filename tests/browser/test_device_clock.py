@@ -57,7 +57,7 @@ def test_what_an_earlier_page_left_is_sent_whatever_the_clock_says(
 def test_two_people_keep_their_order_when_the_clock_moves_between_them(
     open_tab: OpenTab, website: Website, move: str
 ) -> None:
-    """So what nobody was identified for goes to the first of them, and who is last stays."""
+    """What waits for an identity goes to the first of them, and the last one stays."""
     tab = open_tab()
     visit(tab, website.put("/", website.snippet()))
     website.answer = lambda posted: AWAY

@@ -21,7 +21,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
-def test_what_someone_else_answered_is_sent_again(
+def test_what_a_proxy_answered_is_sent_again(
     open_tab: OpenTab, website: Website, foreign: str
 ) -> None:
     """The page is told that it waits, and who it was is sent again as well."""
@@ -42,7 +42,7 @@ def test_what_someone_else_answered_is_sent_again(
     assert dropped == []
 
 
-def test_what_someone_else_answered_to_an_activity_takes_no_session_away(
+def test_what_a_proxy_answered_to_an_activity_takes_no_session_away(
     open_tab: OpenTab, website: Website
 ) -> None:
     tab = open_tab()

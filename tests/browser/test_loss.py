@@ -16,7 +16,7 @@ from ..faults.stage import seed
 from ..services import PATIENCE, campaign
 from .conftest import LOGIN, Site
 from .engines import Engine, Tab
-from .trouble import answer, reset
+from .trouble import JSON, answer, reset
 from .variants import VARIANTS, spoilt
 from .visits import LOADED, NOTHING_WAITS, campaign_of_visits
 
@@ -230,17 +230,25 @@ def much(site: Site) -> bool:
 
 
 def asked_to_wait(site: Site) -> bool:
-    """A limit is reached, and there is room again in two seconds."""
+    """A limit is reached, and there is room again in 200 seconds; other calls are not limited."""
     tab = ready(site)
     # The wait that the client makes up by itself is none.
     tab.run("() => { Math.random = () => 0; }")
     tab.run(IDENTIFIED)
-    site.trouble("busy")
-    since = monotonic()
-    tab.run(ANSWERED)
-    site.over()
-    site.wait(lambda: site.stored)
-    return monotonic() - since >= 2
+    inner = site.mounted
+    full = answer(
+        "429 Full", b'{"error":{"code":"rate-limit"}}', Retry_After="200", Content_Type=JSON
+    )
+
+    def limit_the_first(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        limited = len(site.bodies("activity")) == 1
+        return (full if limited else inner)(environ, start_response)
+
+    site.mounted = limit_the_first
+    for _ in range(5):
+        tab.run(ANSWERED)
+    first, *others = [body["event_id"] for body in site.bodies("activity")]
+    return first not in others
 
 
 SCENARIOS: dict[str, Callable[[Site], bool]] = {

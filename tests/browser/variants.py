@@ -33,7 +33,7 @@ VARIANTS = {
     "takes a proxy's 404 for an answer": ("/^4/.test(status) && code &&", "/^4/.test(status) &&"),
     "a queue of any size": ("count > MAX_CALLS || size > MAX_SIZE", "count > MAX_CALLS"),
     "does not wait as long as it is asked to": (
-        'wait = answer.headers.get("Retry-After") * 1e3 || 0;',
+        'wait = +answer.headers.get("Retry-After") || undefined;',
         "",
     ),
 }
