@@ -35,7 +35,7 @@ declare namespace Ap3c {
     /** The HTTP status; 0 without an answer, absent when nothing was sent. */
     status?: number;
     code?: string;
-    /** Of `track`: whether somebody is identified. */
+    /** Of `track`: whether a person is identified. */
     identified?: boolean;
     /** It was stored before. */
     duplicate?: boolean;

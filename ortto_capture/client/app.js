@@ -1,5 +1,8 @@
 //# allFunctionsCalledOnLoad
 /*
+ * (The line above tells Chromium to compile all functions beside the download, instead of each on
+ * the page's own thread when it is first called. It works in the first line only.)
+ *
  * The browser client of ortto_capture: the global `ap3c`.
  *
  * A page calls `ap3c.track` (who visits) and `ap3c.activity` (what they do). Each call becomes an
@@ -28,9 +31,6 @@ const MAX_CALL_SIZE = 2e4;
 
 const ap3c = Object(window.ap3c);
 
-// A second code on the page has brought this file again.
-if (ap3c.loaded) return ap3c.load();
-
 // A page must not notice what fails here; it has no value.
 const attempt = (action) => {
   try {
@@ -39,6 +39,9 @@ const attempt = (action) => {
     return undefined;
   }
 };
+
+// A second code on the page has brought this file again.
+if (ap3c.loaded) return attempt(ap3c.load);
 
 const soon = (work) => { Promise.resolve().then(work).catch(() => {}); };
 
@@ -50,11 +53,14 @@ const page = "-" + random();
 let key, endpoint, cookieDomains;
 const endpoints = {};
 
+// A frame without an address of its own, as about:srcdoc, has that of its parent.
+const pageOrigin = () => /^http/.test(location) ? location.origin : origin;
+
 // Pages that write an endpoint differently, or have a <base>, mean the same.
 const absolute = (address) => address
   .replace(/\/+$/, "")
   .replace(/^\/\//, location.protocol + "//")
-  .replace(/^(?=\/|$)/, location.origin);
+  .replace(/^(?=\/|$)/, pageOrigin());
 
 const ourEndpoints = () => Object.keys(endpoints).map(absolute);
 
@@ -64,16 +70,23 @@ let denied;
 // Between `pagehide` and, when the visitor comes back, `pageshow`.
 let going;
 
-// The texts of `debug`, as a promise; false without.
+// Loads the texts of `debug`; false without.
 let explain;
+
+// There was something to keep. Before, a page only looks at what others have written.
+let begun;
+
+// Of an entry that this page or another one will send later.
+const KEPT = { ok: false, queued: true };
 
 /*
  * Storage
  *
  * What this page has written is in its memory too. Where localStorage is denied, full or broken,
  * that stands in for it. And a page may clear localStorage while calls wait, as log-in and log-out
- * code does: then all is written again. The item `ap3c.storage` tells the two ways apart in which
- * an item can vanish: while this mark is the same, another tab has removed the item.
+ * code does: then all is written again. But an item is also gone when another tab has removed it,
+ * because it was sent. The item `ap3c.storage`, a mark with a random value, tells the two apart: it
+ * is gone, or another one, only if all was cleared.
  */
 
 const MARK = "ap3c.storage";
@@ -96,7 +109,6 @@ const write = (name, text) => {
   attempt(() => text && localStorage.setItem(name, text));
   // An older text is worse than none.
   if (differs()) attempt(() => localStorage.removeItem(name));
-  if (differs()) attempt(() => localStorage.setItem(name, ""));
   if (differs()) broken = true;
   taken[name] = text && stored(name) === text;
   if (!text) delete taken[name];
@@ -105,12 +117,12 @@ const write = (name, text) => {
 const restore = () => {
   const found = stored(MARK);
   const cleared = !found || found !== mark;
-  if (cleared) write(MARK, mark = found || random());
+  if (cleared) write(MARK, mark = found || "-" + random());
   Object.keys(memory).filter((name) => !stored(name)).forEach((name) => {
     if (cleared || !taken[name]) return write(name, memory[name]);
     delete memory[name];
     // Unless the other tab's own words arrive until then.
-    setTimeout(finish, 1e3, name, { ok: false, queued: true });
+    setTimeout(finish, 1e3, name, KEPT);
   });
 };
 
@@ -124,8 +136,9 @@ const storedNames = () => Object.keys(memory)
  * The token that `track` was answered with. It belongs to the endpoint that gave it, and two
  * endpoints may share an origin and so its one cookie. Hence `ap3c.session <endpoint>` says which
  * token is whose; with the word "alone" when the cookie does not hold it, because the browser takes
- * no cookies or the other endpoint has taken it. A token that stands nowhere else was given to a page of another sub-domain, and is
- * ours as well. Ortto's own cookie has the same name, but no token like ours.
+ * no cookies or the other endpoint has taken it. A token that stands nowhere else was given to a
+ * page of another sub-domain, and is ours as well. Ortto's own cookie has the same name, but no
+ * token like ours.
  */
 
 // A token that the server has refused, and that this page may be unable to remove.
@@ -133,18 +146,21 @@ let refused;
 
 const cookie = () => attempt(() => Object(/(?:^|; )ap3c=(oc1\.[^;]*)/.exec(document.cookie))[1]);
 
-const given = (name) => (read(name) || "").split(" ");
+const wordsOf = (name) => (read(name) || "").split(" ");
 
 // The item of another endpoint whose token the cookie holds.
 const itemOfOther = (own) => storedNames().find((name) =>
-  /^ap3c\.session /.test(name) && name !== own && given(name)[0] === cookie());
+  /^ap3c\.session /.test(name) && name !== own && wordsOf(name)[0] === cookie());
 
 const session = (address) => {
+  if (denied) return null;
   const own = "ap3c.session " + address;
-  const [kept, alone] = given(own);
+  const [kept, alone] = wordsOf(own);
   const shared = cookie();
-  const token = alone || shared !== kept && itemOfOther(own) ? kept : shared;
-  return !denied && /^oc1\./.test(token) && token !== refused ? token : null;
+  // The cookie's, also one that no item names; but its own where the cookie is none, or another's.
+  const isOurs = !alone && (shared === kept || !itemOfOther(own));
+  const token = isOurs ? shared : kept;
+  return /^oc1\./.test(token) && token !== refused ? token : null;
 };
 
 const remember = (address, token) => {
@@ -184,7 +200,8 @@ const remember = (address, token) => {
  *
  * An activity with none of these is held until a person is identified. What happened since:
  *
- *   quiet     the page has called `clearSession` after it
+ *   signedOut the page has called `clearSession` after it, or a later track has overtaken it: what
+ *             it is answered is no session of this browser's any more
  *   tries     how often it was sent; what failed goes behind the others
  *   until     when it may be sent again, because a limit was reached
  */
@@ -201,8 +218,10 @@ const isMine = ({ name }) => name.endsWith(page);
 
 const isTrack = ({ step }) => step === "track";
 
-const isNamed = (entry) => isTrack(entry) && entry.body &&
-  (entry.body.email || entry.body.ei || entry.body.ac || entry.body.identity);
+const isNamed = (entry) => {
+  const { email, ei, ac, identity } = Object(entry.body);
+  return isTrack(entry) && (email || ei || Object(ac).length || identity);
+};
 
 const sizeOf = (entry) => JSON.stringify(entry).length;
 
@@ -210,18 +229,19 @@ const save = (entry, change) => write(entry.name, JSON.stringify(Object.assign(e
 
 // What waits for an endpoint, oldest first. What lies in localStorage is data: it may be anything.
 const queue = (address) => {
-  if (listening) restore();
+  if (begun) restore();
   return storedNames()
     .map((name) => ({ ...load(name), name }))
     .filter(({ step, body, endpoint, order }) =>
-      /^(track|activity)$/.test(step) && body && endpoint === address && order < 1e15)
+      /^(track|activity)$/.test(step) && body && endpoint === address &&
+        Number.isSafeInteger(order))
     .sort((one, other) => one.order - other.order);
 };
 
 const tell = ({ step, body }, outcome) => attempt(() => {
   if (explain == null)
     ap3c.debug(/^\w+:..(localhost|127[.\d]+|\[::1])[:/].*[?&]ap3c_debug\b/.test(location));
-  if (explain) explain.then((texts) => texts.default(step, body, outcome)).catch(() => {});
+  if (explain) explain().then((texts) => texts.default(step, body, outcome)).catch(() => {});
 });
 
 // The page that made the entry may be another tab, which hears of it as a `storage` event.
@@ -236,20 +256,24 @@ const settle = (entry, outcome) => {
 };
 
 const hear = ({ key: name, newValue }) => attempt(() => {
+  // What another tab has written is newer than this page's memory.
+  if (memory[name] && (newValue || name[4] === ".")) memory[name] = newValue;
   const { outcome, tries } = JSON.parse(newValue);
-  if (outcome || tries) finish(name, outcome || { ok: false, queued: true });
+  if (outcome) delete memory[name];
+  if (outcome || tries) finish(name, outcome || KEPT);
+  // It may be ready, and the other tab about to close.
+  if (isMine({ name })) wake(1e3);
 });
 
 // The next request tells the server how many there were.
-const drop = (entries, code, outcome = { ok: false, code }) => entries.forEach((entry, index) => {
-  const name = "ap3c.dropped " + entry.endpoint;
+const drop = (entries, code, outcome = { ok: false, code }) => {
+  if (!entries[0]) return;
+  const name = "ap3c.dropped " + entries[0].endpoint;
   const counts = Object(load(name));
-  // All at once, for a page that makes thousands of calls.
-  const count = (counts[code] || 0) + entries.length;
-  if (!index) write(name, JSON.stringify({ ...counts, [code]: count }));
-  if (isTrack(entry)) release(entry, { person: entry.body });
-  settle(entry, outcome);
-});
+  write(name, JSON.stringify({ ...counts, [code]: (counts[code] || 0) + entries.length }));
+  release(entries.filter(isNamed), ({ body }) => ({ person: body }));
+  for (const entry of entries) settle(entry, outcome);
+};
 
 // What is too much: the oldest go first, but who it was is kept longest.
 const surplus = (all) => {
@@ -272,39 +296,43 @@ const surplus = (all) => {
  */
 
 // The track that it waits for, while that is under way.
-const trackOf = (entry) => entry.of && load(entry.of);
+const trackOf = (entry) => entry.waitsFor && load(entry.waitsFor);
 
 const isHeld = (entry) => !isTrack(entry) && !entry.token && !entry.person && !trackOf(entry);
 
 const tokenOf = (entry) => entry.token ||
-  (isTrack(entry) && !entry.quiet || isHeld(entry)) && session(entry.endpoint) || null;
+  (isTrack(entry) && !entry.signedOut || isHeld(entry)) && session(entry.endpoint) || null;
 
 const isReady = (entry) => isTrack(entry) || entry.person || tokenOf(entry);
 
 const clear = (entry) => settle(entry, { ok: false, code: "cleared" });
 
-// The track has come to something: what waited for it is told whose it is, or is held.
-const release = (track, change) => {
-  for (const entry of queue(track.endpoint)) {
-    if (entry.of !== track.name && !(isHeld(entry) && entry.order < track.order)) continue;
-    save(entry, { ...change, of: null });
-    if (entry.quiet && isHeld(entry)) clear(entry);
+// Tracks have come to something: what waited for one is told whose it is, or is held.
+const release = (tracks, changeOf) => {
+  if (tracks[0]) for (const entry of queue(tracks[0].endpoint)) {
+    const track = tracks.find(({ name, order }) =>
+      entry.waitsFor === name || isHeld(entry) && entry.order < order);
+    if (!track) continue;
+    save(entry, { ...changeOf(track), waitsFor: null });
+    if (entry.signedOut && isHeld(entry)) clear(entry);
   }
 };
 
-// For `clearSession`. What was called before it goes out in the old name; what nobody was named for
-// goes to the one who is being identified, or nowhere.
+// For `clearSession`. What was called before it goes out in the old name. What is held goes to the
+// person who is being identified, if a track is under way, and else nowhere.
 const forget = (address, token) => {
   const all = queue(address);
   for (const entry of all) {
-    const isNext = (other) => isNamed(other) && !other.quiet && other.order > entry.order;
+    const isNext = (other) => isNamed(other) && !other.signedOut && other.order > entry.order;
     const track = all.find(isNext);
     if (!isHeld(entry)) save(entry, { token: tokenOf(entry) });
-    else if (token || track) save(entry, { token, of: Object(track).name });
+    else if (token || track) save(entry, { token, waitsFor: Object(track).name });
     else clear(entry);
   }
-  for (const entry of queue(address)) save(entry, { quiet: true });
+  for (const entry of queue(address)) save(entry, { signedOut: true });
   remember(address, null);
+  // The cookie may be one that this page cannot remove.
+  refused = session(address) || refused;
 };
 
 /*
@@ -361,6 +389,9 @@ const send = async (entry) => {
   delete flying[name];
   // The consent was taken back meanwhile, and with it the entry.
   if (denied) return;
+  // The lock may have been let go meanwhile: then the loop in `deliver` has ended, and does not see
+  // what this answer makes ready.
+  wake();
 
   const { identified, duplicate, session: fresh, error } = Object(data);
   const { code } = Object(error);
@@ -390,11 +421,15 @@ const send = async (entry) => {
   if (dropped) write("ap3c.dropped " + address);
   // Unless another tab made a session meanwhile.
   const same = session(address) === token;
-  const current = present && !entry.quiet;
+  const current = present && !entry.signedOut;
   if (isTrack(entry)) {
-    // Once somebody else was named, the old session is used no more, even if he was refused.
+    // Once the page has named another person, the old session is used no more, even if the server
+    // has refused the new one.
     if (current && (fresh || same && (ok || isNamed(entry)))) remember(address, fresh);
-    release(entry, { token: fresh });
+    // An older one that was overtaken changes the session no more.
+    if (isNamed(entry)) for (const other of queue(address))
+      if (isNamed(other) && other.order < entry.order) save(other, { signedOut: true });
+    release([entry], () => ({ token: fresh }));
   } else if (current && token && /^(bad-session|not-identified)$/.test(code)) {
     if (same) remember(address, null);
     refused = token;
@@ -413,9 +448,10 @@ const next = (address) => {
   let track;
   return queue(address).filter((entry) => {
     // No page waits for a server that is away.
-    if (paused && !isHeld(entry)) finish(entry.name, { ok: false, queued: true });
+    if ((paused || track && waitUntil(track.until)) && !isHeld(entry)) finish(entry.name, KEPT);
     if (isTrack(entry) && track || !isReady(entry)) return false;
-    if (isTrack(entry)) track = entry;
+    // What some firewall never lets through holds up the others for a while only.
+    if (isTrack(entry) && !(entry.tries > 5)) track = entry;
     const wait = paused || waitUntil(entry.until);
     if (wait) wake(wait);
     return !wait && !flying[entry.name];
@@ -426,10 +462,15 @@ const next = (address) => {
  * One tab at a time
  *
  * Calls leave in order, and a server that comes back is not met by all tabs at once. The lock is
- * held for one request. It is never asked for while the page is going: Firefox grants it to the
- * page that it has frozen, and every other tab of the origin would wait until that page is shown
- * again. Nor is it waited for without end: a tab that stands in a debugger, or behind an `alert()`,
- * keeps it. Then, and where there are no locks (pages without https), a time in localStorage
+ * held for one request.
+ *
+ * It is never asked for while the page is going. Firefox grants it to the page that it has frozen
+ * for "Back", and every other tab of the origin would wait until that page is shown again. So it is
+ * asked for in a task of its own (`wake`), which a page that is going does not come to; and a page
+ * that goes gives up its place in the line, and the lock.
+ *
+ * Nor is it waited for without end: a tab that stands in a debugger, or behind an `alert()`, keeps
+ * it. Then, and where there are no locks (pages without https), a time in localStorage, the lease,
  * stands in for it. Tabs may see that late; what two of them send, the server stores once.
  */
 
@@ -466,22 +507,27 @@ const delivering = {};
 const deliver = async (address) => {
   if (delivering[address]) return;
   delivering[address] = true;
-  while (next(address)) {
-    listen();
-    await oneTabAtATime(address);
+  try {
+    while (next(address)) {
+      begun = true;
+      await oneTabAtATime(address);
+    }
+  } finally {
+    delivering[address] = false;
   }
-  delivering[address] = false;
 };
 
-// In a task of its own, which a page that is going does not come to.
+// Delivers, in a task of its own.
 let timer, due = Infinity;
 const wake = (wait = 0) => {
-  const time = Date.now() + wait;
-  if (time >= due) return;
-  due = time;
+  const now = Date.now();
+  // Unless the clock was set, or the computer has slept, since.
+  if (due > now && due <= now + wait) return;
+  due = now + wait;
   clearTimeout(timer);
   timer = setTimeout(() => {
     due = Infinity;
+    listen();
     ourEndpoints().forEach((address) => soon(() => deliver(address)));
   }, wait);
 };
@@ -489,11 +535,11 @@ const wake = (wait = 0) => {
 /*
  * Leaving
  *
- * A beacon outlives its page. Nobody hears its answer, so the entry stays, and a later page sends
+ * A beacon outlives its page. No page hears its answer, so the entry stays, and a later page sends
  * it once more: the server knows the event_id. Filter lists block beacons to other origins.
  */
 
-const isOtherOrigin = (address) => !(address + "/").startsWith(location.origin + "/");
+const isOtherOrigin = (address) => !(address + "/").startsWith(pageOrigin() + "/");
 
 const beaconed = {};
 
@@ -501,6 +547,7 @@ const leave = () => {
   if (denied || document.prerendering) return;
   [].concat(...ourEndpoints().map(queue)).filter(isMine).forEach((entry) => attempt(() => {
     const { name, endpoint: address } = entry;
+    // Without locks: the others need not wait for the end of the lease.
     if (flying[name]) return pause(address);
     const person = entry.person || Object(trackOf(entry)).body;
     if (beaconed[name] || waitUntil(entry.until) || !person && !isReady(entry)) return;
@@ -511,7 +558,7 @@ const leave = () => {
   }));
 };
 
-// Not before there is something to hear of, or to leave behind.
+// Not while the page loads.
 let listening;
 
 const listen = () => {
@@ -548,13 +595,24 @@ const accept = (entry, waiting) => {
   const { all, token } = waiting;
   const { body } = entry;
   if (Object(body) !== body) return settle(entry, { ok: false, code: "not-json" });
-  if (sizeOf(entry) > MAX_CALL_SIZE) return drop([entry], "too-large");
+  if (sizeOf(entry) > MAX_CALL_SIZE) {
+    // Another person was named, though the server will not hear who.
+    if (isNamed(entry)) remember(entry.endpoint, waiting.track = waiting.token = null);
+    return drop([entry], "too-large");
+  }
   entry.order = waiting.last = (waiting.last || 0) + 1;
   if (isNamed(entry)) waiting.track = entry;
   if (!isTrack(entry)) {
     body.event_id = body.event_id || entry.name.slice(5);
-    if (waiting.track) entry.of = waiting.track.name;
-    else if (!(entry.token = token)) tell(entry);
+    const { track } = waiting;
+    if (track) {
+      entry.waitsFor = track.name;
+      // A track of another page is written again with this activity.
+      if (!isMine(track)) {
+        memory[track.name] = read(track.name);
+        taken[track.name] = true;
+      }
+    } else if (!(entry.token = token)) tell(entry);
   }
   all.push(entry);
 };
@@ -577,18 +635,19 @@ const flush = () => {
   const queues = {};
   calls.splice(0).forEach((call) => attempt(() => {
     listen();
+    begun = true;
     const address = call.endpoint = absolute(call.endpoint);
     if (!queues[address]) {
       const all = queue(address);
       const { order } = Object(all[all.length - 1]);
-      const track = all.filter((entry) => isNamed(entry) && !entry.quiet).pop();
-      queues[address] = { all, last: order, track, token: seen[address] || session(address) };
+      const track = all.filter((entry) => isNamed(entry) && !entry.signedOut).pop();
+      queues[address] = { all, last: order, track, token: sessionNow[address] || session(address) };
     }
     if (call.step) return accept(call, queues[address]);
     keep(queues[address]);
     forget(address, queues[address].token);
     delete queues[address];
-    delete seen[address];
+    delete sessionNow[address];
   }));
   Object.values(queues).forEach(keep);
   if (going) leave();
@@ -597,22 +656,20 @@ const flush = () => {
 
 // The session in which a task made its first call, by endpoint. The same task may delete all
 // cookies, as log-out code does.
-let seen = {};
+let sessionNow = {};
 
-const add = (step, given, callback) => {
-  if (!scheduled && endpoint != null) {
-    const address = absolute(endpoint);
-    seen = { [address]: session(address) };
-  }
+const add = (step, given, callback) => attempt(() => {
+  const address = absolute(endpoint || "");
+  if (!scheduled) sessionNow = { [address]: session(address) };
   const called = Date.now();
-  last = Math.max(last + 1, called);
+  last = Math.max(last + 1, Math.floor(called));
   const name = "ap3c-" + last + page;
   if (callback) callbacks[name] = callback;
   const body = attempt(() => JSON.parse(JSON.stringify(given)));
   calls.push({ name, called, step, key, endpoint, body });
   if (!scheduled) soon(flush);
   scheduled = true;
-};
+});
 
 const call = (step, given, callback) => new Promise((resolve) => {
   add(step, given, (outcome) => {
@@ -624,7 +681,7 @@ const call = (step, given, callback) => new Promise((resolve) => {
 ap3c.init = (captureKey, address, options) => {
   attempt(() => {
     options = Object(options);
-    cookieDomains = options.cookieDomains;
+    cookieDomains = options.cookieDomains || cookieDomains;
     if (options.consent === false && denied == null) denied = true;
     endpoint = "" + address;
     endpoints[endpoint] = true;
@@ -661,7 +718,7 @@ ap3c.consent = (given) => soon(() => {
 });
 
 ap3c.debug = (on) => {
-  explain = on && import(absolute(endpoint || "") + "/debug.js").catch(() => {});
+  explain = on && (() => import(absolute(endpoint || "") + "/debug.js"));
 };
 
 // A queue of the tracking code: what is in it, and what will be.

@@ -9,7 +9,7 @@ const texts = {
   "cleared": "dropped, because clearSession() was called or consent was taken back",
   "duplicate": "arrived before, and was stored once",
   "not-found": "not found, or its client-side source is off",
-  "not-identified": "nobody identified yet; call ap3c.track({email}) first",
+  "not-identified": "no person is identified yet; call ap3c.track({email}) first",
   "not-json": "not sent: this is no object that JSON can hold",
   "overflow": "dropped, because too many newer ones are waiting",
   "rate-limit": "limit reached",
@@ -22,7 +22,7 @@ const texts = {
 
 export default (step, body, outcome) => {
   const what = `ap3c: ${(body && body.activity_id) || step}: `;
-  if (!outcome) console.info(`${what}held: nobody identified yet`);
+  if (!outcome) console.info(`${what}held: no person is identified yet`);
   else if (outcome.duplicate) console.info(what + texts.duplicate);
   else if (outcome.ok) console.info(what + (outcome.identified === false ? "anonymous" : "sent"));
   else {

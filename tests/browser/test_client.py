@@ -329,7 +329,7 @@ def test_debug_explains_each_step_in_one_line(site: Site) -> None:
     }""")
 
     assert heard(site, 4) == [
-        "ap3c: act:cm:login: held: nobody identified yet",
+        "ap3c: act:cm:login: held: no person is identified yet",
         "ap3c: track: sent",
         "ap3c: act:cm:login: sent",
         "ap3c: act:cm:logn: not found, or its client-side source is off",
