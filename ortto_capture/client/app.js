@@ -119,7 +119,9 @@ const restore = () => {
   const cleared = !found || found !== mark;
   if (cleared) write(MARK, mark = found || "-" + random());
   Object.keys(memory).filter((name) => !stored(name)).forEach((name) => {
-    if (cleared || !taken[name]) return write(name, memory[name]);
+    // A session that was cleared is one that was ended.
+    const isSession = /^ap3c\.session /.test(name);
+    if (!taken[name] || cleared && !isSession) return write(name, memory[name]);
     delete memory[name];
     // Unless the other tab's own words arrive until then.
     setTimeout(finish, 1e3, name, KEPT);
