@@ -52,7 +52,7 @@ TURN = 0.05
 #: Seconds of trouble, at most.
 LONGEST = 3.0 if campaign(1) > 1 else 1.0
 #: Visitors, each with an origin, and so with cookies and storage, of their own.
-VISITORS = 5
+VISITORS = 5 if campaign(1) > 1 else 3
 HOUR = 3_600_000
 #: How far, in milliseconds, a device clock is moved.
 CLOCKS = [sign * far for far in (HOUR, 24 * HOUR, 60 * HOUR, 400 * 24 * HOUR) for sign in (1, -1)]
@@ -603,7 +603,7 @@ def campaign_of_visits(engine: Engine, directory: Path, visits: int, seed: int) 
                 made.visit()
             findings = made.come_back()
             if engine.name == "chromium":
-                findings += made.tour(campaign(4))
+                findings += made.tour(campaign(2))
         finally:
             made.wait_for_the_end()
     return made.result(findings, {"engine": engine.name, "visits": visits, "seed": seed})
