@@ -599,7 +599,10 @@ const accept = (entry, waiting) => {
   if (Object(body) !== body) return settle(entry, { ok: false, code: "not-json" });
   if (sizeOf(entry) > MAX_CALL_SIZE) {
     // Another person was named, though the server will not hear who.
-    if (isNamed(entry)) remember(entry.endpoint, waiting.track = waiting.token = null);
+    if (isNamed(entry)) {
+      waiting.track = waiting.token = null;
+      remember(entry.endpoint, null);
+    }
     return drop([entry], "too-large");
   }
   entry.order = waiting.last = (waiting.last || 0) + 1;
