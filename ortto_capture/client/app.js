@@ -11,6 +11,7 @@
  *
  * Lines that hold a comment only, and indentation, are removed when the server reads this file.
  */
+// Promise is the one of now: a page may put another in its place later.
 ((Promise) => {
 const HOUR = 3600e3;
 
