@@ -313,8 +313,9 @@ const clear = (entry) => settle(entry, { ok: false, code: "cleared" });
 // Tracks have come to something: what waited for one is told whose it is, or is held.
 const release = (tracks, changeOf) => {
   if (tracks[0]) for (const entry of queue(tracks[0].endpoint)) {
+    const held = isHeld(entry);
     const track = tracks.find(({ name, order }) =>
-      entry.waitsFor === name || isHeld(entry) && entry.order < order);
+      entry.waitsFor === name || held && entry.order < order);
     if (!track) continue;
     save(entry, { ...changeOf(track), waitsFor: null });
     if (entry.signedOut && isHeld(entry)) clear(entry);
@@ -689,7 +690,9 @@ ap3c.init = (captureKey, address, options) => {
     options = Object(options);
     cookieDomains = options.cookieDomains || cookieDomains;
     if (options.consent === false && denied == null) denied = true;
-    endpoint = "" + address;
+    address = "" + address;
+    if (address && address[0] !== "/" && !address.startsWith("http")) return;
+    endpoint = address;
     endpoints[endpoint] = true;
     key = captureKey && "" + captureKey;
     for (const call of calls) if (call.endpoint == null) Object.assign(call, { key, endpoint });
