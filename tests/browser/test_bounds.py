@@ -102,6 +102,29 @@ def test_a_thousand_calls_in_one_task_cost_as_much_as_a_thousand_times_one(
     assert many["parsed"] <= 12 * max(few["parsed"], 100 * 400), counted
 
 
+def test_a_thousand_people_in_one_task_cost_as_much_as_a_thousand_times_one(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """Each with an activity, which goes with who it was when both are too many."""
+    tab = open_tab()
+    visit(tab, website.put("/", COUNTING + website.snippet()))
+    few, many = [
+        tab.run(f"""async () => {{
+          for (const name in counted) counted[name] = 0;
+          for (let n = 0; n < {people}; n++) {{
+            ap3c.track({{email: n + "@emaildomain.com"}});
+            {seen(1)};
+          }}
+          await new Promise(setTimeout);
+          return {{...counted}};
+        }}""")
+        for people in (100, 1000)
+    ]
+
+    assert many["storage"] <= 2 * 8 * 1_000, (few, many)
+    assert many["parsed"] <= 2 * 1_000 * 400, (few, many)
+
+
 def test_a_hundred_wait_and_no_more(open_tab: OpenTab, website: Website) -> None:
     """Also after a page was left and another one calls: those that wait there count."""
     tab = open_tab()

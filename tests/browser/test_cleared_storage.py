@@ -14,6 +14,8 @@ NO_COOKIES = (
     "<script>Object.defineProperty(document, 'cookie', {get: () => '', set() {}});</script>"
 )
 CLEAR = "localStorage.clear();"
+#: Away for so long that no page tries again before the test is done with its pages.
+AWAY_FOR_NOW = AWAY._replace(headers=(("Retry-After", "4"),))
 CLEAR_COOKIES = """
 for (const pair of document.cookie.split("; "))
   document.cookie = pair.split("=")[0] + "=; path=/; max-age=0";
@@ -143,3 +145,84 @@ def test_what_is_cleared_is_sent_to_its_own_endpoint(open_tab: OpenTab, website:
     website.wait_for(lambda: website.rows(OURS) and website.rows(OTHER))
 
     assert (website.rows(OURS), website.rows(OTHER)) == ([("1", ANNA)], [("2", BOB)])
+
+
+def test_what_waits_for_an_earlier_pages_identity_outlives_the_storage(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """It belongs to the one whom that page named, and not to the one before."""
+    tab = open_tab()
+    shop = website.put("/", website.snippet())
+    visit(tab, shop)
+    tab.run(f"() => {track(BOB)}")
+    website.answer = lambda posted: AWAY_FOR_NOW
+    tab.run(f"() => {track(ANNA)}")
+    visit(tab, shop)
+    tab.run(f"() => {seen(1)}")
+    tab.run("() => localStorage.clear()")
+    website.answer = lambda posted: None
+    website.wait_for(website.rows)
+
+    assert website.rows() == [("1", ANNA)]
+
+
+def test_what_one_tab_clears_both_still_have_in_hand(open_tab: OpenTab, website: Website) -> None:
+    """The other one calls before the one that has cleared looks at the storage again."""
+    shop = website.put("/", website.snippet())
+    one, other = open_tab(), open_tab()
+    visit(one, shop)
+    website.answer = lambda posted: AWAY_FOR_NOW
+    one.run(f"() => {track(ANNA)}")
+    visit(other, shop)
+    other.run(f"() => {seen(1)}")
+    other.run(f"() => {seen(2)}")
+    other.run("() => localStorage.clear()")
+    one.run(f"() => {{ {seen(3)}; }}")
+    website.answer = lambda posted: None
+    website.wait_for(lambda: len(website.rows()) == 3)
+
+    assert sorted(website.rows()) == [("1", ANNA), ("2", ANNA), ("3", ANNA)]
+
+
+#: Keeps what another tab has told; the client, which listens since the page came, hears it first.
+LISTEN = """() => {
+  addEventListener("storage", event => { window.heard = window.heard || event.key === "told"; });
+}"""
+
+
+def test_without_cookies_all_tabs_speak_for_the_one_who_was_named_last(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """And after the storage was cleared none of them speaks for an earlier one."""
+    shop = website.put("/", NO_COOKIES + website.snippet())
+    one, other = open_tab(), open_tab()
+    visit(one, shop)
+    visit(other, shop)
+    one.run(f"() => {track(ANNA)}")
+    one.run(LISTEN)
+    other.run(f"() => {track(BOB)}")
+    other.run("() => localStorage.setItem('told', 'all')")
+    one.until("() => window.heard")
+    other.run("() => localStorage.clear()")
+    one.run(f"() => {{ {seen(1)}; }}")
+    one.run(f"() => {track(BOB)}")
+    website.wait_for(website.rows)
+
+    assert website.rows() == [("1", BOB)]
+
+
+def test_without_cookies_signing_out_in_one_tab_is_signing_out_in_all(
+    open_tab: OpenTab, website: Website
+) -> None:
+    shop = website.put("/", NO_COOKIES + website.snippet())
+    one, other = open_tab(), open_tab()
+    visit(one, shop)
+    visit(other, shop)
+    one.run(f"() => {track(ANNA)}")
+    other.run("() => ap3c.clearSession()")
+    one.until("() => ap3c.getCookie() === null")
+    one.run(f"() => {{ {seen(1)}; }}")
+    one.run(f"() => {track(BOB)}")
+    website.wait_for(website.rows)
+
+    assert website.rows() == [("1", BOB)]

@@ -92,3 +92,19 @@ def test_a_clock_that_moves_while_a_page_waits_holds_up_nothing(
     website.wait_for(website.rows)
 
     assert website.rows() == [("1", ANNA)]
+
+
+@pytest.mark.parametrize("by", [HOUR, 3 * DAY])
+def test_a_clock_that_moves_while_a_page_is_asked_to_wait_holds_up_no_later_call(
+    open_tab: OpenTab, website: Website, by: int
+) -> None:
+    """As after a laptop has slept: minutes are over that the page's timers have not counted."""
+    tab = open_tab()
+    visit(tab, website.put("/", website.snippet()))
+    website.answer = lambda posted: AWAY._replace(headers=(("Retry-After", "200"),))
+    assert tab.run(f"() => {track(ANNA)}")["wait"] == 200
+    website.answer = lambda posted: None
+    tab.run(f"() => {{ const now = Date.now; Date.now = () => now() + {by}; {seen(1)}; }}")
+    website.wait_for(website.rows)
+
+    assert website.rows() == [("1", ANNA)]

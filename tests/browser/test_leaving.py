@@ -139,3 +139,41 @@ def test_a_page_that_comes_back_goes_on(open_tab: OpenTab, website: Website) -> 
     assert tab.run(f"() => {seen('back')}")["ok"]
     settle(tab)
     assert sorted(website.rows()) == [("back", ANNA), ("leaving", ANNA)]
+
+
+@pytest.mark.parametrize("event", ["pagehide", "visibilitychange"])
+def test_the_first_call_of_a_page_may_be_the_one_while_it_is_left(
+    open_tab: OpenTab, website: Website, event: str
+) -> None:
+    """By a known visitor. The page's listener comes as late as any: on the window."""
+    shop = website.put("/", website.snippet(), LINK)
+    website.put("/next", "")
+    tab = open_tab()
+    visit(tab, shop)
+    tab.run(f"() => {track(ANNA)}")
+    visit(tab, shop)
+    tab.run(f"() => {{ addEventListener('{event}', () => {seen('leaving')}); }}")
+
+    tab.run(LEAVE)
+
+    assert website.wait_for(website.rows)
+    assert website.rows() == [("leaving", ANNA)]
+
+
+def test_a_link_that_only_downloads_something_stops_nothing(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """Its page hears ``beforeunload`` and stays, here while a request is under way."""
+    tab = open_tab()
+    link = LINK.replace("/next", "/download")
+    visit(tab, website.put("/", website.snippet(), link))
+    released = website.hold(lambda posted: posted.route == "track")
+    tab.run(f"() => {{ {track(ANNA)}; window.told = {seen(1)}; }}")
+    assert website.wait_for(lambda: website.sent("track"))
+    tab.run(LEAVE)
+    assert website.wait_for(lambda: "/download" in website.asked)
+    released.set()
+    website.wait_for(website.rows)
+
+    assert website.rows() == [("1", ANNA)]
+    assert tab.run("() => told")["ok"]

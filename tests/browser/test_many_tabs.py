@@ -99,3 +99,31 @@ def test_a_tab_that_is_closed_leaves_its_calls_to_the_others(
     assert other.run(f"() => {seen(3)}")["ok"]
     assert website.wait_for(lambda: len(website.rows()) == 3)
     assert sorted(website.rows()) == [("1", ANNA), ("2", ANNA), ("3", ANNA)]
+
+
+#: A page that goes at the moment when it has an answer, and before it does anything with it.
+GONE = """<script>
+const send = window.fetch;
+window.fetch = async (...given) => {
+  const answer = await send(...given);
+  dispatchEvent(new Event("pagehide"));
+  return answer;
+};
+</script>"""
+
+
+def test_what_waits_is_sent_though_the_page_that_said_who_it_is_goes_at_once(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """As a window for logging in does, which closes itself."""
+    one, login = open_tab(), open_tab()
+    visit(one, website.put("/", website.snippet()))
+    visit(login, website.put("/login", GONE + website.snippet()))
+    one.run(f"() => {{ window.told = {seen(1)}; }}")
+    settle(one)
+    login.run(f"() => {track(ANNA)}")
+    login.close()
+    website.wait_for(website.rows)
+
+    assert website.rows() == [("1", ANNA)]
+    assert one.run("() => told")["ok"]

@@ -161,3 +161,16 @@ def test_a_longer_wait_is_final(open_tab: OpenTab, website: Website) -> None:
     assert tab.run(f"() => {seen('free')}")["ok"]
     settle(tab)
     assert len(tries(website, "limited")) == 1
+
+
+def test_what_waits_for_a_person_over_the_limit_is_kept_at_once(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """Its page does not learn that only minutes later."""
+    tab = open_tab()
+    visit(tab, website.put("/", website.snippet()))
+    website.answer = lambda posted: LIMITED._replace(headers=(("Retry-After", "300"),))
+
+    told = tab.run(f"() => {{ {track(ANNA)}; return {seen(1)}; }}")
+    assert (told["ok"], told["queued"]) == (False, True)
+    assert website.sent("activity") == []
