@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .websites import ANNA, OURS, OpenTab, Website, seen, settle, track, visit
+from .websites import ANNA, HURRIED, OURS, OpenTab, Website, seen, settle, track, visit
 
 LINK = '<a id="link" href="/next">Next</a>'
 #: How pages learn that they are left.
@@ -163,10 +163,13 @@ def test_the_first_call_of_a_page_may_be_the_one_while_it_is_left(
 def test_a_link_that_only_downloads_something_stops_nothing(
     open_tab: OpenTab, website: Website
 ) -> None:
-    """Its page hears ``beforeunload`` and stays, here while a request is under way."""
+    """Its page hears ``beforeunload`` and stays, here while a request is under way.
+
+    WebKit lets such a request neither succeed nor fail, for which the page has to wait.
+    """
     tab = open_tab()
     link = LINK.replace("/next", "/download")
-    visit(tab, website.put("/", website.snippet(), link))
+    visit(tab, website.put("/", HURRIED + website.snippet(), link))
     released = website.hold(lambda posted: posted.route == "track")
     tab.run(f"() => {{ {track(ANNA)}; window.told = {seen(1)}; }}")
     assert website.wait_for(lambda: website.sent("track"))
@@ -176,4 +179,5 @@ def test_a_link_that_only_downloads_something_stops_nothing(
     website.wait_for(website.rows)
 
     assert website.rows() == [("1", ANNA)]
-    assert tab.run("() => told")["ok"]
+    told = tab.run("() => told")
+    assert told["ok"] or told["queued"]

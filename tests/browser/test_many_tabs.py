@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from time import monotonic
 
-from .websites import ANNA, OpenTab, Website, seen, settle, track, visit
+from .websites import ANNA, FASTER, HURRIED, OpenTab, Website, seen, settle, track, visit
 
-#: How much faster than the clock a page's timers are, where a test cannot wait.
-FASTER = 5
-HURRIED = f"""<script>
-const later = window.setTimeout, timeout = AbortSignal.timeout;
-window.setTimeout = (call, after, ...given) => later(call, after / {FASTER}, ...given);
-AbortSignal.timeout = after => timeout.call(AbortSignal, after / {FASTER});
-</script>"""
 #: Seconds after which a tab must not wait any longer.
 LONGEST = 30
 HELD = "async () => (await navigator.locks.query()).held.map(each => each.name)"
