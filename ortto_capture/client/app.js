@@ -377,13 +377,16 @@ const send = async (entry) => {
   flying[name] = true;
   try {
     const [url, body] = request(entry, { dropped });
-    const answer = await fetch(url, {
+    const asked = fetch(url, {
       method: "POST",
       keepalive: true,
       signal: attempt(() => AbortSignal.timeout(ANSWER_WITHIN)),
       // Text goes as text/plain, which needs no preflight.
       body
     });
+    // WebKit does not end what was under way when the visitor followed a link to a download.
+    const late = new Promise((done, fail) => { setTimeout(fail, ANSWER_WITHIN); });
+    const answer = await Promise.race([asked, late]);
     status = answer.status | 0;
     wait = +answer.headers.get("Retry-After") || undefined;
     data = await answer.json();
