@@ -97,7 +97,7 @@ def asked(browser: Browser) -> Iterator[set[Asked]]:
             site.run("() => ap3c.track({email: 'anna@emaildomain.com'})")
             site.run(f"() => ap3c.activity({LOGGED_IN})")
             with page.expect_request("**/debug.js"):
-                site.run("() => ap3c.debug(true)")
+                site.run("() => { ap3c.debug(true); ap3c.track({}); }")
             site.late = "/track"
             with page.expect_request(lambda request: request.resource_type == "ping"):
                 site.run(f"""() => {{

@@ -94,14 +94,14 @@ def test_of_twelve_in_a_row_ten_pass_and_two_reach_the_limit(shop: Shop) -> None
     )
 
 
-def test_shortly_before_a_limit_ends_the_last_cup_waits_for_that(shop: Shop) -> None:
+def test_shortly_before_a_limit_ends_the_last_cups_wait_for_that(shop: Shop) -> None:
     shop.time = clock_after(3_540)
     shop.sign_in()
     expect(shop.answers).to_have_count(2)
     shop.press("Pour twelve cups")
 
     expect(shop.answers.locator("b")).to_have_text(
-        ["sent later", "429 rate-limit", *["200 ok"] * 12]
+        ["429 rate-limit", "429 rate-limit", *["200 ok"] * 12]
     )
 
 

@@ -252,7 +252,7 @@ MISTAKES = [
         "decides in several steps",
         "charged_exactly",
         atomically=decides_unlocked,
-        limiter={"use": unlocked, "pause": lambda self: time.sleep(0.0005)},
+        limiter={"use": unlocked, "pause": lambda self: time.sleep(0.005)},
     ),
     mistake("has a short secret", "secret", secret=lambda self: b"secret"),
     mistake("has a new secret", "secret", secret=lambda self: token_bytes(32)),
