@@ -198,7 +198,7 @@ const remember = (address, token) => {
  * Whose an activity is, decided when it is called and at the latest when a person is identified:
  *
  *   token     the session in which it was called, or the first one after it
- *   of        the name of the track that it waits for, since that was called before it
+ *   waitsFor  the name of the track that was called before it and is not answered yet
  *   person    the fields of a track: it travels with them when it cannot wait for the answer
  *
  * An activity with none of these is held until a person is identified. What happened since:
