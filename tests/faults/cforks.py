@@ -110,6 +110,8 @@ def master(directory: Path, used: bool, line: socket.socket, workers: list[Line]
                         sleep(0.01)
                     with suppress(UnknownActivity):
                         capture.record(None, "act:cm:unknown")
+                    # The new thread begins to sleep meanwhile, for a second.
+                    sleep(0.3)
                 if _libc.fork() == 0:
                     try:
                         signal.alarm(60)
