@@ -21,7 +21,7 @@ import pytest
 from ortto_capture import BackendError, CaptureApp, Refused, StorageFull
 
 from .contract_model import BAD_EVENT_IDS, INVALID, VALUES
-from .hosts import HOSTS, Reply, ask
+from .host_apps import HOSTS, Reply, ask
 from .world import (
     CAP,
     DAY,

@@ -30,7 +30,7 @@ from ortto_capture import (
 )
 
 from .contract_model import VALUES
-from .hosts import Reply, bare_host, call, environ_for
+from .host_apps import Reply, bare_host, call, environ_for
 
 LOGIN = "act:cm:login"
 #: In every text that is sent. No JSON, address, token or key of ours can hold it.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ortto_capture import Capture, CaptureApp, Settings, mount, open_backends
 
-from .hosts import HOSTS, PAGE, Reply, ask, bare_host, call, environ_for
+from .host_apps import HOSTS, PAGE, Reply, ask, bare_host, call, environ_for
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -27,7 +27,7 @@ from ortto_capture import (
 )
 
 from .contract_model import BUCKETS
-from .hosts import Reply, ask
+from .host_apps import Reply, ask
 from .world import (
     DAY,
     ELSEWHERE,

@@ -25,7 +25,7 @@ from ortto_capture import (
 )
 from ortto_capture.client import assets
 
-from .hosts import bare_host, django_host, environ_for
+from .host_apps import bare_host, django_host, environ_for
 
 SETTINGS = Settings(secret_keys=["an example secret of more than 32 bytes"])
 HOSTILE = "</script><script>alert(1)</script>\"'&\u2028\u2029\\"

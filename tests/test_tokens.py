@@ -26,7 +26,7 @@ from ortto_capture import (
 from ortto_capture.errors import BadIdentity, BadToken, MalformedRequest
 from ortto_capture.model import Identifier
 
-from .hosts import ask
+from .host_apps import ask
 from .services import campaign
 
 SECRET, OTHER = (

@@ -34,7 +34,7 @@ from ortto_capture import (
 )
 from ortto_capture.testing import FakeClock
 
-from . import hosts
+from . import host_apps
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -216,7 +216,7 @@ def shop(**settings: Any) -> Capture:
 
 def mounted(capture: Capture, **options: Any) -> WSGIApplication:
     return mount(
-        hosts.bare_host(), CaptureApp(capture, console_guard=lambda environ: True, **options)
+        host_apps.bare_host(), CaptureApp(capture, console_guard=lambda environ: True, **options)
     )
 
 
@@ -243,8 +243,8 @@ QUERIES = [
 def test_any_query_is_answered_on_every_route(route: str) -> None:
     app = mounted(shop())
     for method, query in product(METHODS, QUERIES):
-        request = hosts.environ_for(method, f"/capture/{route}", QUERY_STRING=query)
-        reply = hosts.call(app, request, validate=False)
+        request = host_apps.environ_for(method, f"/capture/{route}", QUERY_STRING=query)
+        reply = host_apps.call(app, request, validate=False)
         assert reply.status in (200, 204, 308, 400, 404, 405, 500)
         if not route.startswith("console"):
             assert reply.status < 500
@@ -280,8 +280,8 @@ def test_any_path_and_any_headers_are_answered_on_every_route(
     method: str, route: str, given: dict[str, str]
 ) -> None:
     """Contract §4: whatever bytes are in path, query or headers."""
-    request = hosts.environ_for(method, f"/capture/{route}") | given
-    reply = hosts.call(PUBLIC, request, validate=False)
+    request = host_apps.environ_for(method, f"/capture/{route}") | given
+    reply = host_apps.call(PUBLIC, request, validate=False)
     assert reply.headers
 
 
@@ -300,9 +300,9 @@ def test_a_fault_on_any_route_is_a_500_of_ours_and_one_line(
 ) -> None:
     method = "POST" if "events" in route else "GET"
     body = b'{"activity_id":"act:cm:login"}'
-    request = hosts.environ_for(method, f"/capture/{route}", body=body)
+    request = host_apps.environ_for(method, f"/capture/{route}", body=body)
 
-    reply = hosts.call(mounted(shop()), request | broken, validate=False)
+    reply = host_apps.call(mounted(shop()), request | broken, validate=False)
 
     assert reply.status == 500
     assert reply.json == {"error": {"code": "internal", "message": "internal error"}}
@@ -353,7 +353,7 @@ def test_what_a_middleware_appends_to_one_answer_is_on_no_other() -> None:
     statuses = set()
     for _ in range(2):
         for method, route, request in answers(capture):
-            reply = hosts.ask(setter, method, f"/capture/{route}", **request)
+            reply = host_apps.ask(setter, method, f"/capture/{route}", **request)
             cookies = [value for name, value in reply.headers if name == "Set-Cookie"]
             assert cookies == [f"visitor={setter.visits}"], (method, route)
             statuses.add(reply.status)
@@ -367,9 +367,9 @@ def test_what_a_middleware_appends_to_one_answer_is_on_no_other() -> None:
 def test_the_plain_and_the_packed_file_have_strong_tags_of_their_own(name: str) -> None:
     app = mounted(shop())
 
-    def get(**headers: str) -> hosts.Reply:
+    def get(**headers: str) -> host_apps.Reply:
         given = {key.replace("_", "-"): value for key, value in headers.items()}
-        return hosts.ask(app, "GET", f"/capture/{name}", headers=given)
+        return host_apps.ask(app, "GET", f"/capture/{name}", headers=given)
 
     plain, packed = get(), get(Accept_Encoding="gzip")
     tags = [reply.header("ETag") or "" for reply in (plain, packed)]
@@ -401,7 +401,7 @@ def test_the_plain_and_the_packed_file_have_strong_tags_of_their_own(name: str) 
 def test_the_client_is_packed_only_where_the_browser_takes_that(
     accepted: str, packed: bool
 ) -> None:
-    reply = hosts.ask(
+    reply = host_apps.ask(
         mounted(shop()), "GET", "/capture/app.js", headers={"Accept-Encoding": accepted}
     )
     assert (reply.header("Content-Encoding") == "gzip") is packed
@@ -410,7 +410,7 @@ def test_the_client_is_packed_only_where_the_browser_takes_that(
 
 def test_only_an_address_that_names_the_content_is_kept_for_a_year() -> None:
     app = mounted(shop())
-    tag = (hosts.ask(app, "GET", "/capture/app.js").header("ETag") or "").strip('"')
+    tag = (host_apps.ask(app, "GET", "/capture/app.js").header("ETag") or "").strip('"')
     for query, kept in (
         (f"v={tag}", "public, max-age=31536000, immutable"),
         ("", "public, max-age=3600"),
@@ -418,7 +418,7 @@ def test_only_an_address_that_names_the_content_is_kept_for_a_year() -> None:
         ("v=\xff", "public, max-age=3600"),
         ("v=another", "public, max-age=3600"),
     ):
-        reply = hosts.ask(app, "GET", "/capture/app.js", QUERY_STRING=query)
+        reply = host_apps.ask(app, "GET", "/capture/app.js", QUERY_STRING=query)
         assert (reply.status, reply.header("Cache-Control")) == (200, kept)
 
 
@@ -448,7 +448,7 @@ def test_health_survives_what_a_driver_raises(
         backends=replace(memory, **ill), settings=Settings(secret_keys=[SECRET]), clock=FakeClock()
     )
 
-    reply = hosts.ask(mounted(capture), "GET", "/capture/-/health")
+    reply = host_apps.ask(mounted(capture), "GET", "/capture/-/health")
 
     assert (reply.status, reply.json) == (503, {"ok": False})
     [record] = caplog.records
@@ -532,7 +532,7 @@ def test_what_the_client_gave_up_on_is_counted_whatever_becomes_of_the_request(
 def track(app: WSGIApplication, number: int = 0, **entries: Any) -> None:
     body = b'{"email":"user%d@emaildomain.com"}' % number
     path = "/capture/-/events/track"
-    hosts.call(app, hosts.environ_for("POST", path, body=body) | entries, validate=False)
+    host_apps.call(app, host_apps.environ_for("POST", path, body=body) | entries, validate=False)
 
 
 def proxy_warnings(capture: Capture, caplog: pytest.LogCaptureFixture) -> int:
@@ -629,7 +629,7 @@ def fill_person(app: WSGIApplication, capture: Capture, peer: dict[str, str]) ->
 def post(app: WSGIApplication, session: str | None, peer: dict[str, str]) -> None:
     body = json.dumps({"session": session, "activity_id": LOGIN}).encode()
     path = "/capture/-/events/activity"
-    hosts.call(app, hosts.environ_for("POST", path, body=body) | peer, validate=False)
+    host_apps.call(app, host_apps.environ_for("POST", path, body=body) | peer, validate=False)
 
 
 @pytest.mark.parametrize(

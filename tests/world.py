@@ -28,7 +28,7 @@ from ortto_capture import (
 from ortto_capture.model import Identifier, Person
 
 from .contract_model import VALUES
-from .hosts import HOSTS, Reply, ask
+from .host_apps import HOSTS, Reply, ask
 
 SECRET = "an example secret of more than 32 bytes"
 KEY = "shop-key"

@@ -32,7 +32,7 @@ from ortto_capture import (
     open_backends,
 )
 
-from ..hosts import environ_for
+from ..host_apps import environ_for
 from .driver import driven, slow
 from .stage import (
     LOGIN,

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from ortto_capture import BackendError, Capture, CaptureApp
 
-from ..hosts import Reply, call, environ_for
+from ..host_apps import Reply, call, environ_for
 from .stage import (
     LOGIN,
     ROOMY,
