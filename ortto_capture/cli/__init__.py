@@ -14,11 +14,14 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 
+#: What is said where the extra is not installed.
+NEEDED = "The command line needs: pip install 'ortto-capture[cli]'"
+
 
 def main() -> None:
     """Run the command line; the process ends with one of the codes in ``docs/reference/cli.md``."""
     if not all(map(find_spec, ("click", "rich", "waitress"))):
-        sys.stderr.write("The command line needs: pip install 'ortto-capture[cli]'\n")
+        sys.stderr.write(f"{NEEDED}\n")
         sys.exit(3)
     from .commands import commands
 

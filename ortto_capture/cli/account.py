@@ -1,4 +1,4 @@
-"""Where the data is, how a command opens it, and how a command ends.
+"""Which account a command works on, how it is opened, and how a command ends.
 
 The law of this file: nothing is made by a command that only looks, and every way to fail is one
 sentence on stderr and one exit code.
@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import IO, Any
 
 import click
 
-from .. import BackendError, Capture, ConfigurationError, Refused, Settings
+from .. import BackendError, Backends, Capture, ConfigurationError, Refused, Settings
 from ..backends.file import FileBackends, open_file
+from .host import capture_of
 from .show import safe
 
 #: Exit codes: the configuration or the data directory is wrong; storage did not do its work.
@@ -37,18 +38,43 @@ class Failed(click.ClickException):
 
 
 class Account:
-    """One data directory and the settings it is used with."""
+    """A host's own account, or that of a data directory and the settings it is used with.
 
-    def __init__(self) -> None:
+    :param find: returns the host's own; asked once, when a command first needs it.
+    """
+
+    def __init__(self, find: Callable[[], Capture] | None = None) -> None:
         config = os.environ.get("ORTTO_CAPTURE_CONFIG")
         self.data = Path(os.environ.get("ORTTO_CAPTURE_DATA") or "data")
         self.config = Path(config) if config else None
-        #: Which of both were given on the command line, not by the environment.
+        app = os.environ.get("ORTTO_CAPTURE_APP")
+        self.find = partial(capture_of, app) if app and not find else find
+        #: Which of the places were given on the command line, not by the environment.
         self.given: set[str] = set()
+
+    def place(self, name: str, value: Any) -> None:
+        """Take what the command line says of a place: ``data``, ``config`` or ``app``."""
+        self.given.add(name)
+        if "app" in self.given and len(self.given) > 1:
+            raise click.UsageError("--app brings its own data and settings; name only one of them")
+        if name == "app":
+            self.find = partial(capture_of, value)
+        else:
+            self.find = None
+            setattr(self, name, value)
+
+    @cached_property
+    def capture(self) -> Capture:
+        """The host's own, or one on top of the backends with these settings."""
+        if self.find is not None:
+            return self.find()
+        return Capture(backends=self.backends, settings=self.settings)
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of ``--config``, or the defaults."""
+        """The host's own; else those of ``--config``, or the defaults."""
+        if self.find is not None:
+            return self.capture.settings
         if self.config is None:
             return Settings()
         try:
@@ -57,28 +83,37 @@ class Account:
             raise ConfigurationError(str(self.config), str(error)) from error
 
     @cached_property
-    def backends(self) -> FileBackends:
-        """The data directory's, closed when the command ends."""
+    def backends(self) -> Backends:
+        """The host's own; else the data directory's, closed when the command ends."""
         # A command that needs no setting must not pass over a file of them that is wrong.
         _ = self.settings
         return self.opened()
 
-    def opened(self) -> FileBackends:
+    def opened(self) -> Backends:
         """The same, whatever the settings."""
-        if not any((self.data / name).exists() for name in _SIGNS):
+        if self.find is None and not any((self.data / name).exists() for name in _SIGNS):
             said = "is no data directory; name one with --data, or make one: ortto-capture serve"
             raise ConfigurationError(str(self.data), said)
         return self.create()
 
-    def create(self) -> FileBackends:
-        """Open the data directory, and make it when there is none."""
-        self.backends = click.get_current_context().with_resource(open_file(str(self.data)))
+    def create(self) -> Backends:
+        """The same, and make the data directory when there is none."""
+        if self.find is not None:
+            self.backends = self.capture.backends
+        else:
+            self.backends = click.get_current_context().with_resource(open_file(str(self.data)))
         return self.backends
 
     @property
-    def capture(self) -> Capture:
-        """The pipeline on top of the backends, with these settings."""
-        return Capture(backends=self.backends, settings=self.settings)
+    def stored(self) -> FileBackends:
+        """The backends, for what only a directory can do.
+
+        :raises ConfigurationError: when the host keeps its data elsewhere.
+        """
+        if not isinstance(self.backends, FileBackends):
+            kind = type(self.backends).__name__
+            raise ConfigurationError(kind, "these backends keep no directory that could be copied")
+        return self.backends
 
 
 with_account = click.make_pass_decorator(Account, ensure=True)
@@ -107,27 +142,37 @@ def destination(path: Path | None) -> Iterator[IO[str]]:
         raise
 
 
-def _place(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+def _place(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     if value is not None:
-        account = context.ensure_object(Account)
-        setattr(account, str(parameter.name), value)
-        account.given.add(str(parameter.name))
+        context.ensure_object(Account).place(str(parameter.name), value)
 
 
+# Whether it can be read is for the commands to find out, and to say what to do.
+_PATH = click.Path(readable=False, path_type=Path)
 #: Taken before and after the name of the command alike.
 PLACES = [
     click.Option(
         [name],
-        # Whether it can be read is for the commands to find out, and to say what to do.
-        type=click.Path(readable=False, path_type=Path),
+        type=kind,
         metavar=metavar,
         callback=_place,
         expose_value=False,
         help=text,
     )
-    for name, metavar, text in (
-        ("--data", "DIR", "The data directory; else ORTTO_CAPTURE_DATA, else ./data (demo: none)."),
-        ("--config", "FILE", "A TOML file of settings, if not ORTTO_CAPTURE_CONFIG."),
+    for name, metavar, kind, text in (
+        (
+            "--data",
+            "DIR",
+            _PATH,
+            "The data directory; else ORTTO_CAPTURE_DATA, else ./data (demo: none).",
+        ),
+        ("--config", "FILE", _PATH, "A TOML file of settings, if not ORTTO_CAPTURE_CONFIG."),
+        (
+            "--app",
+            "MODULE:NAME",
+            str,
+            "Your application's data and settings, such as shop:app, if not ORTTO_CAPTURE_APP.",
+        ),
     )
 ]
 
@@ -138,7 +183,7 @@ class Group(click.Group):
     group_class = type
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a command, which takes ``--data`` and ``--config`` as well."""
+        """Add a command, which takes ``--data``, ``--config`` and ``--app`` as well."""
         if not isinstance(cmd, Group):
             cmd.params += PLACES
         super().add_command(cmd, name)

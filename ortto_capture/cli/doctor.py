@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from .. import CaptureError
+from ..backends.file import FileBackends
 from .account import Account, Failed, with_account
 from .show import Column, Table, json_option, say
 
@@ -37,7 +38,11 @@ def _row(check: str, found: str, remedy: str = "") -> dict[str, Any]:
 def _settings(account: Account) -> Iterator[dict[str, Any]]:
     chosen, path = account.settings, account.config
     limits = f"{chosen.person_limit} for a person, {chosen.ip_limit} for an address"
-    yield _row("configuration", f"{path or 'no file, so the defaults'}: {limits}")
+    if account.find is not None:
+        path, place = None, "the application's own"
+    else:
+        place = str(path or "no file, so the defaults")
+    yield _row("configuration", f"{place}: {limits}")
     if path is not None and chosen.secret_keys and path.stat().st_mode & 0o077:
         yield _row("configuration", f"others may read the keys in {path}", f"chmod 600 {path}")
 
@@ -62,33 +67,52 @@ def disk(data: Path, least: int = LEAST_FREE) -> Iterator[dict[str, Any]]:
 
 def _stored(account: Account) -> Iterator[dict[str, Any]]:
     backends = account.opened()
-    every, name = backends.definitions.all(), backends.definitions.path.name
+    every = backends.definitions.all()
     on = sum(each.client_side and not each.archived for each in every)
     remedy = "" if on else "everything gets 404 until one is: ortto-capture activities enable ID"
-    yield _row("activities", f"{on} of {len(every)} in {name} are on", remedy)
+    kept = f" in {backends.definitions.path.name}" if isinstance(backends, FileBackends) else ""
+    yield _row("activities", f"{on} of {len(every)}{kept} are on", remedy)
+    if isinstance(backends, FileBackends):
+        yield from _sound(backends)
+    counts = backends.outcomes.counts() if backends.outcomes is not None else {}
+    for note in NOTES:
+        if f"note:{note}" in counts:
+            remedy = "docs/reference/cli.md says what that is, and what to do"
+            yield _row("serving", f"{note} was noted", remedy)
+
+
+def _sound(backends: FileBackends) -> Iterator[dict[str, Any]]:
     problems = backends.problems()
     for problem in problems:
         yield _row("store", problem, "stop the server, and restore a backup")
     if not problems:
         yield _row("store", "every row is as it was written")
-    for note in NOTES:
-        if f"note:{note}" in backends.own.outcomes.counts():
-            remedy = "docs/reference/cli.md says what that is, and what to do"
-            yield _row("serving", f"{note} was noted", remedy)
+
+
+def _directory(account: Account) -> Path | None:
+    """Where the data is, or None where the host keeps it elsewhere."""
+    if account.find is None:
+        return account.data
+    backends = account.backends
+    return backends.directory if isinstance(backends, FileBackends) else None
 
 
 def _examine(account: Account) -> Iterator[dict[str, Any]]:
-    data = account.data
     checks = {"configuration": _settings(account)}
-    if data.is_dir():
+    data = _directory(account)
+    if data is not None and data.is_dir():
         checks |= {"permissions": _permissions(data), "free disk": disk(data)}
+    if data is None or data.is_dir():
         checks["store"] = _stored(account)
     for check, rows in checks.items():
         try:
             yield from rows
-        except (CaptureError, OSError) as error:
+        except CaptureError as error:
             yield _row(check, str(error), "do as it says, then ask again")
-    if not data.is_dir():
+        except OSError as error:
+            remedy = "name another, or see to it that it can be used"
+            yield _row(check, f"{error.filename}: {error.strerror}", remedy)
+    if data is not None and not data.is_dir():
         yield _row("data", f"{data} is no directory", "say where it is: --data DIR")
 
 
@@ -120,7 +144,7 @@ def backup(account: Account, directory: Path) -> None:
     The server may go on meanwhile. The copy is a data directory itself:
     ortto-capture --data DIRECTORY serve
     """
-    backends = account.backends
+    backends = account.stored
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise FileExistsError(EEXIST, "not empty", str(directory))

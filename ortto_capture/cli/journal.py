@@ -20,7 +20,15 @@ import click
 from .. import Captured, Person, Refused
 from ..console.rows import Rows
 from ..model import Activity
-from .account import Account, Failed, Group, destination, output_option, with_account
+from .account import (
+    CONFIGURATION,
+    Account,
+    Failed,
+    Group,
+    destination,
+    output_option,
+    with_account,
+)
 from .show import Column, Table, document, hint, json_option, moment, on_terminal, safe, say
 
 #: Rows asked for at a time.
@@ -85,7 +93,9 @@ def tail(
     cursor: Any
     if refused:
         columns, draw = (_REFUSED if on_terminal() else _REFUSED_PLAIN), rows.refused
-        look, place, cursor = backends.own.outcomes.refused, attrgetter("number"), 0
+        if backends.outcomes is None:
+            raise Failed("these backends do not remember what was refused", CONFIGURATION)
+        look, place, cursor = backends.outcomes.refused, attrgetter("number"), 0
         page = look(cursor, first)
     else:
         columns, draw = _CAPTURED, rows.captured

@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
-from waitress import create_server, wasyncore
 from werkzeug.wrappers import Response
 
 from .. import CaptureApp, mount
@@ -39,7 +38,7 @@ def _listen(host: str, port: int, *, allow_remote: bool = False) -> socket.socke
             return socket.create_server(address[:2], family=family)
     except OSError as error:
         said = f"port {port} of {host} cannot be used ({error.strerror})"
-        raise Failed(f"{said}; choose others with --port and --host", CONFIGURATION) from error
+        raise Failed(f"{said}; name another with --port", CONFIGURATION) from error
     raise click.UsageError(
         f"{host} lets other machines in. This server has no encryption and bears no load: put a "
         "production server in front of it, or better, in its place; then add --allow-remote."
@@ -56,6 +55,9 @@ def _address(listener: socket.socket) -> str:
 
 def _run(listener: socket.socket, app: WSGIApplication) -> None:
     """Serve until SIGINT or SIGTERM, then answer what was begun; a second one ends at once."""
+    # Imported on use: a host's own command line has these commands left out, and no waitress.
+    from waitress import create_server, wasyncore
+
     connections: dict[int, Any] = {}
     server = create_server(
         app,
@@ -111,7 +113,8 @@ def serve(account: Account, host: str, port: int, console: bool, allow_remote: b
         say(f"\n  Reports go to   {base}/capture")
         if guard is not None:
             say(f"  Activity page   {base}/capture/console/{guard.fragment}")
-        say(f"  Data is in      {account.data.resolve()}")
+        if account.find is None:
+            say(f"  Data is in      {account.data.resolve()}")
         if allow_remote:
             say("\nOther machines are let in: a production server belongs in front.", err=True)
         if not any(each.client_side and not each.archived for each in definitions):
@@ -133,7 +136,9 @@ def demo(account: Account, context: click.Context, port: int) -> None:
     """
     from .shop import DEFINITIONS, build
 
-    kept = "data" in account.given
+    if account.find is not None and "app" in account.given:
+        raise click.UsageError("the shop has activities of its own; name a directory with --data")
+    account.find, kept = None, "data" in account.given
     if not kept:
         # Opened first, so it is removed last.
         account.data = Path(context.with_resource(TemporaryDirectory(prefix="ortto-capture-")))
@@ -142,8 +147,8 @@ def demo(account: Account, context: click.Context, port: int) -> None:
     app = build(account.capture, guard)
     try:
         listener = _listen("127.0.0.1", port)
-    except Failed as error:
-        say(f"{error}; another one was chosen")
+    except Failed:
+        say(f"Port {port} is in use; another one was chosen.")
         listener = _listen("127.0.0.1", 0)
     with suppress(KeyboardInterrupt), listener:
         base = _address(listener)
