@@ -11,12 +11,14 @@ from .errors import (
     CaptureError,
     ConfigurationError,
     InvalidAttributes,
+    NeedsVerified,
     NotIdentified,
     RateLimited,
     Refused,
     StorageFull,
     UnknownActivity,
 )
+from .identity import Identity
 from .model import Attribute, Captured, Definition, Person, Source
 from .ports import Backends, Definitions, Journal, Outcomes, People, RateLimiter
 from .settings import Settings
@@ -33,8 +35,10 @@ __all__ = [
     "ConfigurationError",
     "Definition",
     "Definitions",
+    "Identity",
     "InvalidAttributes",
     "Journal",
+    "NeedsVerified",
     "NotIdentified",
     "Outcomes",
     "People",

@@ -6,21 +6,29 @@ not: that is the pipeline's, the same for HTTP and for Python.
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from secrets import token_bytes
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from . import privacy
-from .errors import CaptureWarning
-from .identity import identity_fields, person_fields, random_id
+from .errors import BackendError, CaptureWarning, ConfigurationError, MalformedRequest, Refused
+from .identity import MAX_IDENTITY_AGE, Identity, person_fields, random_id
 from .model import Captured, Erased, Identified, Person
 from .pipeline import Attempt, Pipeline
 from .ports import Backends
 from .settings import MIN_SECRET, Settings
+from .subscribers import Subscriber
 from .wire import activity_request, checked, track_request
+
+S = TypeVar("S", bound=Subscriber)
+
+_log = logging.getLogger("ortto_capture")
 
 
 class Capture:
@@ -118,6 +126,94 @@ class Capture:
         with self.accounted("activity") as attempt:
             return attempt.record(activity_request(checked(members)), ip=ip, source="")
 
+    def record_for(
+        self,
+        activity_id: str,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        email: str | None = None,
+        ei: str | int | None = None,
+        session: str | None = None,
+        event_id: str | None = None,
+        at: datetime | float | None = None,
+        on_refused: Literal["raise", "log"] = "raise",
+    ) -> Captured | None:
+        """Record one activity on the host's own word: an order was paid, a refund was made.
+
+        The activity need not be on for websites, and no limit is taken. Its source is ``server``.
+        The person is found or created, and verified, when named by ``email`` or ``ei``.
+
+        :param session: the visitor's session token, where the host knows no more; the activity has
+            the assurance of that session.
+        :param event_id: makes a repetition harmless: it returns the first, ``duplicate`` set.
+        :param at: when it happened, as an aware ``datetime`` or in epoch seconds; now when left
+            out, and what is later than now counts as now.
+        :param on_refused: ``"log"`` writes to the log what would be raised and returns None, so
+            that a checkout goes on.
+        :raises Refused: the subclass says which check failed.
+        :raises BackendError: nothing was stored.
+        """
+        try:
+            with self.accounted("activity") as attempt:
+                identity = _identity(email, ei)
+                members = {
+                    "activity_id": activity_id,
+                    "attributes": _plain(attributes),
+                    "event_id": event_id,
+                    "session": session if identity is None else None,
+                }
+                request = activity_request(checked(members))
+                age = 0.0 if at is None else max(0.0, self._pipeline.clock() - _seconds(at))
+                return attempt.record_for(request._replace(age=age), identity)
+        except (Refused, BackendError) as error:
+            if on_refused == "raise":
+                raise
+            _log.error("%s was not recorded: %s", activity_id, error)
+            return None
+
+    async def arecord(
+        self,
+        activity_id: str,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        email: str | None = None,
+        ei: str | int | None = None,
+        session: str | None = None,
+        event_id: str | None = None,
+        at: datetime | float | None = None,
+        on_refused: Literal["raise", "log"] = "raise",
+    ) -> Captured | None:
+        """Do as :meth:`record_for` in a worker thread, so that no event loop waits for storage."""
+        # Imported on use: it takes 30 ms, which programs without coroutines need not spend.
+        import asyncio
+
+        record = partial(self.record_for, email=email, ei=ei, session=session, event_id=event_id)
+        return await asyncio.to_thread(
+            record, activity_id, attributes, at=at, on_refused=on_refused
+        )
+
+    def subscribe(self, subscriber: S, activity: str | Collection[str] | None = None) -> S:
+        """Have ``subscriber(captured)`` called for each activity, after it is stored.
+
+        It is called in one worker thread of this process, one activity after the other, and never
+        keeps a visitor waiting. What it raises is logged and counted as the note
+        ``subscriber-failed``. At most 10,000 activities wait; one more is not told of, and counted
+        as ``subscriber-missed``. A program that must miss none reads ``Journal.after``.
+
+        :param activity: an activity id, or several; all when left out.
+        :returns: ``subscriber``, so that this is a decorator, too.
+        """
+        self._pipeline.subscribers.add(subscriber, activity)
+        return subscriber
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until subscribers have been told of all that is stored by now.
+
+        :param timeout: seconds.
+        :returns: False when that took longer.
+        """
+        return self._pipeline.subscribers.flush(timeout)
+
     def sign_identity(
         self, email: str | None = None, *, ei: str | int | None = None, max_age: int = 300
     ) -> str:
@@ -125,10 +221,12 @@ class Capture:
 
         :param ei: the external id, when the host knows people by one.
         :param max_age: seconds it is good for, at most a day.
-        :raises ConfigurationError: when there is nothing valid to sign.
+        :raises ConfigurationError: when there is nothing valid to sign, or for too long.
         """
-        identifiers = identity_fields(email, ei, max_age)
-        return self._pipeline.tokens.identity(identifiers, self._pipeline.clock() + max_age)
+        identity = Identity(email, ei=ei)
+        if not 0 < max_age <= MAX_IDENTITY_AGE:
+            raise ConfigurationError("max_age", f"give 1 to {MAX_IDENTITY_AGE} seconds")
+        return self._pipeline.tokens.identity(identity, self._pipeline.clock() + max_age)
 
     def person(self, email: str | None = None, *, ei: str | int | None = None) -> Person | None:
         """Look a person up, by address as people write it or by external id.
@@ -198,3 +296,30 @@ def _secret(backends: Backends) -> bytes:
 def _plain(value: Any) -> Any:
     """Any mapping as a dict, which is what JSON would have made of it."""
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def _identity(email: str | None, ei: str | int | None) -> Identity | None:
+    """Whom the host names, if it does.
+
+    :raises MalformedRequest: when that can be no person.
+    """
+    if email is None and ei is None:
+        return None
+    try:
+        return Identity(email, ei=ei)
+    except ConfigurationError as error:
+        raise MalformedRequest(str(error), field=error.field) from None
+
+
+def _seconds(at: datetime | float) -> float:
+    """A time in epoch seconds.
+
+    :raises MalformedRequest: when it says no moment since 1970.
+    """
+    if isinstance(at, datetime):
+        if at.tzinfo is None:
+            raise MalformedRequest("a time without its zone", field="at")
+        at = at.timestamp()
+    if not (math.isfinite(at) and at >= 0):
+        raise MalformedRequest("no time since 1970", field="at")
+    return at

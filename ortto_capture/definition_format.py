@@ -66,6 +66,7 @@ _ACTIVITY = _Shape(
         "unknown_attributes": _Shape((str,), '"reject" or "drop"', ("reject", "drop").__contains__),
         "icon": _Shape((str, NoneType), "a name for a picture, in quotes"),
         "archived": _FLAG,
+        "needs": _Shape((str,), '"claimed" or "verified"', ("claimed", "verified").__contains__),
     },
     required=("id", "name"),
 )

@@ -13,6 +13,7 @@ refusal knows the HTTP status and the public code it stands for; what may not le
     │   ├── BadOrigin               403 bad-origin
     │   ├── UnknownActivity         404 not-found; .reason is unknown, disabled or archived
     │   ├── NotIdentified           400 not-identified
+    │   │   └── NeedsVerified       401 needs-verified
     │   ├── BadToken                401 bad-session
     │   │   └── BadIdentity         401 bad-identity
     │   ├── InvalidAttributes       400 bad-attribute; .field .expected
@@ -24,6 +25,7 @@ refusal knows the HTTP status and the public code it stands for; what may not le
 
 from __future__ import annotations
 
+from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -136,6 +138,14 @@ class NotIdentified(Refused):
     message = "identify the person first"
 
 
+class NeedsVerified(NotIdentified):
+    """The definition wants a person whom the host vouches for, and a browser only claimed one."""
+
+    status = 401
+    code = "needs-verified"
+    message = "the host has to vouch for the person"
+
+
 class BadToken(Refused):
     """A session token is forged, mangled or expired."""
 
@@ -203,3 +213,12 @@ class ConfigurationError(CaptureError, ValueError):
     def __init__(self, field: str, message: str) -> None:
         self.field = field
         super().__init__(f"{field}: {message}")
+
+
+def place(error: BaseException) -> str:
+    """Where an exception was raised, as ``file:line``: what a log may say of one.
+
+    Its message may hold what a visitor sent.
+    """
+    where = extract_tb(error.__traceback__)[-1]
+    return f"{where.filename}:{where.lineno}"

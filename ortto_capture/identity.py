@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import Any, NamedTuple
 
@@ -197,9 +198,9 @@ class Tokens:
         except (BadData, UnicodeError):
             raise BadToken("forged") from None
 
-    def identity(self, identifiers: Mapping[str, str], expires_at: float) -> str:
-        """Make an identity token for these identifiers."""
-        payload = {"aud": self.AUDIENCE, "exp": int(expires_at), **identifiers}
+    def identity(self, identity: Identity, expires_at: float) -> str:
+        """Make an identity token."""
+        payload = {"aud": self.AUDIENCE, "exp": int(expires_at), **dict(identity.identifiers)}
         return self.IDENTITY + self._serializer.dumps(payload)
 
     def open_identity(self, token: str, now: float) -> tuple[Identifier, ...]:
@@ -239,24 +240,31 @@ def _canonical(signed: bytes) -> bool:
     return base64_encode(base64_decode(signature)) == signature
 
 
-def identity_fields(email: str | None, ei: str | int | None, max_age: int) -> dict[str, str]:
-    """Check what the host asks to sign.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a visitor is, on the host's own word: say only what the host has verified.
 
-    :raises ConfigurationError: when there is nothing to sign, when no request could carry it, or
-        when it is to hold for too long.
+    :param email: the address, as people write it.
+    :param ei: the external id, when the host knows people by one.
+    :raises ConfigurationError: when both are blank, or one is nothing that a request could carry.
     """
-    if not _is_storable(ei):
-        raise ConfigurationError("ei", _EI)
-    try:
-        fields = person_fields({"email": email, "ei": ei}, ())
-    except MalformedRequest as error:
-        expected = _EI if error.field == "ei" else 'give an address, such as "user@example.com"'
-        raise ConfigurationError(str(error.field), expected) from None
-    if not fields.identifiers:
-        raise ConfigurationError("email", "give an e-mail address or an external id to sign")
-    if not 0 < max_age <= MAX_IDENTITY_AGE:
-        raise ConfigurationError("max_age", f"give 1 to {MAX_IDENTITY_AGE} seconds")
-    return dict(fields.identifiers)
+
+    email: str | None = None
+    ei: str | int | None = field(default=None, kw_only=True)
+    #: What is there, the external id first: the order in which people are looked up.
+    identifiers: tuple[Identifier, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _is_storable(self.ei):
+            raise ConfigurationError("ei", _EI)
+        try:
+            fields = person_fields({"email": self.email, "ei": self.ei}, ())
+        except MalformedRequest as error:
+            expected = _EI if error.field == "ei" else 'give an address, such as "user@example.com"'
+            raise ConfigurationError(str(error.field), expected) from None
+        if not fields.identifiers:
+            raise ConfigurationError("email", "give an e-mail address or an external id")
+        object.__setattr__(self, "identifiers", fields.identifiers)
 
 
 _EI = (

@@ -108,21 +108,29 @@ class Intake:
             self._here.deciding = False
 
     def activity(
-        self, activity: Activity, prepared: Prepared, visitor: Visitor, ip: str | None
+        self,
+        activity: Activity,
+        prepared: Prepared,
+        visitor: Visitor,
+        ip: str | None,
+        *,
+        limited: bool = True,
     ) -> tuple[Captured, Notes]:
         """Store an activity, and the person whom the visitor's fields create or change.
 
+        :param limited: whether it is counted; the limits are for what pages send.
         :returns: what is stored, and notes for the outcome.
         :raises RateLimited: when a limit has no room.
         :raises NotIdentified: when the person is gone.
         """
         if visitor.fields is None:
-            charges = self._charges(activity, prepared, ip)
+            charges = self._charges(activity, prepared, ip) if limited else []
             verdict = self.decide(self.backends.record, activity, charges, ())
             if isinstance(verdict, Captured):
                 return verdict, ()
             raise _refusal(verdict, charges, activity.received_at)
-        return self._settled(partial(self._activity_of, visitor.fields, activity, prepared, ip))
+        decide = partial(self._activity_of, visitor.fields, activity, prepared, ip, limited)
+        return self._settled(decide)
 
     def _settled(self, decide: Callable[[], T | None]) -> T:
         """Decide, and again where another process has come in between: ``decide`` returns None.
@@ -136,7 +144,12 @@ class Intake:
         raise BackendError("other processes change this person without end; try again")
 
     def _activity_of(
-        self, fields: PersonFields, activity: Activity, prepared: Prepared, ip: str | None
+        self,
+        fields: PersonFields,
+        activity: Activity,
+        prepared: Prepared,
+        ip: str | None,
+        limited: bool,
     ) -> tuple[Captured, Notes] | None:
         """The same for a person described by ``fields``; None to be decided anew."""
         now = activity.received_at
@@ -145,7 +158,7 @@ class Intake:
             raise NotIdentified("person-gone")
         merged = self._recognition.merged(found, fields, activity.assurance, now)
         activity = activity._replace(person_id=merged.person.id)
-        charges = self._charges(activity, prepared, ip)
+        charges = self._charges(activity, prepared, ip) if limited else []
         extra = self._new_person(ip)
         notes = fields.notes + merged.notes
         save = merged.save

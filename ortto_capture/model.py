@@ -136,6 +136,8 @@ class Definition:
     :param unknown_attributes: ``"reject"`` the activity, or ``"drop"`` what is not declared.
     :param icon: a name for a picture; kept, not interpreted.
     :param archived: kept for its history, no longer accepted.
+    :param needs: the assurance without which it is refused: ``"verified"`` for what a stranger must
+        not claim for another person, such as a purchase.
     :raises ConfigurationError: naming the member and the remedy.
     """
 
@@ -147,6 +149,7 @@ class Definition:
     unknown_attributes: Literal["reject", "drop"] = "reject"
     icon: str | None = None
     archived: bool = False
+    needs: Assurance = "claimed"
 
     if TYPE_CHECKING:
         # The dataclass's own, except that bare keys are accepted for attributes.
@@ -160,6 +163,7 @@ class Definition:
             unknown_attributes: Literal["reject", "drop"] = "reject",
             icon: str | None = None,
             archived: bool = False,
+            needs: Assurance = "claimed",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -171,6 +175,8 @@ class Definition:
             raise ConfigurationError("name", f"give {self.id} a name people can read")
         if self.unknown_attributes not in ("reject", "drop"):
             raise ConfigurationError("unknown_attributes", 'choose "reject" or "drop"')
+        if self.needs not in ("claimed", "verified"):
+            raise ConfigurationError("needs", 'choose "claimed" or "verified"')
         given = self.attributes
         if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
             raise ConfigurationError(

@@ -20,17 +20,18 @@ from .errors import (
     BackendError,
     BadOrigin,
     InvalidAttributes,
-    NotIdentified,
+    NeedsVerified,
     Refused,
     UnknownActivity,
     UnknownSource,
 )
-from .identity import Tokens, person_fields
+from .identity import Identity, Tokens, person_fields
 from .intake import Intake, Prepared
 from .model import MAX_ID, Activity, Captured, Identified, Outcome
 from .ports import Backends
-from .recognition import Recognition
+from .recognition import Host, Recognition, Visitor
 from .settings import Settings
+from .subscribers import Subscribers
 from .wire import ActivityRequest, TrackRequest
 
 _log = logging.getLogger("ortto_capture")
@@ -71,6 +72,7 @@ class Pipeline:
         # A clock given from outside, as tests do, has no other clock to bear it out.
         monotonic = time.monotonic if clock is time.time else None
         self.retention = Retention(backends, settings, clock, monotonic)
+        self.subscribers = Subscribers(self.tell)
         self._prepared: dict[str, Prepared] = {}
         self._untold: tuple[str, ...] = ()
 
@@ -88,15 +90,15 @@ class Pipeline:
             raise BadOrigin("bad-origin")
         return key or ""
 
-    def definition(self, activity_id: str) -> Prepared:
-        """Row 8: the definition, when websites may send it."""
+    def definition(self, activity_id: str, *, by_host: bool = False) -> Prepared:
+        """Row 8: the definition, when websites may send it, or the host reports it itself."""
         definition = self.backends.definitions.get(activity_id)
         if definition is None:
             system = activity_id.startswith("act::")
             raise UnknownActivity("system-id" if system else "unknown-activity")
         if definition.archived:
             raise UnknownActivity("archived")
-        if not definition.client_side:
+        if not (definition.client_side or by_host):
             raise UnknownActivity("disabled")
         prepared = self._prepared.get(activity_id)
         if prepared is None or (
@@ -196,6 +198,7 @@ class Attempt:
         origin: str | None = None,
         gpc: bool = False,
         source: str | None = None,
+        host: Host = None,
     ) -> Captured:
         """Take one ``activity`` request (contract §4, rows 7 to 14).
 
@@ -203,6 +206,7 @@ class Attempt:
         :param origin: the ``Origin`` header, when there was one.
         :param gpc: whether the visitor signals Global Privacy Control.
         :param source: what to store instead of the request's capture key, unchecked.
+        :param host: asks the host who is signed in; not called where that does not matter.
         :raises Refused: the subclass says which check failed.
         :raises BackendError: nothing was stored.
         """
@@ -212,10 +216,45 @@ class Attempt:
         if source is None:
             source = pipeline.source(request.key, origin)  # row 7
         prepared = pipeline.definition(request.activity_id)  # row 8
-        visitor = pipeline.recognition.visitor(request, now)  # row 9
+        visitor = pipeline.recognition.visitor(request, now, host)  # row 9
+        return self._store(request, prepared, visitor, now, ip, source, gpc=gpc)
+
+    def record_for(self, request: ActivityRequest, identity: Identity | None) -> Captured:
+        """Take the host's own word for an activity (contract §4, ``record_for``).
+
+        :param identity: who did it; None for the visitor whose session the request carries.
+        :raises Refused: the subclass says which check failed.
+        :raises BackendError: nothing was stored.
+        """
+        self._request = request
+        pipeline = self._pipeline
+        now = pipeline.clock() * 1000 // 1 / 1000  # whole milliseconds
+        prepared = pipeline.definition(request.activity_id, by_host=True)  # row 8
+        if identity is not None:
+            visitor = pipeline.recognition.named(identity)
+        else:
+            visitor = pipeline.recognition.visitor(request, now)
+        return self._store(request, prepared, visitor, now, None, "server", limited=False)
+
+    def _store(
+        self,
+        request: ActivityRequest,
+        prepared: Prepared,
+        visitor: Visitor,
+        now: float,
+        ip: str | None,
+        source: str,
+        *,
+        gpc: bool = False,
+        limited: bool = True,
+    ) -> Captured:
+        """Rows 10 to 14, and what row 9 knows only of a visitor and a definition together."""
+        pipeline = self._pipeline
         person, assurance, fields = visitor
         person_id = person.id if person is not None else ""
         try:
+            if prepared.definition.needs == "verified" and assurance != "verified":
+                raise NeedsVerified
             activity = Activity(
                 request.event_id or pipeline.new_id(),
                 request.activity_id,
@@ -230,10 +269,12 @@ class Attempt:
             if activity.gpc and pipeline.settings.gpc == "drop":
                 captured, notes = Captured(0, "", activity), fields.notes if fields else ()
             else:  # rows 11 to 13
-                captured, notes = pipeline.intake.activity(activity, prepared, visitor, ip)
+                captured, notes = pipeline.intake.activity(
+                    activity, prepared, visitor, ip, limited=limited
+                )
         except Refused as refused:
             # A person who is gone may have been erased: nothing is kept of them again.
-            if not isinstance(refused, NotIdentified):
+            if refused.reason != "person-gone":
                 refused.person_id = person_id or None
             raise
         position, _, (_, activity_id, person_id, *_), duplicate = captured
@@ -243,6 +284,7 @@ class Attempt:
             code, now, "activity", "", activity_id, person_id or None, None, None, notes
         )
         if code == "accepted":
+            pipeline.subscribers.tell(captured)
             # What was stored before it is what the clock is compared with.
             pipeline.retention.look(now)
         return captured  # row 14
@@ -255,6 +297,7 @@ class Attempt:
         origin: str | None = None,
         gpc: bool = False,
         source: str | None = None,
+        host: Host = None,
     ) -> Identified:
         """Take one ``track`` request; parameters and errors as for :meth:`record`."""
         self._request = request
@@ -263,7 +306,7 @@ class Attempt:
         if source is None:
             pipeline.source(request.key, origin)
         fields = person_fields(request.members, pipeline.settings.merge_keys)
-        fields, assurance = pipeline.recognition.vouched(fields, fields.identity, now)
+        fields, assurance = pipeline.recognition.vouched(fields, fields.identity, now, host)
         person, notes = None, fields.notes
         if not (pipeline.settings.gpc == "drop" and (gpc or request.gpc)):
             person, notes = pipeline.intake.identified(fields, assurance, ip, now)

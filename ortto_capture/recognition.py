@@ -7,14 +7,17 @@ person, two known people are never merged, and no answer here tells whether a pe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from .errors import BadToken, NotIdentified, Refused
-from .identity import PersonFields, Tokens, person_fields
+from .identity import Identity, PersonFields, Tokens, person_fields
 from .model import Assurance, Identified, Identifier, Person
 from .ports import People
 from .settings import Settings
 from .wire import ActivityRequest
+
+#: Asks the host who is signed in; None in place of it where the host must not be asked.
+Host: TypeAlias = Callable[[], Identity | None] | None
 
 
 class Visitor(NamedTuple):
@@ -59,8 +62,11 @@ class Recognition:
         self._required = settings.identity == "required"
         self._new_id = new_id
 
-    def visitor(self, request: ActivityRequest, now: float) -> Visitor:
+    def visitor(self, request: ActivityRequest, now: float, host: Host = None) -> Visitor:
         """Look up who an activity is about (contract §4, row 9).
+
+        A session comes first: an activity belongs to the person for whom it was called. Another
+        one may have signed in by the time it arrives.
 
         :raises NotIdentified: when no person is named, or not in the way that is required here.
         :raises BadToken: when a token is forged or expired and nothing else identifies.
@@ -68,7 +74,7 @@ class Recognition:
         """
         bad_session: Refused | None = None
         if request.identity is None and request.session is not None:
-            visitor = self._of_session(request.session, now)
+            visitor = self._of_session(request.session, now, host)
             if isinstance(visitor, Visitor):
                 return visitor
             if request.person is None:
@@ -76,7 +82,8 @@ class Recognition:
             bad_session = visitor
         try:
             fields = person_fields(request.person or {}, self._settings.merge_keys, "person.")
-            fields, assurance = self.vouched(fields, request.identity or fields.identity, now)
+            token = request.identity or fields.identity
+            fields, assurance = self.vouched(fields, token, now, host)
             usable = self.usable(fields, assurance)
         except Refused:
             if bad_session is not None:
@@ -108,31 +115,51 @@ class Recognition:
             return Identified(token, True)
         return Identified(None, False)
 
-    def _of_session(self, token: str, now: float) -> Visitor | Refused:
-        """Who a session token stands for, or why it stands for none."""
+    def named(self, identity: Identity) -> Visitor:
+        """Who the host names, on its own word."""
+        fields = PersonFields(
+            identity.identifiers, identity.identifiers, None, None, False, None, ()
+        )
+        return Visitor(self.find(fields, "verified"), "verified", fields)
+
+    def _of_session(self, token: str, now: float, host: Host = None) -> Visitor | Refused:
+        """Who a session token stands for, or why it stands for none.
+
+        A claimed session of the person who is signed in counts as verified.
+        """
         try:
             session = self._tokens.open_session(token, now)
         except BadToken as error:
             # A new one: the one raised holds this frame by its traceback.
             return BadToken(error.reason)
-        if self._required and session.assurance != "verified":
-            return NotIdentified("identity-required")
         person = self._people.get(session.person_id)
         if person is None:
             return NotIdentified("person-gone")
+        if session.assurance == "claimed":
+            identity = host() if host is not None else None
+            login = self.named(identity) if identity is not None else None
+            if login is not None and login.person is not None and login.person.id == person.id:
+                return login
+            if self._required:
+                return NotIdentified("identity-required")
         return Visitor(person, session.assurance)
 
     def vouched(
-        self, fields: PersonFields, identity: str | None, now: float
+        self, fields: PersonFields, token: str | None, now: float, host: Host = None
     ) -> tuple[PersonFields, Assurance]:
-        """The fields with what the host signed first, when it signed anything.
+        """The fields with what the host vouches for first, when it vouches for anything.
 
-        Only what it signed finds a person then: a visitor who can prove one address must not become
-        the person who holds the external id that is claimed beside it.
+        It does so by an identity token, or because the person whom the fields name is signed in.
+        Only what it vouches for finds a person then: a visitor who can prove one address must not
+        become the person who holds the external id that is claimed beside it.
         """
-        if identity is None:
-            return fields, "claimed"
-        proven = self._tokens.open_identity(identity, now)
+        if token is not None:
+            proven = self._tokens.open_identity(token, now)
+        else:
+            identity = host() if host is not None else None
+            if identity is None or not _is_about(fields, identity):
+                return fields, "claimed"
+            proven = identity.identifiers
         kinds = {kind for kind, _ in proven}
         claimed = [each for each in fields.identifiers if each.kind not in kinds]
         return fields._replace(lookup=proven, identifiers=(*proven, *claimed)), "verified"
@@ -214,3 +241,14 @@ class Recognition:
         )
         save = () if person == found else (*losers.values(), person)
         return Merged(person, save, False, ("identity-conflict",) if conflict else ())
+
+
+def _is_about(fields: PersonFields, identity: Identity) -> bool:
+    """Tell whether fields name the person who is signed in, or name none.
+
+    A page may have named its visitor before another person signed in, so the login says nothing
+    about fields that name another person, or that cannot be compared with it.
+    """
+    named, signed_in = dict(fields.identifiers), dict(identity.identifiers)
+    both = named.keys() & signed_in.keys()
+    return not named or (bool(both) and all(named[kind] == signed_in[kind] for kind in both))

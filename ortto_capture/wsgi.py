@@ -11,22 +11,22 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
-from http import HTTPStatus
-from traceback import extract_tb
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from werkzeug.datastructures import Accept
-from werkzeug.http import is_resource_modified, parse_accept_header
-
+from . import answers
 from .addresses import SHARED_BUCKET, ip_bucket, is_local
-from .body import MAX_LABEL, read_body
+from .answers import Answer
+from .body import read_body
 from .capture import Capture
-from .client import Asset, assets
+from .client import assets
 from .client.loader import external_snippet, inline_snippet, nonce_of, prefix_of, snippet_hash
 from .errors import BackendError, ConfigurationError, MalformedRequest, RateLimited, Refused
+from .identity import Identity
+from .origin import is_same_origin, may_read
 from .ports import Pingable
+from .recognition import Host
 from .wire import activity_request, decode, track_request
 
 if TYPE_CHECKING:
@@ -36,37 +36,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Status, headers and body. The list of headers belongs to this answer alone: a middleware of the
-#: host may append to it.
-Answer: TypeAlias = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 Route: TypeAlias = "Callable[[WSGIEnvironment], Answer]"
 
 _log = logging.getLogger("ortto_capture")
 
-#: On every answer of a capture route, errors included: without the first, a page on another origin
-#: sees "CORS error" instead of the promised 404.
-_CAPTURE_HEADERS = [
-    ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Expose-Headers", "Retry-After"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Cache-Control", "no-store"),
-]
-_PREFLIGHT_HEADERS = [
-    *_CAPTURE_HEADERS,
-    ("Access-Control-Allow-Methods", "POST"),
-    ("Access-Control-Allow-Headers", "Content-Type"),
-    # Two hours, the longest that Chromium remembers.
-    ("Access-Control-Max-Age", "7200"),
-]
-_JSON_HEADERS = [*_CAPTURE_HEADERS, ("Content-Type", "application/json")]
-_OK = b'{"ok":true}'
-_OK_HEADERS = [*_JSON_HEADERS, ("Content-Length", str(len(_OK)))]
 _DUPLICATE = b'{"ok":true,"duplicate":true}'
-_STATUS = {each.value: f"{each.value} {each.phrase}" for each in HTTPStatus}
-#: An hour: long enough to save the requests, short enough for a new version to spread in.
-_CLIENT_CACHE = "public, max-age=3600"
-#: A year, the longest that caches honour, for an address that names its content.
-_VERSION_CACHE = "public, max-age=31536000, immutable"
+#: In the environ that a resolver or a guard is given: the environ as the host would have got it.
+HOST_ENVIRON = "ortto_capture.host"
 
 
 class CaptureApp:
@@ -74,7 +50,13 @@ class CaptureApp:
 
     :param client_ip: returns the visitor's address; by default ``REMOTE_ADDR``. Forwarding headers
         are never read: behind a proxy, wrap the host in werkzeug's ``ProxyFix``, outside the mount.
-    :param console_guard: lets a request see the activity page; without one there is none.
+    :param identity: says who is signed in at the host; None when no visitor is. It is asked only when a
+        request comes from a page of the host's own origin, and only when that matters.
+    :param console_guard: lets a request see the activity page; without one there is none. What it
+        returns may also be a WSGI app, such as a redirect to the login page, which answers then.
+
+    ``identity`` and ``console_guard`` get the environ of this app; its ``ortto_capture.host`` is
+    the environ as the host would have got it.
     """
 
     def __init__(
@@ -82,26 +64,44 @@ class CaptureApp:
         capture: Capture,
         *,
         client_ip: Callable[[WSGIEnvironment], object] | None = None,
-        console_guard: Callable[[WSGIEnvironment], bool] | None = None,
+        identity: Callable[[WSGIEnvironment], Identity | None] | None = None,
+        console_guard: Callable[[WSGIEnvironment], bool | WSGIApplication] | None = None,
     ) -> None:
-        self.capture = capture
-        self._max_body = capture.settings.max_body
         self._client_ip = client_ip
+        self._identity = identity
+        self._guard = console_guard
         self._routes: dict[str, Route] = {
             "/-/events/track": self._track,
             "/-/events/activity": self._activity,
             "/-/health": self._health,
         }
         for name, asset in assets().items():
-            self._routes[f"/{name}"] = partial(_asset, asset)
+            self._routes[f"/{name}"] = partial(answers.file, asset)
+        if identity is not None:
+            self._routes["/-/identity"] = self._who
         self._console: Console | None = None
-        if console_guard is not None:
-            from .console.api import Console
-
-            self._console = Console(capture, console_guard)
-        self._warned_of_processes = not capture.backends.in_process
+        self.capture = capture
         #: The paths that ``mount`` has put this app at.
         self.mounted_at: set[str] = set()
+
+    @property
+    def capture(self) -> Capture:
+        """The account; another one may be put in its place, as tests do."""
+        return self._capture
+
+    @capture.setter
+    def capture(self, capture: Capture) -> None:
+        self._capture = capture
+        self._max_body = capture.settings.max_body
+        self._warned_of_processes = not capture.backends.in_process
+        if self._guard is not None:
+            from .console.api import Console
+
+            self._console = Console(capture, self._guard)
+
+    def host_identity(self, environ: WSGIEnvironment) -> Identity | None:
+        """Who is signed in at the host, as its resolver says, whatever page asks."""
+        return self._identity(environ) if self._identity is not None else None
 
     def snippet(
         self,
@@ -154,9 +154,9 @@ class CaptureApp:
             route = self._routes.get(path) or self._elsewhere
             status, headers, body = route(environ)
         except (Refused, BackendError) as error:
-            status, headers, body = _refusal(error)
+            status, headers, body = answers.refusal(error)
         except Exception as error:  # noqa: BLE001  # our own fault must not become the host's
-            status, headers, body = _fault(error)
+            status, headers, body = answers.fault(error)
         start_response(status, headers)
         # Some servers send what they get, and the client would take it for the next answer.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else body
@@ -165,22 +165,21 @@ class CaptureApp:
 
     def _track(self, environ: WSGIEnvironment) -> Answer:
         if environ["REQUEST_METHOD"] == "OPTIONS":
-            return "204 No Content", _PREFLIGHT_HEADERS.copy(), []
+            return answers.preflight()
         with self.capture.accounted("track") as attempt:
             request = track_request(decode(read_body(environ, self._max_body)))
             identified = self._taken(attempt.identify, request, environ)
-        return _json(200, json.dumps(identified._asdict(), separators=(",", ":")).encode())
+        body = json.dumps(identified._asdict(), separators=(",", ":"))
+        return answers.public(200, body.encode())
 
     def _activity(self, environ: WSGIEnvironment) -> Answer:
         if environ["REQUEST_METHOD"] == "OPTIONS":
-            return "204 No Content", _PREFLIGHT_HEADERS.copy(), []
+            return answers.preflight()
         with self.capture.accounted("activity") as attempt:
             body = read_body(environ, self._max_body)
             request = activity_request(decode(body), len(body))
             captured = self._taken(attempt.record, request, environ)
-        if captured.duplicate:
-            return _json(200, _DUPLICATE)
-        return "200 OK", _OK_HEADERS.copy(), [_OK]
+        return answers.public(200, _DUPLICATE) if captured.duplicate else answers.accepted()
 
     def _taken(self, take: Callable[..., T], request: object, environ: WSGIEnvironment) -> T:
         """Have the pipeline ``take`` a request, with what only HTTP knows of it."""
@@ -191,11 +190,26 @@ class CaptureApp:
                 ip=ip,
                 origin=environ.get("HTTP_ORIGIN"),
                 gpc=environ.get("HTTP_SEC_GPC") == "1",
+                host=self._host(environ),
             )
         except RateLimited as full:
             if full.reason != "person-limit" and is_local(ip):
                 self._warn_of_proxy()
             raise
+
+    def _host(self, environ: WSGIEnvironment) -> Host:
+        if self._identity is None or not is_same_origin(environ):
+            return None
+        return partial(self._identity, environ)
+
+    def _who(self, environ: WSGIEnvironment) -> Answer:
+        """A fresh identity token for a page that was cached for longer than its own is good."""
+        answers.require_reading(environ)
+        if not may_read(environ):
+            raise MalformedRequest(code="not-found")
+        who = self.host_identity(environ)
+        token = self.capture.sign_identity(who.email, ei=who.ei) if who is not None else None
+        return answers.own(json.dumps({"identity": token}).encode())
 
     # -- where the visitor is
 
@@ -238,7 +252,7 @@ class CaptureApp:
     # -- everything else
 
     def _health(self, environ: WSGIEnvironment) -> Answer:
-        _require_reading(environ)
+        answers.require_reading(environ)
         healthy = True
         for port in ("definitions", "people", "limiter", "journal"):
             backend = getattr(self.capture.backends, port)
@@ -249,7 +263,7 @@ class CaptureApp:
                     healthy = False
                     said = error if isinstance(error, BackendError) else type(error).__name__
                     _log.error("health: %s does not answer: %s", port, said)
-        return _json(200, _OK) if healthy else _json(503, b'{"ok":false}')
+        return answers.accepted() if healthy else answers.public(503, b'{"ok":false}')
 
     def _elsewhere(self, environ: WSGIEnvironment) -> Answer:
         """The activity page, or nothing."""
@@ -286,86 +300,8 @@ def _moved(environ: WSGIEnvironment, prefix: str) -> WSGIEnvironment:
     A copy, because a change of the host's own environ is seen by what is wrapped around the mount.
     """
     return {
+        HOST_ENVIRON: environ,
         **environ,
         "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + prefix,
         "PATH_INFO": environ.get("PATH_INFO", "")[len(prefix) :],
     }
-
-
-def _require_reading(environ: WSGIEnvironment) -> None:
-    if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-        raise MalformedRequest(code="method-not-allowed", allow="GET, HEAD")
-
-
-# -- answering
-
-
-def _json(status: int, body: bytes, *more: tuple[str, str]) -> Answer:
-    headers = [*_JSON_HEADERS, ("Content-Length", str(len(body))), *more]
-    return _STATUS[status], headers, [body]
-
-
-def _refusal(error: Refused | BackendError) -> Answer:
-    if isinstance(error, BackendError):
-        _log.error("not stored: %s (%s)", error, type(error.__cause__ or error).__name__)
-        return _json(error.status, _error_body(error.code, error.message), ("Retry-After", "1"))
-    more, wait = [], None
-    if isinstance(error, RateLimited):
-        wait = error.public_retry_after
-        more = [("Retry-After", str(wait))]
-    elif isinstance(error, MalformedRequest) and error.allow is not None:
-        more = [("Allow", error.allow)]
-    body = _error_body(error.code, error.message, error.field, error.expected, wait)
-    return _json(error.status, body, *more)
-
-
-def _fault(error: Exception) -> Answer:
-    where = extract_tb(error.__traceback__)[-1]
-    # Not the message: it may hold what the visitor sent.
-    _log.error("internal error, %s at %s:%s", type(error).__name__, where.filename, where.lineno)
-    return _json(500, _error_body("internal", "internal error"))
-
-
-# Most refusals are the same few over and over. A key of the cache is a few hundred bytes at most.
-@lru_cache(maxsize=1_024)
-def _error_body(
-    code: str,
-    message: str,
-    field: str | None = None,
-    expected: str | None = None,
-    wait: int | None = None,
-) -> bytes:
-    error = {
-        "code": code,
-        "message": message,
-        "field": field,
-        "expected": expected,
-        "try-in-seconds": wait,
-    }
-    known = {name: value for name, value in error.items() if value is not None}
-    return json.dumps({"error": known}, separators=(",", ":")).encode()
-
-
-def _asset(asset: Asset, environ: WSGIEnvironment) -> Answer:
-    """One file of the browser client, compressed where the browser takes that."""
-    _require_reading(environ)
-    accepted = environ.get("HTTP_ACCEPT_ENCODING", "")[:MAX_LABEL]
-    packed = parse_accept_header(accepted, Accept)["gzip"] > 0
-    body = asset.gzip if packed else asset.body
-    # A strong tag names bytes, so the packed bytes need one of their own.
-    etag = f'"{asset.etag}-gzip"' if packed else f'"{asset.etag}"'
-    # Compared as it is: it may hold any bytes.
-    current = environ.get("QUERY_STRING") == f"v={asset.etag}"
-    headers = [
-        ("ETag", etag),
-        ("Cache-Control", _VERSION_CACHE if current else _CLIENT_CACHE),
-        ("Vary", "Accept-Encoding"),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Access-Control-Allow-Origin", "*"),
-    ]
-    if not is_resource_modified(environ, etag):
-        return "304 Not Modified", headers, []
-    headers += [("Content-Type", asset.content_type), ("Content-Length", str(len(body)))]
-    if packed:
-        headers.append(("Content-Encoding", "gzip"))
-    return "200 OK", headers, [body]

@@ -33,6 +33,7 @@ EVERYTHING = Definition(
     unknown_attributes="drop",
     icon="coin",
     archived=True,
+    needs="verified",
 )
 
 JSON = """\
@@ -64,7 +65,8 @@ JSON = """\
       },
       "unknown_attributes": "drop",
       "icon": "coin",
-      "archived": true
+      "archived": true,
+      "needs": "verified"
     }
   ]
 }
@@ -89,6 +91,7 @@ limits = { person = "20/day", ip = "5 per 2 hours" }
 unknown_attributes = "drop"
 icon = "coin"
 archived = true
+needs = "verified"
 """
 
 BOTH = [Definition("act:cm:login", "Logged in – à Paris"), EVERYTHING]
@@ -211,6 +214,10 @@ def test_a_mistake_in_the_list_is_said_with_its_place_and_a_remedy(text: str, fo
         (
             {"unknown_attributes": "keep"},
             '(act:cm:a): unknown_attributes: write "reject" or "drop", not "keep"',
+        ),
+        (
+            {"needs": "proof"},
+            '(act:cm:a): needs: write "claimed" or "verified", not "proof"',
         ),
         (
             {"limits": "20/day"},
@@ -404,6 +411,7 @@ DEFINITIONS = st.builds(
     unknown_attributes=st.sampled_from(["reject", "drop"]),
     icon=st.none() | TEXTS,
     archived=st.booleans(),
+    needs=st.sampled_from(["claimed", "verified"]),
 )
 FILES = st.lists(DEFINITIONS, max_size=5, unique_by=lambda each: each.id)
 

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ortto_capture import Capture, Settings, open_backends
 from ortto_capture.errors import BadIdentity, BadToken, ConfigurationError, MalformedRequest
 from ortto_capture.identity import (
     REMEMBERED,
+    Identity,
     Tokens,
     bucket_hasher,
-    identity_fields,
     person_fields,
     random_id,
 )
@@ -134,7 +135,7 @@ def test_the_spare_bits_of_a_signature_are_not_spare() -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     for token, open_token in (
         (tokens.session("p", "claimed", 0), tokens.open_session),
-        (tokens.identity({"email": "a@b.example"}, 9), tokens.open_identity),
+        (tokens.identity(Identity("a@b.example"), 9), tokens.open_identity),
     ):
         twin = token[:-1] + alphabet[alphabet.index(token[-1]) + 1]
         with pytest.raises(BadToken, match="forged"):
@@ -156,7 +157,7 @@ def test_remembered_sessions_are_bounded_to_two_generations() -> None:
 
 def test_an_identity_token_vouches_for_what_was_signed_and_nothing_else() -> None:
     tokens = Tokens([NEW], YEAR)
-    fields = identity_fields(" USER@example.com", 7, 300)
+    fields = Identity(" USER@example.com", ei=7)
     token = tokens.identity(fields, 1300.0)
 
     assert tokens.open_identity(token, 1299.0) == (("ei", "7"), ("email", "user@example.com"))
@@ -169,7 +170,7 @@ def test_an_identity_token_vouches_for_what_was_signed_and_nothing_else() -> Non
 def test_a_token_of_one_kind_is_not_one_of_the_other() -> None:
     tokens = Tokens([NEW], YEAR)
     session = tokens.session("p", "verified", 0)
-    identity = tokens.identity({"email": "a@b.example"}, 9)
+    identity = tokens.identity(Identity("a@b.example"), 9)
 
     with pytest.raises(BadIdentity, match="forged"):
         tokens.open_identity("oi1." + session.removeprefix("oc1."), 0)
@@ -181,7 +182,7 @@ def test_an_identity_token_for_another_service_is_refused() -> None:
     class Elsewhere(Tokens):
         AUDIENCE = "another-service"
 
-    token = Elsewhere([NEW], YEAR).identity({"email": "a@b.example"}, 9)
+    token = Elsewhere([NEW], YEAR).identity(Identity("a@b.example"), 9)
 
     with pytest.raises(BadIdentity, match="forged"):
         Tokens([NEW], YEAR).open_identity(token, 0)
@@ -212,16 +213,18 @@ def test_an_identity_token_for_another_service_is_refused() -> None:
 def test_the_host_is_told_what_cannot_be_signed(
     email: Any, ei: Any, max_age: int, field: str
 ) -> None:
-    with pytest.raises(ConfigurationError) as wrong:
-        identity_fields(email, ei, max_age)
+    with open_backends("memory:") as backends:
+        capture = Capture(backends=backends, settings=Settings(secret_keys=["x" * 32]))
+        with pytest.raises(ConfigurationError) as wrong:
+            capture.sign_identity(email, ei=ei, max_age=max_age)
 
     assert wrong.value.field == field
     assert "give " in str(wrong.value), "it says what to do"
 
 
 def test_what_can_be_signed_is_signed() -> None:
-    assert identity_fields(None, "é", 1) == {"ei": "é"}
-    assert identity_fields(None, 2**53 - 1, 86_400) == {"ei": "9007199254740991"}
+    assert Identity(ei="é").identifiers == (("ei", "é"),)
+    assert Identity(ei=2**53 - 1).identifiers == (("ei", "9007199254740991"),)
 
 
 PARTS = st.tuples(

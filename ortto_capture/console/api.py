@@ -23,7 +23,7 @@ from ..schema import example
 from .rows import Rows
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 #: The page itself. It holds no data: that comes from ``/api/feed`` alone.
 FILES = {
@@ -74,10 +74,13 @@ class _Cursor(NamedTuple):
 class Console:
     """The activity page of one :class:`~ortto_capture.Capture`.
 
-    :param guard: lets a request in; any other finds nothing here.
+    :param guard: lets a request in; any other finds nothing here, or what the guard returns: a
+        WSGI app that answers in place of a page.
     """
 
-    def __init__(self, capture: Capture, guard: Callable[[WSGIEnvironment], bool]) -> None:
+    def __init__(
+        self, capture: Capture, guard: Callable[[WSGIEnvironment], bool | WSGIApplication]
+    ) -> None:
         self._capture = capture
         self._guard = guard
         static = files(__package__ or "").joinpath("static")
@@ -99,7 +102,13 @@ class Console:
 
     def _answer(self, request: Request) -> Response:
         path = request.environ.get("PATH_INFO", "")
-        if not self._guard(request.environ):
+        allowed = self._guard(request.environ)
+        if callable(allowed):
+            # A program that asks for data could make nothing of a login page.
+            if path.startswith("/api/"):
+                return _error(401, "signed-out", "sign in again")
+            return Response.from_app(allowed, request.environ)
+        if not allowed:
             return _error(404, "not-found", "not found")
         if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return _error(403, "cross-site", "open this page on its own")

@@ -16,6 +16,7 @@ const REASONS = {
   "bad-attribute/too-large": ["The attributes are too large.", "Send less, or raise max_activity_bytes."],
   "no-session": ["No person was identified.", "Call ap3c.track({email: …}) before ap3c.activity(…)."],
   "person-gone": ["The session's person no longer exists.", "The page forgets the session by itself; the next ap3c.track identifies again."],
+  "needs-verified": ["It is taken only of people for whom the host vouches.", "Give CaptureApp(identity=…), or pass capture.sign_identity(email) to ap3c.track as identity."],
   "identity-required": ["Only identity that the host vouches for is accepted here.", "Pass capture.sign_identity(email) to ap3c.track as identity."],
   "bad-session/expired": ["The session has expired.", "The page forgets it by itself; the next ap3c.track identifies again."],
   "bad-session/forged": ["The session was not signed with any of the secret_keys.", "If keys were changed, list the old one after the new one. Without secret_keys every start makes a new one."],
@@ -59,6 +60,8 @@ const NOTES = {
   "limited-locally": "The rate limiter was away; each process counted by itself meanwhile.",
   "profile-kept": "A change of a known profile was left out: the limit for new people had no room.",
   "ignored": "Given to ap3c.track, not supported, left out",
+  "subscriber-failed": "A function that is told of activities raised an exception; the log says which.",
+  "subscriber-missed": "A function was not told of an activity: 10,000 were waiting for it.",
   "dropped": "Browsers gave up on activities",
   "behind-proxy": "A proxy was seen that is not accounted for"
 };
