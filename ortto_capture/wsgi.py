@@ -111,6 +111,7 @@ class CaptureApp:
         *,
         request: object = None,
         inline: bool = True,
+        identity: str | None = None,
     ) -> str:
         """The HTML to put into every page's head; templates of Flask and Django do not escape it.
 
@@ -122,21 +123,33 @@ class CaptureApp:
         :param request: the page's WSGI environ, or the request object of a framework.
         :param inline: False gives a tag without inline code, for policies without nonces. Until its
             script has come there is no ``ap3c`` but the one that the page makes.
+        :param identity: who the visitor is: a token of :meth:`Capture.sign_identity`; or "host",
+            and the page asks for one with ``GET -/identity``, so that it can be cached.
         :raises ConfigurationError: when the nonce is empty, the endpoint is no path or URL or
-            cannot be known, or the request is none.
+            cannot be known, the request is none, or the identity is neither.
         """
         if nonce is None and request is not None:
             nonce = nonce_of(request)
         render = inline_snippet if inline else external_snippet
-        return render(key, self._endpoint(endpoint, request), nonce)
+        return render(key, self._endpoint(endpoint, request), nonce, identity)
 
-    def snippet_hash(self, key: str, endpoint: str | None = None, *, request: object = None) -> str:
+    def snippet_hash(
+        self,
+        key: str,
+        endpoint: str | None = None,
+        *,
+        request: object = None,
+        identity: str | None = None,
+    ) -> str:
         """What a policy names instead of a nonce: ``'sha256-…'`` of the inline code, with quotes.
 
         The arguments are those of :meth:`snippet`. The hash is another one for another key,
-        endpoint or version of this package.
+        endpoint or version of this package, and for an identity of "host".
+
+        :raises ConfigurationError: as :meth:`snippet`, and for an identity token: it differs in
+            each page, and so would the hash.
         """
-        return snippet_hash(key, self._endpoint(endpoint, request))
+        return snippet_hash(key, self._endpoint(endpoint, request), identity)
 
     def _endpoint(self, endpoint: str | None, request: object) -> str:
         if endpoint is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from types import SimpleNamespace
@@ -162,6 +162,55 @@ def test_its_hash_is_that_of_the_inline_code(app: CaptureApp, given: str) -> Non
 
     assert found is not None
     assert b64decode(found[1]) == sha256(code.encode()).digest()
+
+
+# Who the visitor is.
+
+
+@pytest.fixture(params=["a token", "host"])
+def identity(app: CaptureApp, request: pytest.FixtureRequest) -> str:
+    if request.param == "host":
+        return "host"
+    return app.capture.sign_identity("jo@example.com")
+
+
+def test_it_says_who_the_visitor_is(app: CaptureApp, identity: str) -> None:
+    inline = app.snippet("key", identity=identity)
+    external = app.snippet("key", inline=False, identity=identity)
+
+    assert f'.js?v={VERSION}", {{"identity": "{identity}"}});\n</script>' in inline
+    assert f' data-identity="{identity}" async=""></script>' in external
+
+
+@FORMS
+@pytest.mark.parametrize("given", ["", "jo@example.com", "Host", "oc1.a.session", HOSTILE])
+def test_what_names_no_visitor_is_refused(app: CaptureApp, given: str, inline: bool) -> None:
+    with pytest.raises(ConfigurationError, match="identity"):
+        app.snippet("key", inline=inline, identity=given)
+
+
+def test_no_token_can_end_the_script_or_the_attribute_it_stands_in(app: CaptureApp) -> None:
+    text = app.snippet("key", identity="oi1." + HOSTILE)
+    tag = app.snippet("key", identity="oi1." + HOSTILE, inline=False)
+
+    assert text.count("<script") == text.count("</script>") == 2
+    assert tag.count("<script") == 1
+    assert tag.count('"') == 10
+    assert ElementTree.fromstring(tag).get("data-identity") == "oi1." + HOSTILE  # noqa: S314
+
+
+def test_the_hash_of_a_page_that_asks_the_host_is_that_of_its_code(app: CaptureApp) -> None:
+    code = app.snippet("key", identity="host").partition(">")[2].partition("</script>")[0]
+    told = app.snippet_hash("key", identity="host")
+
+    assert told == f"'sha256-{b64encode(sha256(code.encode()).digest()).decode()}'"
+    assert told != app.snippet_hash("key")
+
+
+def test_a_token_has_no_hash(app: CaptureApp) -> None:
+    """A policy with it would let the script of one page in, and no other."""
+    with pytest.raises(ConfigurationError, match="identity"):
+        app.snippet_hash("key", identity=app.capture.sign_identity("jo@example.com"))
 
 
 # Where the app is mounted.

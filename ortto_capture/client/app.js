@@ -750,7 +750,7 @@ ap3c.load = () => {
   // element costs a page more than all else that loading does.
   if (endpoint != null) return;
   const tag = Object(Object(document.currentScript).dataset);
-  if (tag.endpoint != null) ap3c.init(tag.key, tag.endpoint);
+  if (tag.endpoint != null) ap3c.init(tag.key, tag.endpoint, { identity: tag.identity });
 };
 ap3c.loaded = true;
 ap3c.load();

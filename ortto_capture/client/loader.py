@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import ConfigurationError
+from ..identity import Tokens
 from . import assets, script_text
 
 
@@ -29,28 +30,47 @@ class _Markup(str):
         return self
 
 
-def inline_snippet(key: str, endpoint: str, nonce: object = None) -> str:
+#: The visitor is the one that the host's resolver names when the page asks for it.
+HOST = "host"
+
+
+def inline_snippet(
+    key: str, endpoint: str, nonce: object = None, identity: str | None = None
+) -> str:
     """The HTML that loads the client, and takes calls made before it has arrived.
 
     :param endpoint: where the capture app is mounted, as a path or an http(s) URL.
+    :param identity: who the page's visitor is: an identity token, ``HOST``, or None for neither.
     :param nonce: as text, or as what a framework has in hand: any object whose text it is, or a
         function that returns it; None for none.
-    :raises ConfigurationError: when ``endpoint`` is neither, or the nonce is empty.
+    :raises ConfigurationError: when ``endpoint`` or ``identity`` is none of these, or the nonce is
+        empty.
     """
     attribute = _attribute(nonce)
-    inline = f"<script{attribute}>{_inline_script(key, endpoint)}</script>\n"
+    inline = f"<script{attribute}>{_inline_script(key, endpoint, identity)}</script>\n"
     return _Markup(inline + _tag(attribute, endpoint))
 
 
-def external_snippet(key: str, endpoint: str, nonce: object = None) -> str:
-    """As ``inline_snippet``, without inline code: the client reads key and endpoint by itself."""
+def external_snippet(
+    key: str, endpoint: str, nonce: object = None, identity: str | None = None
+) -> str:
+    """As ``inline_snippet``, without inline code: the client reads the values by itself."""
     told = f' data-key="{escape(key)}" data-endpoint="{escape(_checked(endpoint) or "/")}"'
+    if identity is not None:
+        told += f' data-identity="{escape(_usable(identity))}"'
     return _Markup(_tag(_attribute(nonce), endpoint, told))
 
 
-def snippet_hash(key: str, endpoint: str) -> str:
-    """The hash of the inline code as a policy names it, quotes included."""
-    digest = sha256(_inline_script(key, endpoint).encode()).digest()
+def snippet_hash(key: str, endpoint: str, identity: str | None = None) -> str:
+    """The hash of the inline code as a policy names it, quotes included.
+
+    :raises ConfigurationError: when ``identity`` is neither ``HOST`` nor None.
+    """
+    if identity not in (None, HOST):
+        raise ConfigurationError(
+            "identity", 'a token differs in each page and so does the hash; give "host", or a nonce'
+        )
+    digest = sha256(_inline_script(key, endpoint, identity).encode()).digest()
     return f"'sha256-{b64encode(digest).decode()}'"
 
 
@@ -64,8 +84,10 @@ def _function() -> str:
     return script_text("snippet.js").strip()
 
 
-def _inline_script(key: str, endpoint: str) -> str:
-    given = (key, _checked(endpoint) or "/", _source(endpoint))
+def _inline_script(key: str, endpoint: str, identity: str | None) -> str:
+    given: list[object] = [key, _checked(endpoint) or "/", _source(endpoint)]
+    if identity is not None:
+        given.append({"identity": _usable(identity)})
     return f"\n{_function()}({', '.join(map(_quoted, given))});\n"
 
 
@@ -84,6 +106,15 @@ def _checked(endpoint: str) -> str:
     return endpoint
 
 
+def _usable(identity: str) -> str:
+    """What names a visitor to the client."""
+    if identity != HOST and not identity.startswith(Tokens.IDENTITY):
+        raise ConfigurationError(
+            "identity", 'give what capture.sign_identity() returns, "host", or None'
+        )
+    return identity
+
+
 def _attribute(nonce: object) -> str:
     if nonce is None:
         return ""
@@ -94,8 +125,8 @@ def _attribute(nonce: object) -> str:
     return f' nonce="{escape(text)}"'
 
 
-def _quoted(value: str) -> str:
-    """A JavaScript string that cannot end the script it stands in."""
+def _quoted(value: object) -> str:
+    """A JavaScript value that cannot end the script it stands in."""
     text = json.dumps(value)  # ASCII only, so the line separators U+2028 and U+2029 are escaped
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

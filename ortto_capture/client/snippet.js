@@ -1,12 +1,12 @@
 /* Stands in the pages, before the tag of the client's script. It takes calls until the client has
    come, and says so when it has not. The server writes the arguments behind this function. No "<"
    and no "&" is in the code, so that it can stand in pages of XML, too. */
-(function (key, endpoint, source) {
+(function (key, endpoint, source, options) {
   var ap3c = window.ap3c = Object(window.ap3c);
 
   // The client is there already, or another copy of this code is.
   if (ap3c.debug) {
-    ap3c.init(key, endpoint);
+    ap3c.init(key, endpoint, options);
     return;
   }
 
@@ -34,5 +34,5 @@
     tell(true);
   });
 
-  ap3c.init(key, endpoint);
+  ap3c.init(key, endpoint, options);
 })
