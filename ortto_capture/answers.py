@@ -81,7 +81,12 @@ def own(body: bytes) -> Answer:
 def refusal(error: Refused | BackendError) -> Answer:
     """What a refusal, or a backend's fault, is answered with."""
     if isinstance(error, BackendError):
-        _log.error("not stored: %s (%s)", error, type(error.__cause__ or error).__name__)
+        _log.error(
+            "not stored: %s (%s)",
+            error,
+            type(error.__cause__ or error).__name__,
+            extra={"event": "not-stored", "code": error.code},
+        )
         return public(error.status, _error_body(error.code, error.message), ("Retry-After", "1"))
     more, wait = [], None
     if isinstance(error, RateLimited):
@@ -95,7 +100,9 @@ def refusal(error: Refused | BackendError) -> Answer:
 
 def fault(error: Exception) -> Answer:
     """What a fault of our own, or of a function of the host, is answered with."""
-    _log.error("internal error, %s at %s", type(error).__name__, place(error))
+    _log.error(
+        "internal error, %s at %s", type(error).__name__, place(error), extra={"event": "internal"}
+    )
     return public(500, _error_body("internal", "internal error"))
 
 

@@ -168,7 +168,12 @@ class Capture:
         except (Refused, BackendError) as error:
             if on_refused == "raise":
                 raise
-            _log.error("%s was not recorded: %s", activity_id, error)
+            _log.error(
+                "%s was not recorded: %s",
+                activity_id,
+                error,
+                extra={"event": "not-recorded", "activity_id": activity_id, "code": error.code},
+            )
             return None
 
     async def arecord(

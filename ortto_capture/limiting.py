@@ -168,7 +168,7 @@ class GuardedLimiter:
             else:
                 if self._failures:
                     self._failures = 0
-                    _log.warning("the rate limiter answers again")
+                    _log.warning("the rate limiter answers again", extra={"event": "limiter-back"})
                 return full
         elif self._policy == "closed":
             raise BackendError("the rate limiter is away")
@@ -193,6 +193,7 @@ class GuardedLimiter:
                 "the rate limiter does not answer (%s); on_limiter_error=%r applies until it does",
                 type(error.__cause__ or error).__name__,
                 self._policy,
+                extra={"event": "limiter-away"},
             )
         self._failures += 1
         # The first failures in a row put nothing off; from the tenth on the pause grows no more.

@@ -138,7 +138,7 @@ class Pipeline:
             try:
                 self.backends.outcomes.note(outcome)
             except BackendError as error:
-                _log.error("an outcome is lost: %s", error)
+                _log.error("an outcome is lost: %s", error, extra={"event": "outcome-lost"})
 
 
 class Attempt:
@@ -360,7 +360,9 @@ class Retention:
                 self._due_at = now + (RETAIN_AGAIN if more else RETAIN_EVERY)
         except BackendError as error:
             # The activity is stored, and the next one tries again.
-            _log.error("nothing old could be removed: %s", error)
+            _log.error(
+                "nothing old could be removed: %s", error, extra={"event": "retention-failed"}
+            )
 
     def _trusted(self, now: float) -> bool:
         """Whether another witness bears out what the clock says, to within a day.
@@ -385,6 +387,7 @@ class Retention:
                 "this one was %.1f days ago: if the clock is right, a later activity goes on, or "
                 "restart this process; else set the clock",
                 (now - before) / DAY,
+                extra={"event": "clock-doubted"},
             )
         return False
 

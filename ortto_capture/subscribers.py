@@ -97,7 +97,13 @@ class Subscribers:
         except BaseException as error:  # noqa: BLE001  # the worker goes on for the others
             self._note("subscriber-failed")
             name = getattr(subscriber, "__qualname__", type(subscriber).__name__)
-            _log.error("subscriber %s failed, %s at %s", name, type(error).__name__, place(error))
+            _log.error(
+                "subscriber %s failed, %s at %s",
+                name,
+                type(error).__name__,
+                place(error),
+                extra={"event": "subscriber-failed", "subscriber": name},
+            )
 
 
 def _at_exit(reference: weakref.ref[Subscribers]) -> None:

@@ -50,7 +50,7 @@ class CaptureApp:
 
     :param client_ip: returns the visitor's address; by default ``REMOTE_ADDR``. Forwarding headers
         are never read: behind a proxy, wrap the host in werkzeug's ``ProxyFix``, outside the mount.
-    :param identity: says who is signed in at the host; None when no visitor is. It is asked only when a
+    :param identity: says who is signed in at the host, or None. It is asked only when a
         request comes from a page of the host's own origin, and only when that matters.
     :param console_guard: lets a request see the activity page; without one there is none. What it
         returns may also be a WSGI app, such as a redirect to the login page, which answers then.
@@ -231,7 +231,8 @@ class CaptureApp:
             self._warned_of_processes = True
             _log.warning(
                 "this server runs several processes and the backends are in memory: each process "
-                "counts and remembers alone, so limits are multiplied; use backends that share"
+                "counts and remembers alone, so limits are multiplied; use backends that share",
+                extra={"event": "counts-alone"},
             )
         if self._client_ip is None:
             address: str = environ.get("REMOTE_ADDR") or ""
@@ -259,7 +260,8 @@ class CaptureApp:
             "visitors share one bucket of the IP limit: what is taken for their address is that of "
             "a proxy, or cannot be read. Wrap the app in werkzeug's ProxyFix, outside the mount, "
             "or give CaptureApp(client_ip=...); waitress takes X-Forwarded-For away unless "
-            "trusted_proxy is set. See docs/how-to/behind-a-proxy.md"
+            "trusted_proxy is set. See docs/how-to/behind-a-proxy.md",
+            extra={"event": "behind-proxy"},
         )
 
     # -- everything else
@@ -275,7 +277,12 @@ class CaptureApp:
                 except Exception as error:  # noqa: BLE001  # whatever it is, it does not answer
                     healthy = False
                     said = error if isinstance(error, BackendError) else type(error).__name__
-                    _log.error("health: %s does not answer: %s", port, said)
+                    _log.error(
+                        "health: %s does not answer: %s",
+                        port,
+                        said,
+                        extra={"event": "unhealthy", "port": port},
+                    )
         return answers.accepted() if healthy else answers.public(503, b'{"ok":false}')
 
     def _elsewhere(self, environ: WSGIEnvironment) -> Answer:

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import pytest
 from werkzeug.test import Client, TestResponse
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Response
 
 import ortto_capture
 from ortto_capture import (
@@ -115,6 +117,26 @@ def test_whom_the_guard_keeps_out_finds_nothing(site: Site, path: str) -> None:
 
     assert answer.status_code == 404
     assert json.loads(answer.data) == {"error": {"code": "not-found", "message": "not found"}}
+
+
+@pytest.mark.parametrize("path", ["", "/", "/console.js"])
+def test_a_guard_may_answer_in_place_of_a_page(site: Site, path: str) -> None:
+    """As a host does that sends its visitors to its login page."""
+    login = redirect("/login?next=/capture/console/")
+    client = Client(
+        mount(Response("host"), CaptureApp(site.capture, console_guard=lambda _: login))
+    )
+    answer = client.get(f"/capture/console{path}")
+
+    assert (answer.status_code, answer.location) == (302, "/login?next=/capture/console/")
+
+
+def test_a_program_that_asks_for_data_is_told_that_it_is_signed_out(site: Site) -> None:
+    client = Client(CaptureApp(site.capture, console_guard=lambda _: redirect("/login")))
+    answer = client.get("/console/api/feed")
+
+    assert answer.status_code == 401
+    assert json.loads(answer.data)["error"]["code"] == "signed-out"
 
 
 def test_without_a_guard_there_is_no_console(site: Site) -> None:

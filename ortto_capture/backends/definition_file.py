@@ -123,7 +123,11 @@ class FileDefinitions:
             self._problem = problem
             if problem and self._looks == 2:
                 words = problem.replace("\n", "; ")
-                _log.error("%s; the definitions read before stay in force", words)
+                _log.error(
+                    "%s; the definitions read before stay in force",
+                    words,
+                    extra={"event": "definitions-broken"},
+                )
 
     def _read(self) -> bytes:
         """Read the file that is there; without one, an empty file until there has been one."""

@@ -294,4 +294,5 @@ def _warn_once(path: Path) -> None:
         "%s: other users may read the signing key, and with it sign in as any person: "
         "chown it to the user of the server, and chmod 600 it",
         path,
+        extra={"event": "key-readable"},
     )

@@ -348,7 +348,12 @@ class Store(ForkAware):
         try:
             self._writer.check_point()
         except ERRORS as error:
-            _log.warning("%s: the log could not be moved: %s", self.path, self._told(error))
+            _log.warning(
+                "%s: the log could not be moved: %s",
+                self.path,
+                self._told(error),
+                extra={"event": "log-not-moved"},
+            )
 
     def _wait_for(self, batch: Batch) -> None:
         """Return when ``batch`` has ended; commit it if no other thread does."""
@@ -435,7 +440,12 @@ class Store(ForkAware):
         except (*ERRORS, BackendError, OSError) as error:
             if disk_failed(error):
                 error = self._told(error)
-            _log.warning("%s: erased bytes could not be overwritten yet: %s", self.path, error)
+            _log.warning(
+                "%s: erased bytes could not be overwritten yet: %s",
+                self.path,
+                error,
+                extra={"event": "not-scrubbed"},
+            )
             return False
         return done
 
@@ -503,7 +513,7 @@ class Store(ForkAware):
         found = fault(error, self.path)
         if disk_failed(error):
             self._latched = True
-            _log.critical("%s Nothing more is stored.", found)
+            _log.critical("%s Nothing more is stored.", found, extra={"event": "disk-failed"})
         return found
 
     # -- what must be so before anything is done

@@ -94,10 +94,14 @@ class Console:
         try:
             return self._answer(Request(environ, populate_request=False))
         except BackendError as error:
-            _log.error("the activity page has no data: %s", error)
+            _log.error(
+                "the activity page has no data: %s", error, extra={"event": "page-without-data"}
+            )
             return _error(error.status, error.code, error.message)
         except Exception as error:  # noqa: BLE001  # our own fault, or the guard's, is not the host's
-            _log.error("the activity page failed, %s", type(error).__name__)
+            _log.error(
+                "the activity page failed, %s", type(error).__name__, extra={"event": "page-failed"}
+            )
             return _error(500, "internal", "internal error")
 
     def _answer(self, request: Request) -> Response:

@@ -227,7 +227,8 @@ async function ask() {
     return data;
   } catch (error) {
     failing = failing || new Date().toLocaleTimeString("en-GB");
-    if (status === 404 || status === 403) trouble("This page is not open to you. Open the link that the server printed when it started; or sign in to the site it belongs to, then reload.");
+    if (status === 401) trouble("You are signed out. Reload this page to sign in again.");
+    else if (status === 404 || status === 403) trouble("This page is not open to you. Open the link that the server printed when it started; or sign in to the site it belongs to, then reload.");
     else if (!navigator.onLine) trouble("You are offline since " + failing + ". New rows come when you are back.");
     else if (status) trouble("Since " + failing + " the server answers " + status + ". Its log says why; this page keeps asking.");
     else trouble("Since " + failing + " the server does not answer. Is it running? This page keeps asking.");
