@@ -1,0 +1,219 @@
+"""Starlette and FastAPI: ``app.mount("/capture", CaptureASGI(capture))``.
+
+The law of this file: the event loop never waits for storage, and no thread waits for a visitor. A
+body is read on the loop; then the WSGI app answers on a thread of its own pool, through ``a2wsgi``.
+What the contract asks of an answer is the WSGI app's to keep, and nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from werkzeug.wrappers import Response as WSGIResponse
+
+try:
+    from a2wsgi import WSGIMiddleware
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import Response
+except ImportError as error:
+    raise ImportError(
+        "ortto_capture.contrib.asgi needs a2wsgi and starlette: pip install 'ortto-capture[asgi]'"
+    ) from error
+
+from .. import Capture, CaptureApp, ConfigurationError, Identity
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from starlette.types import Message, Receive, Scope, Send
+
+T = TypeVar("T")
+
+#: Where a scope keeps the loop of its request, for functions that are asked on a thread.
+_LOOP = "ortto_capture.loop"
+
+
+class CaptureASGI:
+    """The ASGI app of one :class:`Capture`, to be mounted in Starlette or FastAPI.
+
+    Each function that it is given takes Starlette's ``Request``. An ``async def`` runs on the event
+    loop, a ``def`` on a thread, so that it may wait for a database.
+
+    :param identity: returns the signed-in user as an :class:`Identity`, or None.
+    :param client_ip: returns the visitor's address, by a ``def``; by default the scope's client.
+    :param console_guard: True lets a request see the activity page, False hides that there is one,
+        and a response, such as a redirect to the login page, is sent in its place.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        *,
+        identity: Callable[[Request], Identity | Awaitable[Identity | None] | None] | None = None,
+        client_ip: Callable[[Request], object] | None = None,
+        console_guard: Callable[[Request], bool | Response | Awaitable[bool | Response]]
+        | None = None,
+    ) -> None:
+        self._identity = identity
+        #: The WSGI app inside; its ``capture`` may be set anew.
+        self.capture_app = CaptureApp(
+            capture,
+            identity=identity and _asked(identity),
+            client_ip=client_ip and _asked(client_ip),
+            console_guard=console_guard and _guarded(_asked(console_guard)),
+        )
+        # Its types of WSGI are its own.
+        self._bridge: Any = WSGIMiddleware(cast("Any", self._answer))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        if scope["type"] == "http":
+            scope = {
+                **scope,
+                # Neither has to be what the bridge takes it for.
+                "path": scope["path"].encode("utf-8", "replace").decode(),
+                "query_string": scope["query_string"].decode("ascii", "ignore").encode(),
+                _LOOP: asyncio.get_running_loop(),
+            }
+            receive = await _received(scope, receive, self.capture_app.capture.settings.max_body)
+        await self._bridge(scope, receive, send)
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # A body ends where its last message does, with or without a length.
+        environ["wsgi.input_terminated"] = True
+        # The bridge says yes to be safe; how many processes there are is not known here.
+        environ["wsgi.multiprocess"] = False
+        return self.capture_app(environ, start_response)
+
+    async def snippet(self, request: Request) -> str:
+        """The HTML to put into a page's head: ``Depends(tracking.snippet)`` in FastAPI.
+
+        It holds the mount path, the nonce of the page's policy (``request.state.csp_nonce``) and an
+        identity token of the signed-in user. Templates do not escape it.
+
+        :raises ConfigurationError: when the app of the request has this one mounted nowhere.
+        """
+        return await self.snippet_with()(request)
+
+    def snippet_with(
+        self,
+        key: str | None = None,
+        *,
+        endpoint: str | None = None,
+        inline: bool = True,
+        identity: str | None = None,
+    ) -> Callable[[Request], Coroutine[Any, Any, str]]:
+        """:meth:`snippet` with options, those of :meth:`CaptureApp.snippet`.
+
+        :param key: by default the first of the settings' sources, else ``site``.
+        :param endpoint: by default where the app of the request has this one mounted.
+        :param identity: ``host`` has the page ask for its token, for pages that are cached.
+        """
+
+        async def snippet(request: Request) -> str:
+            app = self.capture_app
+            sources = app.capture.settings.sources
+            if endpoint is None:
+                app.mounted_at.add(self._place(request))
+            token = identity
+            if token is None and (user := await self._user(request)) is not None:
+                token = app.capture.sign_identity(user.email, ei=user.ei)
+            return app.snippet(
+                key or next(iter(sources), "site"),
+                endpoint=endpoint,
+                request=request,
+                inline=inline,
+                identity=token,
+            )
+
+        return snippet
+
+    async def _user(self, request: Request) -> Identity | None:
+        if self._identity is None:
+            return None
+        found = await run_in_threadpool(self._identity, request)
+        return await found if isawaitable(found) else found
+
+    def _place(self, request: Request) -> str:
+        """The path of the mount, below that of the whole app."""
+        whole = request.scope.get("router") or request.scope.get("app")
+        place = _path_to(self, getattr(whole, "routes", ()))
+        if place is None:
+            raise ConfigurationError(
+                "endpoint",
+                "CaptureASGI is not mounted in the app of this request: mount it, or say where "
+                "it is, snippet_with(endpoint=...)",
+            )
+        return place
+
+
+def _path_to(wanted: object, routes: Iterable[object]) -> str | None:
+    """The path of the mount of an app among ``routes`` and what is mounted in them."""
+    for route in routes:
+        app = getattr(route, "app", None)
+        # A mount's own middleware stands around its app.
+        while app is not None and app is not wanted:
+            app = getattr(app, "app", None)
+        below = "" if app is wanted else _path_to(wanted, getattr(route, "routes", None) or ())
+        if below is not None:
+            return f"{getattr(route, 'path', '')}{below}"
+    return None
+
+
+async def _received(scope: Scope, receive: Receive, cap: int) -> Receive:
+    """Read the body of a request that may have one; what is returned has it at hand."""
+    declared = dict(scope["headers"]).get(b"content-length", b"")
+    # What is refused by its headers is not read.
+    if scope["method"] != "POST" or (declared.isdigit() and int(declared[-20:]) > cap):
+        return receive
+    body, last = b"", False
+    while not last and len(body) <= cap:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        body += message.get("body", b"")
+        last = not message.get("more_body", False)
+
+    async def received() -> Message:
+        if not last and len(body) <= cap:
+            raise ConnectionError("the visitor has gone")
+        return {"type": "http.request", "body": body}
+
+    return received
+
+
+# -- functions of the host, asked by the WSGI app on its thread
+
+
+def _asked(ask: Callable[[Request], T | Awaitable[T]]) -> Callable[[WSGIEnvironment], T]:
+    """A function of a request as one of an environ."""
+
+    def asked(environ: WSGIEnvironment) -> T:
+        scope = environ["asgi.scope"]
+        answer = ask(Request(scope))
+        if not isawaitable(answer):
+            return answer
+
+        async def awaited() -> T:
+            return await answer
+
+        return asyncio.run_coroutine_threadsafe(awaited(), scope[_LOOP]).result()
+
+    return asked
+
+
+def _guarded(
+    guard: Callable[[WSGIEnvironment], bool | Response],
+) -> Callable[[WSGIEnvironment], bool | WSGIApplication]:
+    """A guard whose responses are WSGI's."""
+
+    def guarded(environ: WSGIEnvironment) -> bool | WSGIApplication:
+        answer = guard(environ)
+        if not isinstance(answer, Response):
+            return answer
+        return WSGIResponse(bytes(answer.body), answer.status_code, answer.headers.items())
+
+    return guarded
