@@ -53,7 +53,8 @@ class Subscribers:
 
     def tell(self, captured: Captured) -> None:
         """Have the worker call whom this concerns."""
-        if not any(wanted is None or captured.activity_id in wanted for _, wanted in self._all):
+        # Most hosts have none, and each activity comes past here.
+        if not self._all or not self._wanted(captured):
             return
         self._start()
         if self._waiting.qsize() < MAX_WAITING:
@@ -87,9 +88,16 @@ class Subscribers:
             if isinstance(item, Event):
                 item.set()
                 continue
-            for subscriber, wanted in self._all:
-                if wanted is None or item.activity_id in wanted:
-                    self._call(subscriber, item)
+            for subscriber in self._wanted(item):
+                self._call(subscriber, item)
+
+    def _wanted(self, captured: Captured) -> list[Subscriber]:
+        """Whom this concerns."""
+        return [
+            subscriber
+            for subscriber, wanted in self._all
+            if wanted is None or captured.activity_id in wanted
+        ]
 
     def _call(self, subscriber: Subscriber, captured: Captured) -> None:
         try:
