@@ -90,8 +90,9 @@ def test_importing_loads_at_most_half_as_many_modules_more_as_werkzeug() -> None
             "ortto-capture[redis]",
         ),
         ("pytest", "import ortto_capture.testing", "ortto-capture[testing]"),
+        ("prometheus_client", "import ortto_capture.contrib.metrics", "ortto-capture[metrics]"),
     ],
-    ids=["redis", "testing"],
+    ids=["redis", "testing", "metrics"],
 )
 def test_a_missing_extra_is_named_where_it_is_needed(absent: str, use: str, extra: str) -> None:
     """With the package hidden, as on a machine that never had it."""
