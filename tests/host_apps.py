@@ -17,6 +17,8 @@ from wsgiref.validate import validator
 
 import flask
 
+from .django_project import configure
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -155,24 +157,11 @@ def flask_host() -> WSGIApplication:
 
 @cache
 def django_host() -> WSGIApplication:
-    import django
-    from django.conf import settings
-
-    if not settings.configured:
-        settings.configure(
-            SECRET_KEY="a secret of the host",
-            ALLOWED_HOSTS=["*"],
-            ROOT_URLCONF=__name__,
-            MIDDLEWARE=[
-                "django.middleware.common.CommonMiddleware",
-                "django.middleware.csrf.CsrfViewMiddleware",
-            ],
-        )
-        django.setup()
+    configure()
     from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
     class Request(WSGIRequest):  # type: ignore[misc]  # Django has no types
-        # Another test may have configured Django first; these pages are ours.
+        # Another test may have chosen other pages; these are ours.
         urlconf = __name__
 
     handler = WSGIHandler()

@@ -1,0 +1,215 @@
+"""The account of a Django project, as its setting ``ORTTO_CAPTURE`` says.
+
+The law of this file: a process has one account. It is opened when it is first needed, so that a
+command without any use for it makes no directory, and read anew after a test has overridden the
+setting. What the host configures is asked about Django's request, never about an environ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db import close_old_connections
+from django.dispatch import Signal
+from django.http import HttpRequest, HttpResponse
+from django.utils.module_loading import import_string
+from django.views.defaults import permission_denied
+from werkzeug.wrappers import Response
+
+from ... import Backends, Capture, CaptureApp, Captured, ConfigurationError, Identity
+from ...locks import fork_safe_lock
+from ..configured import Configured, configured
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+#: The setting that configures everything.
+SETTING = "ORTTO_CAPTURE"
+#: Where an environ holds Django's request.
+REQUEST = "ortto_capture.django_request"
+#: Sent after the commit, from a thread of its own, with ``captured``, what was stored; the sender
+#: is the :class:`~ortto_capture.Capture`. What a receiver raises is logged by Django.
+captured = Signal()
+
+#: What the setting may say beside ``configured``'s own members, in lower case.
+_OTHERS = ("user_identity", "console", "client_ip")
+
+
+@dataclass
+class Account:
+    """The account, with what views and templates need to know of it."""
+
+    app: CaptureApp
+    #: The capture key of the host's own pages.
+    key: str
+    identity: Callable[[HttpRequest], Identity | None]
+    opened: Capture
+    #: The one whose activities the signal tells of.
+    heard: Capture | None = None
+
+
+_lock = fork_safe_lock(outer=True)
+
+
+def account() -> Account:
+    """The account of this process.
+
+    :raises ConfigurationError: when the setting is wrong.
+    """
+    with _lock:
+        found = _opened()
+        # A test may have put its own in place.
+        capture = found.app.capture
+        if found.heard is not capture:
+            found.heard = capture
+            capture.subscribe(partial(_announce, capture))
+        return found
+
+
+def capture_app() -> CaptureApp:
+    """The WSGI app of this project; its ``capture`` is the account.
+
+    :raises ConfigurationError: when the setting ``ORTTO_CAPTURE`` is wrong.
+    """
+    return account().app
+
+
+def reread(setting: str, **_rest: object) -> None:
+    """Forget the account when the setting has changed."""
+    if setting == SETTING and _opened.cache_info().currsize:
+        _opened().opened.backends.close()
+        _opened.cache_clear()
+
+
+def given() -> dict[str, Any]:
+    """What the setting says, by names in lower case.
+
+    :raises ConfigurationError: when it is no dict.
+    """
+    values = getattr(settings, SETTING, {})
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(SETTING, 'give a dict, such as {"DATA": BASE_DIR / "capture"}')
+    return {str(name).lower(): value for name, value in values.items()}
+
+
+def base() -> Path:
+    """The directory that relative ones are below."""
+    return Path(getattr(settings, "BASE_DIR", "")).absolute()
+
+
+def read(*, backends: Backends | None = None) -> Configured:
+    """Open what the setting names.
+
+    :param backends: what to use instead of ``DATA``.
+    :raises ConfigurationError: when the setting is wrong.
+    """
+    values = given()
+    if "at" in values:
+        raise ConfigurationError("AT", "the URL conf tells where; leave it out")
+    return configured(getattr(settings, SETTING, {}), base(), backends=backends, others=_OTHERS)
+
+
+def hooks(
+    found: Configured,
+) -> tuple[
+    Callable[[HttpRequest], Identity | None],
+    Callable[[WSGIEnvironment], bool | WSGIApplication] | None,
+    Callable[[WSGIEnvironment], object] | None,
+]:
+    """The host's functions: the user's identity, the console's guard, the visitor's address.
+
+    :raises ConfigurationError: when one cannot be imported, or is no function.
+    """
+    others = found.others
+    console, client_ip = others.get("console"), others.get("client_ip")
+    return (
+        _imported("USER_IDENTITY", others.get("user_identity", f"{__package__}.user_pk")),
+        None if console is None else _guard(_allowed(console)),
+        None if client_ip is None else _asked(_imported("CLIENT_IP", client_ip)),
+    )
+
+
+@cache
+def _opened() -> Account:
+    found = read()
+    identity, guard, client_ip = hooks(found)
+    app = CaptureApp(
+        found.capture, client_ip=client_ip, identity=_asked(identity), console_guard=guard
+    )
+    return Account(app, found.key, identity, found.capture)
+
+
+def _imported(name: str, value: object) -> Callable[[HttpRequest], Any]:
+    if isinstance(value, str):
+        try:
+            value = import_string(value)
+        except ImportError as error:
+            raise ConfigurationError(name, str(error)) from error
+    if not callable(value):
+        raise ConfigurationError(
+            name, "give a function of a request, or its dotted path as a string"
+        )
+    return value
+
+
+def _asked(function: Callable[[HttpRequest], Any]) -> Callable[[WSGIEnvironment], Any]:
+    """A function of Django's request as one of an environ."""
+    return lambda environ: function(environ[REQUEST])
+
+
+def _announce(capture: Capture, event: Captured) -> None:
+    """Send the signal, in the thread that subscribers are called in."""
+    # As Django does before and after a request: receivers ask the database.
+    close_old_connections()
+    try:
+        captured.send_robust(capture, captured=event)
+    finally:
+        close_old_connections()
+
+
+# -- who may see the activity page
+
+
+def _allowed(console: object) -> Callable[[HttpRequest], bool]:
+    if console == "staff":
+        return lambda request: request.user.is_active and request.user.is_staff
+    if isinstance(console, str) and console.count(".") == 1:
+        return lambda request: request.user.has_perm(console)
+    if callable(console):
+        return console
+    raise ConfigurationError(
+        "CONSOLE",
+        'give "staff", a permission such as "shop.view_order", or a function of a request',
+    )
+
+
+def _guard(
+    allowed: Callable[[HttpRequest], bool],
+) -> Callable[[WSGIEnvironment], bool | WSGIApplication]:
+    """A guard that answers as Django does: the login page, or the 403 page."""
+
+    def guard(environ: WSGIEnvironment) -> bool | WSGIApplication:
+        request = environ[REQUEST]
+        if allowed(request):
+            return True
+        user = getattr(request, "user", None)
+        if user is None:
+            return False
+        if user.is_authenticated:
+            return _as_wsgi(permission_denied(request, PermissionDenied()))
+        # It knows the model of users, and models are there once all apps are.
+        from django.contrib.auth.views import redirect_to_login
+
+        return _as_wsgi(redirect_to_login(request.get_full_path()))
+
+    return guard
+
+
+def _as_wsgi(response: HttpResponse) -> WSGIApplication:
+    return Response(response.content, response.status_code, dict(response.items()))
