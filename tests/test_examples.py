@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -54,16 +55,6 @@ def record(client: Client, mounted: str = "") -> tuple[int, int]:
     ).status_code
 
 
-def test_the_flask_shop_keeps_its_pages_and_captures(copies: Path) -> None:
-    names = load("flask_shop", copies)
-    client = Client(names["app"])
-
-    with names["backends"]:
-        assert b"/capture/app.js" in client.get("/").data
-        assert record(client, "/capture") == (200, 200)
-    assert (copies / "flask_shop" / "data" / "store.sqlite3").exists()
-
-
 _DJANGO = """
 import json, runpy
 from werkzeug.test import Client
@@ -109,6 +100,99 @@ class TestTableDefinitions(DefinitionsContract):
 
         with pytest.raises(BackendError):
             backend.get("act:cm:login")
+
+
+# -- what a user writes
+
+_OURS = re.compile("capture|ortto", re.IGNORECASE)
+
+
+def written(folder: Path) -> list[str]:
+    """The lines of an example that are there because of us.
+
+    What counts is every line of a statement or a template's tag that says ``capture`` or ``ortto``,
+    and a function whole when its decorator does. Of a list, a dict or a call over several lines it
+    is the entry. The page's own calls of ``ap3c`` are the same whatever takes them.
+    """
+    found = []
+    for file in sorted(folder.rglob("*")):
+        if file.suffix == ".html":
+            found += [line for line in file.read_text("utf-8").splitlines() if _OURS.search(line)]
+        elif file.suffix == ".py":
+            source = file.read_text("utf-8")
+            lines = source.splitlines()
+            numbers = _counted(ast.parse(source).body, lines)
+            found += [lines[number - 1] for number in sorted(numbers)]
+    return found
+
+
+def _counted(body: list[ast.stmt], lines: list[str]) -> set[int]:
+    """The numbers of the lines that count in statements."""
+    numbers: set[int] = set()
+    for each in body:
+        if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
+            continue  # a docstring
+        decorators = getattr(each, "decorator_list", [])
+        if any(_OURS.search(ast.unparse(decorator)) for decorator in decorators):
+            numbers |= set(range(decorators[0].lineno, (each.end_lineno or 0) + 1))
+        elif inner := getattr(each, "body", []):
+            below = [*inner, *getattr(each, "orelse", []), *getattr(each, "finalbody", [])]
+            header = set(range(each.lineno, inner[0].lineno))
+            numbers |= header if _says(header, lines) else set()
+            numbers |= _counted(below, lines)
+        else:
+            numbers |= _entries(each, lines)
+    return numbers
+
+
+def _entries(node: ast.stmt | ast.expr, lines: list[str]) -> set[int]:
+    """The same of one statement without others in it, or of one entry."""
+    whole = set(range(node.lineno, (node.end_lineno or 0) + 1))
+    several = (
+        [
+            each.elts
+            if not isinstance(each, ast.Call)
+            else [*each.args, *(k.value for k in each.keywords)]
+        ]
+        for each in ast.walk(node)
+        if isinstance(each, ast.List | ast.Tuple | ast.Set | ast.Call)
+        and each.lineno != each.end_lineno
+    )
+    [entries] = next(several, [[]])
+    within = {n for each in entries for n in range(each.lineno, (each.end_lineno or 0) + 1)}
+    if _says(whole - within, lines):
+        return whole
+    return {number for each in entries for number in _entries(each, lines)} if entries else set()
+
+
+def _says(numbers: set[int], lines: list[str]) -> bool:
+    return any(_OURS.search(lines[number - 1]) for number in numbers)
+
+
+@pytest.mark.parametrize(("example", "most"), [("flask_shop", 12)])
+def test_an_example_needs_few_lines_of_ours_and_is_short(example: str, most: int) -> None:
+    lines = written(EXAMPLES / example)
+
+    assert 0 < len(lines) <= most, "\n".join(lines)
+    files = [each for each in (EXAMPLES / example).rglob("*") if each.suffix in (".py", ".html")]
+    assert sum(len(each.read_text("utf-8").splitlines()) for each in files) <= 120
+
+
+def test_lines_are_counted_by_statement_by_decorated_function_and_by_entry(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        '"""capture"""\n'
+        "from ortto_capture import x  # counts\n"
+        "ORTTO = {  # counts\n    'a': 1,  # counts\n}  # counts\n"
+        "APPS = [\n    'other',\n    'ortto_capture',  # counts\n]\n"
+        "def view():\n    if other:\n        capture.record(  # counts\n            1  # counts\n"
+        "        )  # counts\n"
+        "@capture.identity  # counts\ndef who():  # counts\n    return None  # counts\n"
+    )
+    (tmp_path / "page.html").write_text("{{ ortto_capture() }} counts\n<script>ap3c.track()\n")
+
+    found = written(tmp_path)
+    assert len(found) == 12
+    assert all("counts" in line for line in found)
 
 
 @contextmanager

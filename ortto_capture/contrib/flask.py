@@ -1,0 +1,340 @@
+"""At home in Flask: ``FlaskCapture``, an extension in the manner of Flask's extensions.
+
+The law of this file: the mount stands around the app, so that no hook, session or error handler of
+the host sees a capture route. What the host is asked for, who is signed in and who may see the
+activity page, it is asked within a request context of its own, which ends before the answer begins.
+One ``FlaskCapture`` serves any number of apps: what belongs to an app is kept in its
+``extensions["ortto_capture"]``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from importlib import import_module
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from weakref import WeakSet
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response as BaseResponse
+
+from .. import (
+    Backends,
+    Capture,
+    CaptureApp,
+    Captured,
+    ConfigurationError,
+    Definition,
+    Identity,
+    mount,
+)
+from ..cli.embedded import group
+from ..client.loader import nonce_of
+from ..wsgi import HOST_ENVIRON
+from .configured import configured
+from .policy import blocked
+
+try:
+    from blinker import Namespace
+    from flask import Flask, Response, current_app, g, request, request_finished
+    from jinja2 import pass_context
+    from jinja2.runtime import Context
+except ImportError as error:
+    raise ImportError("this needs Flask: pip install 'ortto-capture[flask]'") from error
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+# A function of the host may be a coroutine's.
+Who: TypeAlias = "Callable[[], Identity | Awaitable[Identity | None] | None]"
+Said: TypeAlias = "bool | BaseResponse | None"
+Guard: TypeAlias = "Callable[[], Said | Awaitable[Said]]"
+W = TypeVar("W", bound=Who)
+G = TypeVar("G", bound=Guard)
+
+_log = logging.getLogger("ortto_capture")
+
+#: Where an app keeps its :class:`CaptureApp`, and the name of the configuration in lower case.
+EXTENSION = "ortto_capture"
+#: The client's cookie, and how our session tokens begin: Ortto's own cookie has the same name.
+_COOKIE, _SESSION = "ap3c", "oc1."
+
+#: Sent for each activity after it is stored, from a worker thread and within an app context:
+#: ``@captured.connect`` on ``def seen(app, captured)``, ``captured`` being a
+#: :class:`~ortto_capture.Captured`. What receivers raise is logged, and reaches no visitor.
+captured = Namespace().signal("captured")
+
+
+class FlaskCapture:
+    """Capture inside Flask apps, configured by ``app.config["ORTTO_CAPTURE"]``.
+
+    The configuration is a dict: ``data``, the directory, below the app's instance folder; ``at``,
+    the path of the mount; ``key``, the capture key of the app's own pages; and the names of
+    :class:`~ortto_capture.Settings`. See ``docs/how-to/flask.md``.
+
+    :param app: calls :meth:`init_app`.
+    :param definitions: what may happen; written to the account of each app.
+    :param backends: what to use instead of ``data``.
+    :param client_ip: as for :class:`~ortto_capture.CaptureApp`.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        definitions: Iterable[Definition] = (),
+        backends: Backends | None = None,
+        client_ip: Callable[[WSGIEnvironment], object] | None = None,
+    ) -> None:
+        self._definitions = list(definitions)
+        self._backends = backends
+        self._client_ip = client_ip
+        self._who: Who | None = None
+        self._guard: Guard | None = None
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Mount the capture routes around ``app``; give it template function and commands.
+
+        ``ProxyFix`` may be applied before or after.
+
+        :raises ConfigurationError: what the app has configured is wrong, or it is mounted already.
+        """
+        if EXTENSION in app.extensions:
+            raise ConfigurationError("app", "it has a FlaskCapture already")
+        given = app.config.get(EXTENSION.upper(), {})
+        made = configured(given, app.instance_path, backends=self._backends)
+        if self._definitions:
+            made.capture.backends.definitions.declare(self._definitions)
+        mounted = _Mounted(
+            made.capture,
+            app,
+            made.key,
+            client_ip=self._client_ip,
+            identity=partial(self._identity_of, app),
+            console_guard=partial(self._may_see_console, app),
+        )
+        app.extensions[EXTENSION] = mounted
+        outermost: WSGIApplication = app.wsgi_app
+        if isinstance(outermost, ProxyFix):
+            # Inside of it, so that the visitor's address and the prefix are known.
+            outermost.app = mount(outermost.app, mounted, at=made.at)
+        else:
+            outermost = mount(outermost, mounted, at=made.at)
+        app.wsgi_app = outermost  # type: ignore[assignment, method-assign]  # as Flask has it
+        app.jinja_env.globals[EXTENSION] = self._in_template
+        app.cli.add_command(group(lambda: mounted.capture), "capture")
+        request_finished.connect(_check_policy, app)
+
+    def identity(self, who: W) -> W:
+        """Register, as a decorator, what says who is signed in: an ``Identity`` or None.
+
+        It is called within a request context, where ``current_user`` and ``session`` work; hooks
+        such as ``before_request`` do not run. It must name people by what they cannot choose: an
+        address that the host has not verified belongs to any person.
+        """
+        self._who = who
+        return who
+
+    def console_guard(self, guard: G) -> G:
+        """Register, as a decorator, what lets a visitor see the activity page.
+
+        It is called within a request context, and returns True, False or a response. A response
+        is given as it is, and so is what it aborts with. After False, a visitor who is not
+        signed in with Flask-Login is sent to its login page; for all others there is no such page.
+        """
+        self._guard = guard
+        return guard
+
+    # -- within a request or an app context
+
+    @property
+    def account(self) -> Capture:
+        """The account of the current app, for all else that a program does with one."""
+        return _mounted().capture
+
+    def record(
+        self,
+        activity_id: str,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        event_id: str | None = None,
+        at: datetime | float | None = None,
+        on_refused: Literal["raise", "log"] = "log",
+    ) -> Captured | None:
+        """Record, in a view, what the visitor has done: as who is signed in, else by the cookie.
+
+        It is the host's own word, as in :meth:`ortto_capture.Capture.record_for`, which has the
+        parameters and the errors.
+
+        :param on_refused: by default the log is told and None returned: the visitor has paid, and
+            is to see that, whatever became of our row.
+        """
+        who = self._present()
+        token = request.cookies.get(_COOKIE, "")
+        return self.account.record_for(
+            activity_id,
+            attributes,
+            email=who.email if who else None,
+            ei=who.ei if who else None,
+            session=token if not who and token.startswith(_SESSION) else None,
+            event_id=event_id,
+            at=at,
+            on_refused=on_refused,
+        )
+
+    def snippet(
+        self,
+        key: str | None = None,
+        *,
+        nonce: object = None,
+        identity: str | None = "token",
+        inline: bool = True,
+    ) -> str:
+        """Return what a page has in its head; in templates ``{{ ortto_capture() }}``.
+
+        :param key: the capture key; the configured one when left out.
+        :param nonce: as for :meth:`ortto_capture.CaptureApp.snippet`; by default the request's, and
+            in templates ``csp_nonce``.
+        :param identity: ``"token"`` puts in who is signed in, by a token that is good for five
+            minutes; ``"host"`` has the browser ask, for pages that are kept in a cache; None says
+            nothing.
+        :param inline: False for a policy without nonces.
+        :raises ConfigurationError: when it could not work.
+        """
+        mounted = _mounted()
+        if identity == "token":
+            who = self._present()
+            identity = mounted.capture.sign_identity(who.email, ei=who.ei) if who else None
+        elif identity == "host" and self._who is None:
+            raise ConfigurationError("identity", "nothing says who: register it, @capture.identity")
+        key = mounted.key if key is None else key
+        html = mounted.snippet(
+            key, nonce, request=request.environ, inline=inline, identity=identity
+        )
+        # Headers come later than templates.
+        g.setdefault(EXTENSION, []).append(html)
+        return html
+
+    @pass_context
+    def _in_template(self, context: Context, key: str | None = None, **options: Any) -> str:
+        environ = request.environ
+        if options.get("nonce") is None and nonce_of(environ) is None:
+            given = context.get("csp_nonce")
+            # Without a policy, flask-talisman's function returns nothing.
+            options["nonce"] = (given() if callable(given) else given) or None
+        return self.snippet(key, **options)
+
+    def _present(self) -> Identity | None:
+        """Who is signed in, in the request that is being answered."""
+        who: Identity | None = _now(self._who) if self._who is not None else None
+        return who
+
+    # -- asked by the mount
+
+    def _identity_of(self, app: Flask, environ: WSGIEnvironment) -> Identity | None:
+        if self._who is None:
+            return None
+        with _as_host(app, environ):
+            return self._present()
+
+    def _may_see_console(self, app: Flask, environ: WSGIEnvironment) -> bool | WSGIApplication:
+        if self._guard is None:
+            return False
+        with _as_host(app, environ):
+            try:
+                answer = _now(self._guard)
+                if not answer:
+                    answer = _login_page(app)
+                if answer is None or isinstance(answer, bool):
+                    return bool(answer)
+                if not isinstance(answer, BaseResponse):
+                    # Any other value may be true by accident.
+                    kind = type(answer).__name__
+                    raise TypeError(f"the console guard returned {kind}: True, False or a response")
+                response = app.make_response(answer)
+            except HTTPException as error:
+                response = app.make_response(app.handle_user_exception(error))
+            # The session is saved: a login page may find there where the visitor wanted to go.
+            return app.process_response(response)
+
+
+class _Mounted(CaptureApp):
+    """What one app has: whichever account is in place tells the signal of its activities."""
+
+    def __init__(self, capture: Capture, app: Flask, key: str, **options: Any) -> None:
+        #: The capture key of the app's own pages.
+        self.key = key
+        self._app = app
+        self._said: set[str] = set()
+        self._telling: WeakSet[Capture] = WeakSet()
+        super().__init__(capture, **options)
+
+    @property
+    def capture(self) -> Capture:
+        return super().capture
+
+    @capture.setter
+    def capture(self, capture: Capture) -> None:
+        vars(CaptureApp)["capture"].__set__(self, capture)
+        # Tests put theirs in place, and the app's own back.
+        if capture not in self._telling:
+            self._telling.add(capture)
+            capture.subscribe(self._tell)
+
+    def refuse(self, page: str, fault: str) -> None:
+        """Say once that the snippet cannot work on a page; loudly to the host's developers."""
+        if self._app.debug or self._app.testing:
+            raise ConfigurationError("snippet", fault)
+        if fault not in self._said:
+            self._said.add(fault)
+            _log.error("%s reports nothing: %s", page, fault)
+
+    def _tell(self, each: Captured) -> None:
+        with self._app.app_context():
+            captured.send(self._app, captured=each)
+
+
+def _mounted() -> _Mounted:
+    """What the current app has."""
+    found = current_app.extensions.get(EXTENSION)
+    if not isinstance(found, _Mounted):
+        raise ConfigurationError("app", "this app has none: call init_app(app)")
+    return found
+
+
+def _check_policy(_: Flask, response: Response, **__: object) -> None:
+    """Refuse a page whose policy, now that it has one, blocks the snippet that it shows."""
+    policies = response.headers.getlist("Content-Security-Policy")
+    for html in g.pop(EXTENSION, []):
+        if policies and (fault := blocked(policies, html)) is not None:
+            _mounted().refuse(request.path, fault)
+
+
+def _now(function: Callable[[], Any]) -> Any:
+    """Call a function of the host, and wait for it where it is a coroutine's."""
+    return current_app.ensure_sync(function)()
+
+
+@contextmanager
+def _as_host(app: Flask, environ: WSGIEnvironment) -> Iterator[None]:
+    """A request context as the app's own pages have it, where they are mounted."""
+    own = environ.get(HOST_ENVIRON, environ)
+    # A copy, and without the body, which has been read.
+    with app.request_context({**own, "wsgi.input": BytesIO(), "CONTENT_LENGTH": "0"}):
+        yield
+
+
+def _login_page(app: Flask) -> Response | None:
+    """Flask-Login's, for a visitor who is not signed in; None without either."""
+    manager = getattr(app, "login_manager", None)
+    if manager is None or import_module("flask_login").current_user.is_authenticated:
+        return None
+    # Also what is not a response yet, if the host has its own handler.
+    return app.make_response(manager.unauthorized())

@@ -1,0 +1,72 @@
+"""A policy that blocks the snippet in every browser is found, and no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from ortto_capture import Capture, CaptureApp, Settings, open_backends
+from ortto_capture.contrib.policy import blocked
+
+APP = CaptureApp(
+    Capture(
+        backends=open_backends("memory:"),
+        settings=Settings(secret_keys=["an example secret of more than 32 bytes"]),
+    )
+)
+INLINE, NONCED = APP.snippet("shop"), APP.snippet("shop", "n0nce")
+EXTERNAL, EXTERNAL_NONCED = (
+    APP.snippet("shop", inline=False),
+    APP.snippet("shop", "n0nce", inline=False),
+)
+HASH = APP.snippet_hash("shop")
+
+
+@pytest.mark.parametrize(
+    ("policy", "snippet"),
+    [
+        ("", INLINE),
+        ("img-src 'none'; frame-ancestors 'none'", INLINE),
+        ("default-src 'self' 'unsafe-inline'", INLINE),
+        ("script-src 'self' 'nonce-n0nce'", NONCED),
+        ("script-src 'strict-dynamic' 'nonce-n0nce'; connect-src *", NONCED),
+        ("script-src 'strict-dynamic' 'nonce-n0nce'", EXTERNAL_NONCED),
+        (f"script-src 'self' {HASH}", INLINE),
+        ("script-src 'self'", EXTERNAL),
+        ("script-src https:", EXTERNAL),
+        ("script-src https://perhaps.this.one", EXTERNAL),
+        ("default-src 'none'; script-src 'SELF'; connect-src 'Self'", EXTERNAL),
+        ("default-src 'none'; script-src-elem 'self'; script-src 'none'; connect-src /", EXTERNAL),
+        ("script-src 'self'; script-src 'none'", EXTERNAL),
+        ("Script-Src 'self'", EXTERNAL),
+    ],
+)
+def test_a_page_that_works_is_not_refused(policy: str, snippet: str) -> None:
+    assert blocked([policy], snippet) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "snippet", "said"),
+    [
+        ("script-src 'self'", INLINE, "script-src does not let inline code run"),
+        ("default-src 'self'", INLINE, "default-src does not let inline code run"),
+        ("script-src 'self' 'nonce-n0nce'", INLINE, "inline code"),
+        ("script-src 'self' 'nonce-0ther'", NONCED, "inline code"),
+        ("script-src 'self' 'unsafe-inline' 'nonce-0ther'", INLINE, "inline code"),
+        ("script-src 'self' 'sha256-AAAA'", INLINE, "inline code"),
+        (f"script-src {HASH}", INLINE, "app.js"),
+        (f"script-src 'self' 'strict-dynamic' {HASH}", INLINE, "app.js"),
+        ("script-src 'none'", EXTERNAL, "script-src does not let app.js load"),
+        ("script-src", EXTERNAL, "app.js"),
+        ("script-src-elem 'none'; script-src 'self'", EXTERNAL, "script-src-elem"),
+        ("script-src 'self'; connect-src 'none'", EXTERNAL, "connect-src does not let the client"),
+        ("default-src 'none'; script-src 'self'", EXTERNAL, "default-src does not let the client"),
+        ("img-src *, script-src 'none'", EXTERNAL, "app.js"),
+    ],
+)
+def test_what_every_browser_blocks_is_named(policy: str, snippet: str, said: str) -> None:
+    assert said in str(blocked([policy], snippet))
+
+
+def test_each_of_several_policies_must_let_it_through() -> None:
+    assert blocked(["script-src 'self'", "default-src 'none'"], EXTERNAL) is not None
+    assert blocked([], INLINE) is None
