@@ -4,6 +4,7 @@ Mount :class:`CaptureApp` inside any WSGI app; it serves the browser client, tak
 shows what arrived. ``docs/explanation/architecture.md`` explains the package in a minute.
 """
 
+from .activity_type import ActivityType, attribute
 from .backends import open_backends
 from .capture import Capture
 from .errors import (
@@ -25,6 +26,7 @@ from .settings import Settings
 from .wsgi import CaptureApp, mount
 
 __all__ = [
+    "ActivityType",
     "Attribute",
     "BackendError",
     "Backends",
@@ -50,6 +52,7 @@ __all__ = [
     "Source",
     "StorageFull",
     "UnknownActivity",
+    "attribute",
     "mount",
     "open_backends",
 ]

@@ -17,6 +17,7 @@ from secrets import token_bytes
 from typing import Any, Literal, TypeVar
 
 from . import privacy
+from .activity_type import ActivityType
 from .errors import BackendError, CaptureWarning, ConfigurationError, MalformedRequest, Refused
 from .identity import MAX_IDENTITY_AGE, Identity, person_fields, random_id
 from .model import Captured, Erased, Identified, Person
@@ -93,7 +94,7 @@ class Capture:
     def record(
         self,
         session: str | None,
-        activity_id: str,
+        activity_id: str | ActivityType,
         attributes: Mapping[str, Any] | None = None,
         *,
         ip: str | None = None,
@@ -106,6 +107,7 @@ class Capture:
         """Record one activity, as ``ap3c.activity`` does.
 
         :param session: the token of :meth:`identify`.
+        :param activity_id: the id, or an :class:`ActivityType` with its attributes.
         :param ip: the visitor's address; None takes no IP quota.
         :param event_id: makes a repetition harmless: it returns the first, ``duplicate`` set.
         :param age: milliseconds since it happened, 0 to 7 days.
@@ -113,10 +115,11 @@ class Capture:
         :raises Refused: the subclass says which check failed.
         :raises BackendError: nothing was stored.
         """
+        activity_id, attributes = _reported(activity_id, attributes)
         members = {
             "session": session,
             "activity_id": activity_id,
-            "attributes": _plain(attributes),
+            "attributes": attributes,
             "event_id": event_id,
             "age": age,
             "person": _plain(person),
@@ -128,7 +131,7 @@ class Capture:
 
     def record_for(
         self,
-        activity_id: str,
+        activity_id: str | ActivityType,
         attributes: Mapping[str, Any] | None = None,
         *,
         email: str | None = None,
@@ -143,6 +146,7 @@ class Capture:
         The activity need not be on for websites, and no limit is taken. Its source is ``server``.
         The person is found or created, and verified, when named by ``email`` or ``ei``.
 
+        :param activity_id: the id, or an :class:`ActivityType` with its attributes.
         :param session: the visitor's session token, where the host knows no more; the activity has
             the assurance of that session.
         :param event_id: makes a repetition harmless: it returns the first, ``duplicate`` set.
@@ -153,12 +157,13 @@ class Capture:
         :raises Refused: the subclass says which check failed.
         :raises BackendError: nothing was stored.
         """
+        activity_id, attributes = _reported(activity_id, attributes)
         try:
             with self.accounted("activity") as attempt:
                 identity = _identity(email, ei)
                 members = {
                     "activity_id": activity_id,
-                    "attributes": _plain(attributes),
+                    "attributes": attributes,
                     "event_id": event_id,
                     "session": session if identity is None else None,
                 }
@@ -178,7 +183,7 @@ class Capture:
 
     async def arecord(
         self,
-        activity_id: str,
+        activity_id: str | ActivityType,
         attributes: Mapping[str, Any] | None = None,
         *,
         email: str | None = None,
@@ -296,6 +301,17 @@ def _secret(backends: Backends) -> bytes:
         stacklevel=3,
     )
     return token_bytes(MIN_SECRET)
+
+
+def _reported(
+    activity: str | ActivityType, attributes: Mapping[str, Any] | None
+) -> tuple[str, dict[str, Any] | None]:
+    """The id and the attributes of what a program reports."""
+    if isinstance(activity, ActivityType):
+        if attributes is not None:
+            raise TypeError("an ActivityType has its own attributes")
+        return activity.activity_id, activity.attributes
+    return activity, _plain(attributes)
 
 
 def _plain(value: Any) -> Any:

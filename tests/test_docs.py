@@ -51,7 +51,8 @@ def run(page: Path, names: dict[str, Any]) -> None:
     """Run the Python blocks of a page; what they define is in ``names`` afterwards."""
     for line, source in blocks(page, "python"):
         # Blank lines in front, so that a traceback names the line of the page.
-        exec(compile("\n" * (line - 1) + source, str(page), "exec"), names)  # noqa: S102
+        code = compile("\n" * (line - 1) + source, str(page), "exec", dont_inherit=True)
+        exec(code, names)  # noqa: S102
 
 
 def files(page: Path) -> dict[str, str]:

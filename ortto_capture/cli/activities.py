@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from difflib import get_close_matches
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import Attribute, Backends, ConfigurationError, Definition
-from ..backends.definition_file import read_definitions
 from ..schema import example, json_schema
 from .account import Account, Failed, Group, with_account
 from .show import Column, Table, document, hint, json_option, safe, say
@@ -108,6 +106,13 @@ def _attribute(text: str) -> Attribute:
 )
 @click.option("--person-limit", metavar="LIMIT", help='Its own limit, such as "20/day".')
 @click.option("--ip-limit", metavar="LIMIT", help='Its own limit, such as "500/hour".')
+@click.option(
+    "--needs-verified",
+    "needs",
+    flag_value="verified",
+    default="claimed",
+    help="Refuse it of visitors for whom the host does not vouch.",
+)
 @click.option("--replace", "replacing", is_flag=True, help="Even if there is one with this id.")
 @with_account
 def add(
@@ -162,22 +167,6 @@ _changing(
 )
 _changing("disable", "Let websites send them no longer.", "off", {"client_side": False})
 _changing("archive", "Put them away; their history stays.", "archived", {"archived": True})
-
-
-@activities.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@json_option
-def check(file: Path, as_json: bool) -> None:
-    """Check a definition file; print everything that is wrong."""
-    try:
-        found = read_definitions(file)
-    except ConfigurationError as error:
-        problems = str(error).removeprefix(f"{error.field}: ").split("\n")
-        for problem in problems:
-            say(document({"problem": problem}) if as_json else problem)
-        raise Failed(f"problems, see above: {len(problems)}") from error
-    if not as_json:
-        say(f"{file}: nothing wrong, activities: {len(found)}")
 
 
 @click.command()

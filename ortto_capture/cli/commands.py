@@ -6,8 +6,11 @@ import click
 
 from .account import PLACES, Group
 from .activities import activities, schema
+from .changes import check
 from .doctor import backup, doctor
 from .journal import export, people, tail
+from .ortto import import_
+from .plan import docs, types
 from .server import demo, serve
 
 
@@ -23,5 +26,7 @@ def commands() -> None:
     """Receive what visitors of your website do, and look after what was received."""
 
 
-for each in (serve, demo, activities, schema, tail, people, export, backup, doctor):
+for each in (check, import_):
+    activities.add_command(each)
+for each in (serve, demo, activities, schema, types, docs, tail, people, export, backup, doctor):
     commands.add_command(each)

@@ -87,6 +87,7 @@ def test_one_is_added_with_everything_it_has(shell: Shell) -> None:
         *("--attribute", "str:cm:plan=The plan, chosen or not,required,sensitive"),
         *("--attribute", "bol:cm:required=required,required"),
         *("--drop-unknown", "--person-limit", "20/day", "--ip-limit", "500/hour"),
+        "--needs-verified",
     )
 
     assert defined(shell)["act:cm:sign-up"] == Definition(
@@ -100,6 +101,7 @@ def test_one_is_added_with_everything_it_has(shell: Shell) -> None:
         ],
         unknown_attributes="drop",
         limits={"person": "20/day", "ip": "500/hour"},
+        needs="verified",
     )
 
 

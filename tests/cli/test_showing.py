@@ -169,8 +169,8 @@ def test_whatever_prints_data_prints_it_as_json() -> None:
     }
 
     assert without == {
-        *("serve", "demo", "backup", "export", "people export"),
-        *(f"activities {verb}" for verb in ("add", "enable", "disable", "archive")),
+        *("serve", "demo", "types", "docs", "backup", "export", "people export"),
+        *(f"activities {verb}" for verb in ("add", "enable", "disable", "archive", "import")),
     }
 
 
