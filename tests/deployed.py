@@ -31,6 +31,8 @@ HOW_TO = ROOT / "docs" / "how-to"
 #: Where the docs have a server listen.
 DOCUMENTED = "8000"
 LOGIN = "act:cm:login"
+#: Seconds to end in, when told to.
+GRACE = 5
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -84,6 +86,21 @@ def environment() -> Mapping[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
 
 
+def run(line: str, folder: Path) -> None:
+    """Run a command that ends by itself."""
+    program, *words = shlex.split(line)
+    done = subprocess.run(
+        [located(program), *words],
+        cwd=folder,
+        env=environment(),
+        check=False,
+        timeout=PATIENCE,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def await_port(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
     """Return when a server accepts connections."""
     ends = monotonic() + PATIENCE
@@ -118,7 +135,7 @@ def running(line: str, folder: Path, port: int) -> Iterator[subprocess.Popen[byt
         finally:
             process.terminate()
             try:
-                process.wait(PATIENCE)
+                process.wait(GRACE)
             except subprocess.TimeoutExpired:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -171,3 +188,33 @@ def expect_visitors_told_apart(port: int, folder: Path) -> None:
     assert forged == [200, 429], "who wrote a header chose an address"
     with open_backends(f"file:{folder / 'data'}") as backends:
         assert len(backends.journal.latest()) == 3
+
+
+def nginx(block: str, port: int) -> str:
+    """A whole configuration around a documented ``location``, for the process that reads it."""
+    paths = "".join(
+        f"    {kind}_temp_path {kind};\n"
+        for kind in ("client_body", "proxy", "uwsgi", "fastcgi", "scgi")
+    )
+    return f"""
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+{paths}
+    server {{
+        listen 127.0.0.1:{port};
+        server_name shop.example;
+{block}
+    }}
+}}
+"""
+
+
+def caddy(block: str, port: int) -> str:
+    """A whole configuration around a documented site, which would ask for a certificate."""
+    site = f"http://shop.example:{port} {{\n    bind 127.0.0.1"
+    return "{\n    admin off\n    auto_https off\n}\n" + block.replace("shop.example {", site)
