@@ -294,7 +294,7 @@ class _Mounted(CaptureApp):
             raise ConfigurationError("snippet", fault)
         if fault not in self._said:
             self._said.add(fault)
-            _log.error("%s reports nothing: %s", page, fault)
+            _log.error("%s reports nothing: %s", page, fault, extra={"event": "snippet-blocked"})
 
     def _tell(self, each: Captured) -> None:
         with self._app.app_context():

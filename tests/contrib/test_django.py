@@ -595,6 +595,39 @@ def test_the_nonce_of_django_csp_is_found(shop: Shop) -> None:
     assert page.content.decode().count(f'nonce="{nonce}"') == 2
 
 
+@pytest.mark.parametrize(("running", "asynchronous"), [("tests", True), ("production", False)])
+def test_a_page_whose_policy_blocks_the_snippet_is_found(
+    shop: Shop,
+    running: str,
+    asynchronous: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without NONCE among the sources django-csp hands out a nonce all the same."""
+    if running == "tests":
+        monkeypatch.setattr("django.core.mail.outbox", [], raising=False)
+    finding = "ortto_capture.contrib.django.middleware.SnippetPolicyMiddleware"
+
+    def visit(sources: list[str]) -> Any:
+        with override_settings(
+            MIDDLEWARE=[finding, "csp.middleware.CSPMiddleware", *MIDDLEWARE],
+            CONTENT_SECURITY_POLICY={"DIRECTIVES": {"script-src": sources}},
+        ):
+            if asynchronous:
+                return asyncio.run(AsyncClient().get("/"))
+            client = shop.client()
+            assert client.get("/").status_code == 200
+            return client.get("/")
+
+    assert visit(["'self'", "'unsafe-inline'"]).status_code == 200
+    if running == "tests":
+        with pytest.raises(ConfigurationError, match="inline code"):
+            visit(["'self'"])
+    else:
+        assert visit(["'self'"]).status_code == 200
+        assert caplog.text.count('the page of "" reports nothing: ') == 1
+
+
 def test_prefix_language_and_namespace_are_found(shop: Shop) -> None:
     from django.conf.urls.i18n import i18n_patterns
 

@@ -20,6 +20,8 @@ from .place import place
 
 #: The cookie that holds a visitor's session token.
 COOKIE = "ap3c"
+#: Where a request's ``META`` holds the snippet that its page shows.
+SHOWN = "ortto_capture.snippet"
 
 
 def user_pk(request: HttpRequest) -> Identity | None:
@@ -119,7 +121,7 @@ def snippet(
     app = found.app
     if identity is None and (who := found.identity(request)) is not None:
         identity = app.capture.sign_identity(who.email, ei=who.ei)
-    return app.snippet(
+    html = app.snippet(
         key or found.key,
         nonce,
         place() if endpoint is None else endpoint,
@@ -127,3 +129,5 @@ def snippet(
         inline=inline,
         identity=identity,
     )
+    request.META[SHOWN] = html
+    return html
