@@ -1,4 +1,4 @@
-"""For tests: contracts that every backend must pass, a clock that stands still, ids that count.
+"""For tests: a ``Capture`` of one test, a clock that stands still, contracts of backends.
 
 The law of this package: everything here is an ordinary implementation or an ordinary test, public
 and documented, so that the backends of other people can be held to what ours are held to.
@@ -15,6 +15,7 @@ except ImportError as error:  # pragma: no cover  # tested in a process of its o
 pytest.register_assert_rewrite("ortto_capture.testing.contracts")
 
 # After the line above, which must come first.
+from .capture import TestCapture  # noqa: E402
 from .contracts.backends import BackendsContract  # noqa: E402
 from .contracts.definitions import DefinitionsContract  # noqa: E402
 from .contracts.erasure import ErasureContract  # noqa: E402
@@ -23,6 +24,7 @@ from .contracts.limiter import RateLimiterContract  # noqa: E402
 from .contracts.outcomes import OutcomesContract  # noqa: E402
 from .contracts.people import PeopleContract  # noqa: E402
 from .fakes import FakeClock, Ids  # noqa: E402
+from .live import LiveCapture  # noqa: E402
 
 __all__ = [
     "BackendsContract",
@@ -31,7 +33,9 @@ __all__ = [
     "FakeClock",
     "Ids",
     "JournalContract",
+    "LiveCapture",
     "OutcomesContract",
     "PeopleContract",
     "RateLimiterContract",
+    "TestCapture",
 ]

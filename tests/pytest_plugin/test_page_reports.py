@@ -1,0 +1,266 @@
+"""The calls in a page's own code, read without a browser and held against the definitions."""
+
+from __future__ import annotations
+
+import re
+from textwrap import dedent
+
+import pytest
+from flask import Flask, Response, request
+
+from ortto_capture import Attribute, Definition
+from ortto_capture.testing import TestCapture
+
+from .shop import BOUGHT, LOGIN, PAID
+
+SNIPPET = '<script src="/capture/app.js" async></script>'
+
+
+@pytest.fixture(autouse=True)
+def definitions(capture: TestCapture) -> None:
+    capture.define(BOUGHT, LOGIN, PAID)
+
+
+def problems(capture: TestCapture, html: str, *activity_ids: str) -> list[str]:
+    """What is wrong with a page, a line each, without what was read."""
+    try:
+        capture.assert_page_reports(dedent(html), *activity_ids)
+    except AssertionError as failed:
+        first, *lines = str(failed).splitlines()
+        assert first == "the page's reports are wrong:"
+        listed = [line for line in lines if line.startswith("  ")]
+        end = next(n for n, line in enumerate(lines) if not line.startswith("  "))
+        return [line.strip() for line in listed[:end]]
+    return []
+
+
+#: ``ID`` stands for the id of the activity, ``PRICE`` for its one required attribute.
+CALLS = [
+    "ap3c.activity({ID, attributes: {PRICE: 12}})",
+    "window.ap3c.activity({'activity_id': 'act:cm:bought', 'attributes': {'int:cm:price': 1}})",
+    "ap3c?.activity({activity_id: `act:cm:bought`, attributes: {PRICE: -0x1F}});",
+    "ap3c.act.push({ID, attributes: {PRICE: 1_000}})",
+    "(ap3c.act = ap3c.act || []).push({ID, attributes: {PRICE: 12.0}})",
+    "ap3c.cmd.push(function () { ap3c.activity({ID, attributes: {[PRICE]: (12)}}, done) })",
+    "buy.onclick = async (e) => { await send({ID, attributes: {PRICE: sum(), 'str:cm:plan': p}}) }",
+    "ap3c.activity({ID, attributes: {...cart, 'str:cm:plan': null}})",
+    "ap3c.activity({ID, attributes: cart.attributes, ...more})",
+    "ap3c.activity({ID, attributes: {PRICE: 1e3, 'str:cm:plan': undefined}})",
+    r"ap3c.activity({activity_id: 'act:cm:b\x6fu\u0067h\u{74}', attributes: {PRICE: +.5e1,},})",
+    "ap3c\n  .activity({ // a comment\n ID /* the id */, attributes: {PRICE: 1}})",
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_calls_are_understood_as_people_write_them(capture: TestCapture, call: str) -> None:
+    code = call.replace("ID", 'activity_id: "act:cm:bought"').replace("PRICE", '"int:cm:price"')
+    page = f"<head>{SNIPPET}</head><script>if (a < b) {{}}\n{code}</script>"
+    assert problems(capture, page, "act:cm:bought") == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        '// ap3c.activity({activity_id: "act:cm:login"})',
+        '/* ap3c.activity({activity_id: "act:cm:login"}) */',
+        "'ap3c.activity({activity_id: \"act:cm:login\"})'",
+        '/"/; `ap3c.activity({activity_id: "act:cm:login"})`',
+        'ap3c.track({email: "act:cm:login"})',
+        'ap3c.activity("act:cm:login")',
+        'ap3c.activity(login, {activity_id: "act:cm:login"})',
+        'new Event("act:cm:login")',
+        "tag`act:cm:login`",
+        "ap3c.activity()",
+        "ap3c.activity({activity_id: 5n})",
+        "ap3c.activity({activity_id: login})",
+        'ap3c.activity({["activity" + "_id"]: "act:cm:login"})',
+        "ap3c.activity({activity_id})",
+    ],
+)
+def test_what_is_no_call_with_that_id_reports_nothing(capture: TestCapture, script: str) -> None:
+    found = problems(capture, f"<script>{script}</script>", "act:cm:login")
+    assert "act:cm:login is not reported" in found
+
+
+def test_a_page_s_handlers_are_its_code_and_its_data_are_not(capture: TestCapture) -> None:
+    page = """
+        <script type="application/json">ap3c.activity({activity_id: "act:cm:no"})</script>
+        <script type="text/template"><b onclick="ap3c.activity({})"></b></script>
+        <p>ap3c.activity({activity_id: "act:cm:no"})</p>
+        <script src="https://cdn.example/ap3c.js"></script>
+        <button @click="ap3c.activity({activity_id: &quot;act:cm:login&quot;}); return false">
+    """
+    assert problems(capture, page, "act:cm:login") == []
+
+
+def test_each_mistake_is_named_with_its_line(capture: TestCapture) -> None:
+    page = """\
+        <!doctype html>
+        <title>Shop</title>
+        <script
+          data-x>
+        ap3c.activity({activity_id: "act:cm:bougth"});
+        ap3c.activity({activity_id: "act:cm:bought", attribute: {"int:cm:price": 12}});
+        ap3c.activity({activity_id: "act:cm:bought", attributes: {
+          "int:cm:prise": 12, "str:cm:plan": ["pro"]}});
+        ap3c.activity({activity_id: "act:cm:bought", attributes: {"int:cm:price": 12.5}});
+        ap3c.activity({activity_id: "act:cm:bought", attributes: "int:cm:price"});
+        ap3c.activity({activity_id: "act:cm:paid"});
+        ap3c.activity({attributes: {}});
+        ap3c.activity({activity_id: 12});
+        </script>
+    """
+    text = "a string of at most 255 characters"
+    whole = "a whole number from -9007199254740991 to 9007199254740991"
+    assert problems(capture, page, "act:cm:login") == [
+        "act:cm:login is not reported",
+        "line 5: act:cm:bougth is not defined; did you mean act:cm:bought?",
+        "line 6: attribute is no member of an activity; did you mean attributes?",
+        "line 6: act:cm:bought: int:cm:price is required",
+        "line 7: act:cm:bought declares no attribute int:cm:prise; did you mean int:cm:price?",
+        f'line 7: act:cm:bought: str:cm:plan is ["pro"]; expected {text}',
+        "line 7: act:cm:bought: int:cm:price is required",
+        f"line 9: act:cm:bought: int:cm:price is 12.5; expected {whole}",
+        'line 10: act:cm:bought: attributes is "int:cm:price", and no object',
+        "line 11: act:cm:paid may not be sent by websites: its client_side is off",
+        "line 12: the call has no activity_id",
+        "line 13: the call has no activity_id",
+    ]
+
+
+def test_only_keys_are_checked_of_what_is_worked_out_when_the_script_runs(
+    capture: TestCapture,
+) -> None:
+    capture.define(
+        Definition(
+            "act:cm:cart",
+            "Cart",
+            client_side=True,
+            attributes=[Attribute("stl:cm:items", required=True), "obj:cm:shop", "dtz:cm:day"],
+        )
+    )
+    page = """
+        <script>
+        ap3c.activity({activity_id: "act:cm:cart", attributes: {
+          "stl:cm:items": [first, "b"], "obj:cm:shop": {name, at: {x: 1}}, "str:cm:x": x}});
+        ap3c.activity({activity_id: "act:cm:cart", attributes: {
+          "stl:cm:items": ["a", 1], "dtz:cm:day": {year: 2026, month: 2, day: 30}}});
+        ap3c.activity({activity_id: "act:cm:cart", attributes: {
+          "stl:cm:items": [...more], "obj:cm:shop": {...more}, "dtz:cm:day": -day}});
+        </script>
+    """
+    found = problems(capture, page)
+    assert [re.sub(r";.*", "", each) for each in found] == [
+        "line 3: act:cm:cart declares no attribute str:cm:x",
+        'line 5: act:cm:cart: stl:cm:items is ["a", 1]',
+        'line 5: act:cm:cart: dtz:cm:day is {"year": 2026, "month": 2, "day": 30}',
+    ]
+
+
+def test_what_the_settings_and_the_definition_allow_decides(capture: TestCapture) -> None:
+    capture.define(
+        Definition("act:cm:any", "Any", client_side=True, unknown_attributes="drop"),
+        Definition("act:cm:old", "Old", client_side=True, archived=True),
+    )
+    many = ", ".join(f'"str:cm:a{number}": ""' for number in range(16))
+    page = f"""
+        <script>
+        ap3c.activity({{activity_id: "act:cm:any", attributes: {{"str:cm:x": 1}}}});
+        ap3c.activity({{activity_id: "act:cm:any", attributes: {{{many}}}}});
+        ap3c.activity({{activity_id: "act:cm:old"}});
+        </script>
+    """
+    assert problems(capture, page) == [
+        "line 4: act:cm:any: 16 attributes, and 15 are allowed",
+        "line 5: act:cm:old is archived",
+    ]
+
+
+def test_a_failure_shows_what_was_read_and_what_was_not(capture: TestCapture) -> None:
+    page = dedent("""\
+        <script src="/static/shop.js"></script>
+        <script>
+        ap3c.activity({activity_id: id, attributes: {"int:cm:price": 2 * price, ...more}});
+        ap3c.activity({activity_id: "act:cm:bought", attributes: {"int:cm:price": [1, x]}});
+        ap3c.activity(found);
+        ap3c.activity({activity_id: "act:cm:login"};
+        </script>
+    """)
+    with pytest.raises(AssertionError) as failed:
+        capture.assert_page_reports(page, "act:cm:loggin")
+
+    assert str(failed.value) == dedent("""\
+        the page's reports are wrong:
+          act:cm:loggin is not reported
+        calls on the page:
+          line 3: an id that is worked out when the script runs {"int:cm:price": …, …}
+          line 4: act:cm:bought {"int:cm:price": [1, …]}
+          line 5: an id that is worked out when the script runs
+          line 6: act:cm:login
+          line 6: not JavaScript, so browsers may run none of this script
+        scripts that were not read: /static/shop.js; client= reads those of the origin""")
+
+
+def test_a_page_without_calls_is_told_from_one_with_others(capture: TestCapture) -> None:
+    with pytest.raises(AssertionError, match=r"there is no call of ap3c\.activity on the page"):
+        capture.assert_page_reports("<h1>Shop</h1>", "act:cm:login")
+
+
+def test_a_page_that_does_not_load_the_client_reports_nothing(capture: TestCapture) -> None:
+    call = '<script>ap3c.activity({activity_id: "act:cm:login"})</script>'
+
+    assert problems(capture, f"<html><body>{call}</body></html>", "act:cm:login") == [
+        "the page does not load the client: its snippet is missing in the head"
+    ]
+    assert problems(capture, f"<html><head>{SNIPPET}</head>{call}", "act:cm:login") == []
+    # A part of a page stands within one that loads it.
+    assert problems(capture, f"<div>{call}</div>", "act:cm:login") == []
+
+
+# -- through an app
+
+
+@pytest.fixture
+def shop(app: Flask) -> Flask:
+    """A shop whose code is in a file of its own."""
+    snippet = app.config["capture_app"].snippet
+
+    @app.get("/cart/")
+    def cart() -> str:
+        scripts = "".join(f'<script src="{each}"></script>' for each in request.args.getlist("s"))
+        return f"<html><head>{snippet('shop')}</head>{scripts}</html>"
+
+    @app.get("/cart/buy.js")
+    def code() -> Response:
+        text = '"use strict";\nap3c.activity({activity_id: "act:cm:login", attributes: {x: 1}});\n'
+        return Response(text, mimetype="text/javascript")
+
+    return app
+
+
+def test_the_page_of_the_shop_reports(capture: TestCapture, app: Flask) -> None:
+    client = app.test_client()
+    capture.assert_page_reports(client.get("/"), "act:cm:bought", client=client)
+
+
+def test_scripts_of_the_origin_are_read_through_the_client(
+    capture: TestCapture, shop: Flask
+) -> None:
+    client = shop.test_client()
+    page = client.get("/cart/?s=buy.js&s=https://cdn.example/x.js")
+
+    with pytest.raises(AssertionError) as failed:
+        capture.assert_page_reports(page, "act:cm:login", client=client)
+
+    assert str(failed.value) == dedent("""\
+        the page's reports are wrong:
+          buy.js, line 2: act:cm:login declares no attribute x; there are none
+        calls on the page:
+          buy.js, line 2: act:cm:login {"x": 1}
+        scripts that were not read: https://cdn.example/x.js; client= reads those of the origin""")
+
+
+def test_a_script_that_is_not_there_fails_the_page(capture: TestCapture, shop: Flask) -> None:
+    client = shop.test_client()
+    with pytest.raises(AssertionError, match=r"line \d+: the script gone\.js was answered 404"):
+        capture.assert_page_reports(client.get("/cart/?s=gone.js"), client=client)
