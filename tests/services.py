@@ -79,14 +79,16 @@ waitress.serve(pkgutil.resolve_name(sys.argv[2]), sockets=[socket.socket(fileno=
 """
 
 
-def _command(kind: Kind | Granian, app: str, listener: int, port: int, workers: int) -> list[str]:
+def _command(
+    python: str, kind: Kind | Granian, app: str, listener: int, port: int, workers: int
+) -> list[str]:
     if kind == "waitress":
-        return [sys.executable, "-c", _SERVE_WITH_WAITRESS, str(listener), app]
+        return [python, "-c", _SERVE_WITH_WAITRESS, str(listener), app]
     if kind == "granian":
         # It takes no socket that was made elsewhere, so that it is asked until it accepts.
         options = {"interface": "wsgi", "port": str(port), "blocking-threads": "1"}
         given = [f"--{name}={value}" for name, value in options.items()]
-        return [sys.executable, "-m", "granian", "--log-level=warning", *given, app]
+        return [python, "-m", "granian", "--log-level=warning", *given, app]
     options = {
         "worker-class": kind.removeprefix("gunicorn-"),
         "bind": f"fd://{listener}",
@@ -96,7 +98,7 @@ def _command(kind: Kind | Granian, app: str, listener: int, port: int, workers: 
         "log-level": "warning",
     }
     given = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "gunicorn", "--no-control-socket", *given, app]
+    return [python, "-m", "gunicorn", "--no-control-socket", *given, app]
 
 
 def _await_server(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -112,18 +114,25 @@ def _await_server(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def run_server(
-    kind: Kind | Granian, app: str, *, workers: int = 1, env: Mapping[str, str] | None = None
+    kind: Kind | Granian,
+    app: str,
+    *,
+    workers: int = 1,
+    env: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> Iterator[int]:
     """Run a real server as a process of its own on ``app`` (``module:name``) and yield its port.
 
     The listening socket is made here and inherited, so a connection waits in the kernel's queue
     from the first moment: nothing to poll for, and no port that another program could take. Should
     the server die, its socket dies with it; the test then fails with what the server wrote.
+
+    :param python: the interpreter, for an app that is installed in an environment of its own.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryFile("w+") as log:
         port: int = listener.getsockname()[1]
         process = subprocess.Popen(
-            _command(kind, app, listener.fileno(), port, workers),
+            _command(python, kind, app, listener.fileno(), port, workers),
             pass_fds=[] if kind == "granian" else [listener.fileno()],
             cwd=ROOT,
             env={**os.environ, **(env or {})},

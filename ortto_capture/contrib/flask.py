@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
@@ -21,9 +21,11 @@ from weakref import WeakSet
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BuildError
 from werkzeug.wrappers import Response as BaseResponse
 
 from .. import (
+    ActivityType,
     Backends,
     Capture,
     CaptureApp,
@@ -161,7 +163,7 @@ class FlaskCapture:
 
     def record(
         self,
-        activity_id: str,
+        activity_id: str | ActivityType,
         attributes: Mapping[str, Any] | None = None,
         *,
         event_id: str | None = None,
@@ -214,9 +216,8 @@ class FlaskCapture:
             identity = mounted.capture.sign_identity(who.email, ei=who.ei) if who else None
         elif identity == "host" and self._who is None:
             raise ConfigurationError("identity", "nothing says who: register it, @capture.identity")
-        key = mounted.key if key is None else key
         html = mounted.snippet(
-            key, nonce, request=request.environ, inline=inline, identity=identity
+            key or mounted.key, nonce, request=request.environ, inline=inline, identity=identity
         )
         # Headers come later than templates.
         g.setdefault(EXTENSION, []).append(html)
@@ -224,8 +225,7 @@ class FlaskCapture:
 
     @pass_context
     def _in_template(self, context: Context, key: str | None = None, **options: Any) -> str:
-        environ = request.environ
-        if options.get("nonce") is None and nonce_of(environ) is None:
+        if options.get("nonce") is None and nonce_of(request.environ) is None:
             given = context.get("csp_nonce")
             # Without a policy, flask-talisman's function returns nothing.
             options["nonce"] = (given() if callable(given) else given) or None
@@ -272,9 +272,9 @@ class _Mounted(CaptureApp):
         #: The capture key of the app's own pages.
         self.key = key
         self._app = app
-        self._said: set[str] = set()
         self._telling: WeakSet[Capture] = WeakSet()
         super().__init__(capture, **options)
+        captured.receiver_connected.connect(self._listen)
 
     @property
     def capture(self) -> Capture:
@@ -283,18 +283,15 @@ class _Mounted(CaptureApp):
     @capture.setter
     def capture(self, capture: Capture) -> None:
         vars(CaptureApp)["capture"].__set__(self, capture)
+        self._listen()
+
+    def _listen(self, *_: object, **__: object) -> None:
+        """Follow the account, as soon as the signal has a receiver: each activity costs some."""
+        capture = self.capture
         # Tests put theirs in place, and the app's own back.
-        if capture not in self._telling:
+        if capture not in self._telling and captured.has_receivers_for(self._app):
             self._telling.add(capture)
             capture.subscribe(self._tell)
-
-    def refuse(self, page: str, fault: str) -> None:
-        """Say once that the snippet cannot work on a page; loudly to the host's developers."""
-        if self._app.debug or self._app.testing:
-            raise ConfigurationError("snippet", fault)
-        if fault not in self._said:
-            self._said.add(fault)
-            _log.error("%s reports nothing: %s", page, fault, extra={"event": "snippet-blocked"})
 
     def _tell(self, each: Captured) -> None:
         with self._app.app_context():
@@ -309,12 +306,19 @@ def _mounted() -> _Mounted:
     return found
 
 
-def _check_policy(_: Flask, response: Response, **__: object) -> None:
+def _check_policy(app: Flask, response: Response, **__: object) -> None:
     """Refuse a page whose policy, now that it has one, blocks the snippet that it shows."""
     policies = response.headers.getlist("Content-Security-Policy")
     for html in g.pop(EXTENSION, []):
         if policies and (fault := blocked(policies, html)) is not None:
-            _mounted().refuse(request.path, fault)
+            if app.debug or app.testing:
+                raise ConfigurationError("snippet", fault)
+            _log_once(request.endpoint, fault)
+
+
+@cache
+def _log_once(endpoint: str | None, fault: str) -> None:
+    _log.error("%s reports nothing: %s", endpoint, fault, extra={"event": "snippet-blocked"})
 
 
 def _now(function: Callable[[], Any]) -> Any:
@@ -336,5 +340,10 @@ def _login_page(app: Flask) -> Response | None:
     manager = getattr(app, "login_manager", None)
     if manager is None or import_module("flask_login").current_user.is_authenticated:
         return None
-    # Also what is not a response yet, if the host has its own handler.
-    return app.make_response(manager.unauthorized())
+    try:
+        # Also what is not a response yet, if the host has its own handler.
+        return app.make_response(manager.unauthorized())
+    except BuildError as error:
+        # As Flask-AppBuilder has it.
+        _log.error("login_view: there is no %s", error.endpoint, extra={"event": "no-login-page"})
+        return None

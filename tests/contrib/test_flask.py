@@ -249,7 +249,9 @@ def test_in_production_it_is_served_and_the_log_says_once_that_it_reports_nothin
 
     for _ in range(2):
         assert app.test_client().get("/").status_code == 200
-    assert [each.getMessage().partition(":")[0] for each in caplog.records] == ["/ reports nothing"]
+    assert [each.getMessage().partition(":")[0] for each in caplog.records] == [
+        "home reports nothing"
+    ]
 
 
 def test_the_external_form_is_for_policies_without_nonces() -> None:
@@ -456,6 +458,16 @@ def test_a_login_manager_without_a_page_answers_as_it_does_elsewhere() -> None:
     assert console(visitor(app)).status_code == 401
 
 
+def test_a_login_page_that_the_app_does_not_have_is_named_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = shop(with_login())
+    app.login_manager.login_view = "sign-in"  # type: ignore[attr-defined]
+
+    assert console(visitor(app)).status_code == 404
+    assert "login_view: there is no sign-in" in caplog.text
+
+
 def test_the_guard_may_be_decorated_like_a_view() -> None:
     capture = extension()
     capture.console_guard(flask_login.login_required(is_staff))
@@ -584,6 +596,21 @@ def test_the_signal_tells_of_what_was_captured_with_the_app_as_sender(
     assert account(other).flush()
     told = [each for each in heard if each[0] in (app, other)]
     assert sorted(told, key=itemgetter(1)) == [(app, "act:cm:paid"), (other, "act:cm:seen")]
+
+
+def test_a_receiver_may_come_after_the_app_and_hear_of_one_app_only() -> None:
+    capture = extension()
+    app, other = shop(capture), shop(capture)
+    told: list[Flask] = []
+
+    @captured.connect_via(app)
+    def hear(sender: Flask, captured: Captured) -> None:
+        told.append(sender)
+
+    for each in (app, other):
+        account(each).record_for("act:cm:paid", email=JO)
+        assert account(each).flush()
+    assert told == [app]
 
 
 def test_an_account_that_a_test_puts_in_place_is_told_of_too(
