@@ -115,9 +115,7 @@ def read(*, backends: Backends | None = None) -> Configured:
     return configured(getattr(settings, SETTING, {}), base(), backends=backends, others=_OTHERS)
 
 
-def hooks(
-    found: Configured,
-) -> tuple[
+def hooks() -> tuple[
     Callable[[HttpRequest], Identity | None],
     Callable[[WSGIEnvironment], bool | WSGIApplication] | None,
     Callable[[WSGIEnvironment], object] | None,
@@ -126,7 +124,7 @@ def hooks(
 
     :raises ConfigurationError: when one cannot be imported, or is no function.
     """
-    others = found.others
+    others = given()
     console, client_ip = others.get("console"), others.get("client_ip")
     return (
         _imported("USER_IDENTITY", others.get("user_identity", f"{__package__}.user_pk")),
@@ -137,8 +135,9 @@ def hooks(
 
 @cache
 def _opened() -> Account:
+    # First, so that a mistake in them leaves no directory behind.
+    identity, guard, client_ip = hooks()
     found = read()
-    identity, guard, client_ip = hooks(found)
     app = CaptureApp(
         found.capture, client_ip=client_ip, identity=_asked(identity), console_guard=guard
     )

@@ -26,7 +26,8 @@ def check(**_: object) -> list[checks.CheckMessage]:
         with warnings.catch_warnings():
             # That a key is made for as long as the process lives is nothing to this account.
             warnings.simplefilter("ignore")
-            hooks(read(backends=open_backends("memory:")))
+            read(backends=open_backends("memory:"))
+        hooks()
         problems = list(_data())
     except CaptureError as error:
         # The rest would be read from the same setting.
