@@ -83,15 +83,16 @@ class TestTableDefinitions(DefinitionsContract):
 
 # -- what a user writes
 
-_OURS = re.compile("capture|ortto", re.IGNORECASE)
+_OURS = re.compile("capture|ortto|identity", re.IGNORECASE)
 
 
 def written(folder: Path) -> list[str]:
     """The lines of an example that are there because of us.
 
-    What counts is every line of a statement or a template's tag that says ``capture`` or ``ortto``,
-    and a function whole when its decorator does. Of a list, a dict or a call over several lines it
-    is the entry. The page's own calls of ``ap3c`` are the same whatever takes them.
+    What counts is every line of a statement or a template's tag that says ``capture``, ``ortto`` or
+    ``identity``, and a function whole when its decorator does. Of a list, a dict or a call over
+    several lines it is the entry. The page's own calls of ``ap3c`` are the same whatever takes
+    them.
     """
     found = []
     for file in sorted(folder.rglob("*")):
@@ -148,7 +149,10 @@ def _says(numbers: set[int], lines: list[str]) -> bool:
     return any(_OURS.search(lines[number - 1]) for number in numbers)
 
 
-@pytest.mark.parametrize(("example", "most"), [("flask_shop", 12), ("django_shop", 10)])
+SHOPS = {"flask_shop": 12, "django_shop": 10, "fastapi_shop": 8}
+
+
+@pytest.mark.parametrize(("example", "most"), SHOPS.items())
 def test_an_example_needs_few_lines_of_ours_and_is_short(example: str, most: int) -> None:
     lines = written(EXAMPLES / example)
 

@@ -8,9 +8,10 @@ What the contract asks of an answer is the WSGI app's to keep, and nothing is de
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from datetime import datetime
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from werkzeug.wrappers import Response as WSGIResponse
 
@@ -24,7 +25,7 @@ except ImportError as error:
         "ortto_capture.contrib.asgi needs a2wsgi and starlette: pip install 'ortto-capture[asgi]'"
     ) from error
 
-from .. import Capture, CaptureApp, ConfigurationError, Identity
+from .. import Capture, CaptureApp, Captured, ConfigurationError, Identity
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,6 +35,8 @@ T = TypeVar("T")
 
 #: Where a scope keeps the loop of its request, for functions that are asked on a thread.
 _LOOP = "ortto_capture.loop"
+#: The client's cookie, and how our session tokens begin: Ortto's own cookie has the same name.
+_COOKIE, _SESSION = "ap3c", "oc1."
 
 
 class CaptureASGI:
@@ -103,33 +106,65 @@ class CaptureASGI:
         key: str | None = None,
         *,
         endpoint: str | None = None,
+        identity: str | None = "token",
         inline: bool = True,
-        identity: str | None = None,
     ) -> Callable[[Request], Coroutine[Any, Any, str]]:
-        """:meth:`snippet` with options, those of :meth:`CaptureApp.snippet`.
+        """:meth:`snippet` with options.
 
-        :param key: by default the first of the settings' sources, else ``site``.
+        :param key: the capture key; by default the first of the settings' sources, else ``site``.
         :param endpoint: by default where the app of the request has this one mounted.
-        :param identity: ``host`` has the page ask for its token, for pages that are cached.
+        :param identity: ``"token"`` puts in who is signed in, by a token that is good for five
+            minutes; ``"host"`` has the browser ask, for pages that are kept in a cache; None says
+            nothing.
+        :param inline: False for a policy without nonces.
         """
 
         async def snippet(request: Request) -> str:
             app = self.capture_app
-            sources = app.capture.settings.sources
             if endpoint is None:
                 app.mounted_at.add(self._place(request))
-            token = identity
-            if token is None and (user := await self._user(request)) is not None:
-                token = app.capture.sign_identity(user.email, ei=user.ei)
+            user = await self._user(request) if identity == "token" else None
+            token = app.capture.sign_identity(user.email, ei=user.ei) if user else None
             return app.snippet(
-                key or next(iter(sources), "site"),
+                key or next(iter(app.capture.settings.sources), "site"),
                 endpoint=endpoint,
                 request=request,
                 inline=inline,
-                identity=token,
+                identity=token if identity == "token" else identity,
             )
 
         return snippet
+
+    async def record(
+        self,
+        request: Request,
+        activity_id: str,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        event_id: str | None = None,
+        at: datetime | float | None = None,
+        on_refused: Literal["raise", "log"] = "log",
+    ) -> Captured | None:
+        """Record what the visitor of a request has done: as who is signed in, else by the cookie.
+
+        It is the host's own word, as in :meth:`ortto_capture.Capture.record_for`, which has the
+        parameters and the errors. The event loop does not wait for storage.
+
+        :param on_refused: by default the log is told and None returned: the visitor has paid, and
+            is to see that, whatever became of our row.
+        """
+        user = await self._user(request)
+        token = request.cookies.get(_COOKIE, "")
+        return await self.capture_app.capture.arecord(
+            activity_id,
+            attributes,
+            email=user.email if user else None,
+            ei=user.ei if user else None,
+            session=token if user is None and token.startswith(_SESSION) else None,
+            event_id=event_id,
+            at=at,
+            on_refused=on_refused,
+        )
 
     async def _user(self, request: Request) -> Identity | None:
         if self._identity is None:

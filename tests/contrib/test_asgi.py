@@ -390,6 +390,31 @@ def test_a_resolver_that_fails_is_our_500_and_leaves_the_loop() -> None:
     assert asyncio.run(Visit(GOOD, headers=own).to(tracking)) == (500, "internal")
 
 
+def test_the_server_reports_as_who_is_signed_in_else_by_the_cookie_and_never_fails() -> None:
+    capture = account()
+    capture.backends.definitions.put(Definition("act:cm:paid", "Paid"))
+    tracking = CaptureASGI(capture, identity=who_later)
+    app = mounted(tracking)
+
+    async def pay(request: Request) -> Response:
+        done = await tracking.record(request, "act:cm:paid", event_id="order-1")
+        return PlainTextResponse("none" if done is None else done.assurance)
+
+    app.add_route("/pay", pay)
+
+    async def test() -> None:
+        async with visit(app) as client:
+            assert (await client.get("/pay")).text == "none"
+            client.cookies.set("ap3c", "of-another-ortto")
+            assert (await client.get("/pay")).text == "none"
+            client.cookies.set("ap3c", str(capture.identify(email="jo@example.com").session))
+            assert (await client.get("/pay")).text == "claimed"
+            await client.post("/sign-in", params={"email": "jo@example.com"})
+            assert (await client.get("/pay")).text == "verified"
+
+    run(test)
+
+
 # -- the activity page
 
 
@@ -505,8 +530,27 @@ def test_a_page_whose_app_has_no_mount_is_refused_loudly() -> None:
 
     with pytest.raises(ConfigurationError, match="mount it"):
         asyncio.run(tracking.snippet(request))
-    told = tracking.snippet_with(endpoint="https://shop.example/capture", identity="host")
+    told = tracking.snippet_with(endpoint="https://shop.example/capture")
     assert "https://shop.example/capture/app.js" in asyncio.run(told(request))
+
+
+def test_a_page_for_a_cache_asks_who_its_visitor_is() -> None:
+    tracking = CaptureASGI(account(), identity=who)
+
+    async def test() -> None:
+        app = mounted(tracking)
+
+        async def cached(request: Request) -> Response:
+            return HTMLResponse(await tracking.snippet_with(identity="host")(request))
+
+        app.add_route("/cached", cached)
+        async with visit(app) as client:
+            await client.post("/sign-in", params={"email": "jo@example.com"})
+            page = (await client.get("/cached")).text
+            assert '{"identity": "host"}' in page
+            assert "oi1." not in page
+
+    run(test)
 
 
 class Policy(BaseHTTPMiddleware):
