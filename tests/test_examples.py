@@ -125,24 +125,26 @@ def _counted(body: list[ast.stmt], lines: list[str]) -> set[int]:
     return numbers
 
 
-def _entries(node: ast.stmt | ast.expr, lines: list[str]) -> set[int]:
+def _entries(node: ast.AST, lines: list[str]) -> set[int]:
     """The same of one statement without others in it, or of one entry."""
-    whole = set(range(node.lineno, (node.end_lineno or 0) + 1))
-    several = (
-        [
-            each.elts
-            if not isinstance(each, ast.Call)
-            else [*each.args, *(k.value for k in each.keywords)]
-        ]
-        for each in ast.walk(node)
-        if isinstance(each, ast.List | ast.Tuple | ast.Set | ast.Call)
-        and each.lineno != each.end_lineno
-    )
-    [entries] = next(several, [[]])
-    within = {n for each in entries for n in range(each.lineno, (each.end_lineno or 0) + 1)}
-    if _says(whole - within, lines):
+    whole, entries = _span(node), list[ast.AST]()
+    for each in ast.walk(node):
+        if len(_span(each)) == 1:
+            continue
+        if isinstance(each, ast.Call):
+            entries = [*each.args, *each.keywords]
+            break
+        if isinstance(each, ast.List | ast.Tuple | ast.Set):
+            entries = [*each.elts]
+            break
+    if _says(whole.difference(*map(_span, entries)), lines):
         return whole
-    return {number for each in entries for number in _entries(each, lines)} if entries else set()
+    return {number for each in entries for number in _entries(each, lines)}
+
+
+def _span(node: ast.AST) -> set[int]:
+    """The numbers of its lines; none for what is no place in the text."""
+    return set(range(getattr(node, "lineno", 0), getattr(node, "end_lineno", -1) + 1))
 
 
 def _says(numbers: set[int], lines: list[str]) -> bool:

@@ -39,7 +39,7 @@ from ..cli.embedded import group
 from ..client.loader import nonce_of
 from ..wsgi import HOST_ENVIRON
 from .configured import configured
-from .policy import blocked
+from .policy import blocked, shared
 
 try:
     from blinker import Namespace
@@ -75,9 +75,7 @@ captured = Namespace().signal("captured")
 class FlaskCapture:
     """Capture inside Flask apps, configured by ``app.config["ORTTO_CAPTURE"]``.
 
-    The configuration is a dict: ``data``, the directory, below the app's instance folder; ``at``,
-    the path of the mount; ``key``, the capture key of the app's own pages; and the names of
-    :class:`~ortto_capture.Settings`. See ``docs/how-to/flask.md``.
+    That is a dict; ``docs/how-to/flask.md`` says what it may hold.
 
     :param app: calls :meth:`init_app`.
     :param definitions: what may happen; written to the account of each app.
@@ -132,7 +130,7 @@ class FlaskCapture:
         app.wsgi_app = outermost  # type: ignore[assignment, method-assign]  # as Flask has it
         app.jinja_env.globals[EXTENSION] = self._in_template
         app.cli.add_command(group(lambda: mounted.capture), "capture")
-        request_finished.connect(_check_policy, app)
+        request_finished.connect(_check_page, app)
 
     def identity(self, who: W) -> W:
         """Register, as a decorator, what says who is signed in: an ``Identity`` or None.
@@ -236,8 +234,6 @@ class FlaskCapture:
         who: Identity | None = _now(self._who) if self._who is not None else None
         return who
 
-    # -- asked by the mount
-
     def _identity_of(self, app: Flask, environ: WSGIEnvironment) -> Identity | None:
         if self._who is None:
             return None
@@ -306,11 +302,14 @@ def _mounted() -> _Mounted:
     return found
 
 
-def _check_policy(app: Flask, response: Response, **__: object) -> None:
-    """Refuse a page whose policy, now that it has one, blocks the snippet that it shows."""
-    policies = response.headers.getlist("Content-Security-Policy")
+def _check_page(app: Flask, response: Response, **__: object) -> None:
+    """Refuse a page that its headers, now that it has them, keep from working or make unsafe."""
+    headers = response.headers
     for html in g.pop(EXTENSION, []):
-        if policies and (fault := blocked(policies, html)) is not None:
+        fault = blocked(headers.getlist("Content-Security-Policy"), html)
+        if leak := shared(headers.get("Cache-Control", ""), headers.get("Vary", ""), html):
+            headers["Cache-Control"] = "private"
+        if fault := fault or leak:
             if app.debug or app.testing:
                 raise ConfigurationError("snippet", fault)
             _log_once(request.endpoint, fault)
@@ -318,7 +317,7 @@ def _check_policy(app: Flask, response: Response, **__: object) -> None:
 
 @cache
 def _log_once(endpoint: str | None, fault: str) -> None:
-    _log.error("%s reports nothing: %s", endpoint, fault, extra={"event": "snippet-blocked"})
+    _log.error("%s: %s", endpoint, fault, extra={"event": "snippet-blocked"})
 
 
 def _now(function: Callable[[], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Whether a page's Content-Security-Policy lets the snippet work, told from the page's headers.
+"""Whether a page and its snippet fit together, told from the page's headers.
 
 The law of this file: it says "blocked" only of what every browser blocks. A source that may or may
 not be the client's own address counts as if it were: a page that works must not be refused.
@@ -37,6 +37,20 @@ def blocked(policies: Iterable[str], snippet: str) -> str | None:
         if name is not None and not _may_be_own(directives[name]):
             return f"the page's {name} does not let the client report: add 'self'"
     return None
+
+
+def shared(cache_control: str, vary: str, snippet: str) -> str | None:
+    """Say that a cache may hand one visitor's identity token to others; None when none may.
+
+    :param cache_control: the page's ``Cache-Control``, empty when there is none.
+    :param vary: the page's ``Vary``: a cache tells visitors apart by their cookies.
+    """
+    told = {each.strip().partition("=")[0] for each in cache_control.lower().split(",")}
+    if "oi1." not in snippet or not told & {"public", "s-maxage", "max-age"}:
+        return None
+    if told & {"private", "no-store"} or re.search(r"\bcookie\b|\*", vary.lower()):
+        return None
+    return 'caches may keep the page, and it says who one visitor is: give it identity="host"'
 
 
 def _first(directives: Mapping[str, object], *names: str) -> str | None:

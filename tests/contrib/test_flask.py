@@ -249,9 +249,7 @@ def test_in_production_it_is_served_and_the_log_says_once_that_it_reports_nothin
 
     for _ in range(2):
         assert app.test_client().get("/").status_code == 200
-    assert [each.getMessage().partition(":")[0] for each in caplog.records] == [
-        "home reports nothing"
-    ]
+    assert [each.getMessage().partition(":")[0] for each in caplog.records] == ["home"]
 
 
 def test_the_external_form_is_for_policies_without_nonces() -> None:
@@ -288,6 +286,39 @@ def test_a_cached_page_holds_no_person_and_asks_the_host() -> None:
     answer = visitor(app, JO).get("/capture/-/identity", headers=SAME_ORIGIN)
     assert str(answer.get_json()["identity"]).startswith("oi1.")
     assert visitor(app).get("/capture/-/identity", headers=SAME_ORIGIN).json == {"identity": None}
+
+
+def cached_for_all(capture: FlaskCapture) -> Flask:
+    """A page that any cache may keep, whose login is no cookie."""
+    capture.identity(lambda: Identity(JO))
+    app = Flask("cached")
+    app.config["ORTTO_CAPTURE"] = MEMORY
+    capture.init_app(app)
+    app.add_url_rule("/", view_func=capture.snippet)
+
+    @app.after_request
+    def keep(response: Response) -> Response:
+        response.headers["Cache-Control"] = "public, max-age=60"
+        return response
+
+    return app
+
+
+def test_a_page_that_hands_one_visitors_token_to_others_is_refused_where_it_is_made() -> None:
+    app = cached_for_all(extension())
+    app.config["TESTING"] = True
+
+    with pytest.raises(ConfigurationError, match='identity="host"'):
+        app.test_client().get("/")
+
+
+def test_in_production_such_a_page_is_kept_out_of_caches(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = cached_for_all(extension()).test_client().get("/")
+
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "private")
+    assert "caches may keep the page" in caplog.text
 
 
 def test_asking_a_host_that_does_not_say_who_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ortto_capture import Capture, CaptureApp, Settings, open_backends
-from ortto_capture.contrib.policy import blocked
+from ortto_capture.contrib.policy import blocked, shared
 
 APP = CaptureApp(
     Capture(
@@ -70,3 +70,30 @@ def test_what_every_browser_blocks_is_named(policy: str, snippet: str, said: str
 def test_each_of_several_policies_must_let_it_through() -> None:
     assert blocked(["script-src 'self'", "default-src 'none'"], EXTERNAL) is not None
     assert blocked([], INLINE) is None
+
+
+TOKEN = APP.snippet("shop", identity="oi1.payload.signature")
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "vary", "snippet"),
+    [
+        ("", "", TOKEN),
+        ("no-cache", "", TOKEN),
+        ("private, max-age=60", "", TOKEN),
+        ("max-age=60, No-Store", "", TOKEN),
+        ("public, max-age=60", "Accept, Cookie", TOKEN),
+        ("public", "*", TOKEN),
+        ("public, max-age=60", "", APP.snippet("shop", identity="host")),
+        ("public, max-age=60", "", INLINE),
+    ],
+)
+def test_a_page_that_no_cache_hands_on_may_hold_a_token(
+    cache_control: str, vary: str, snippet: str
+) -> None:
+    assert shared(cache_control, vary, snippet) is None
+
+
+@pytest.mark.parametrize("cache_control", ["public", "max-age=60", "Public", "x, s-maxage=1"])
+def test_a_token_in_a_page_that_caches_hand_on_is_named(cache_control: str) -> None:
+    assert 'identity="host"' in str(shared(cache_control, "Accept-Encoding", TOKEN))
