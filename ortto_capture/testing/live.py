@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction
 from threading import Thread
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..model import Captured
 from .capture import TestCapture
@@ -41,13 +41,12 @@ class LiveCapture:
             app = self._capture.app
             if app is None:
                 raise RuntimeError("which app is to be served? Call capture.use(app) first")
-            listener = socket.create_server(("127.0.0.1", 0))
-            asynchronous = iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
-            serve = _serve_asgi if asynchronous else _serve_wsgi
-            run, self._stop = serve(app, listener)
+            # An async function, or an object whose call is one.
+            asynchronous = any(map(iscoroutinefunction, (app, getattr(app, "__call__", app))))  # noqa: B004
+            server = _serve_asgi(app) if asynchronous else _serve_wsgi(app)
+            self._address, run, self._stop = server
             self._thread = Thread(target=run, daemon=True)
             self._thread.start()
-            self._address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         return self._address
 
     def wait_for(
@@ -65,31 +64,27 @@ class LiveCapture:
             self._stop = None
 
 
-Server = tuple[Callable[[], object], Callable[[], object]]
+#: The address, what serves until it is stopped, and what stops it.
+Server: TypeAlias = tuple[str, Callable[[], object], Callable[[], object]]
 
 
-def _serve_wsgi(app: Any, listener: socket.socket) -> Server:
-    """What runs a server until it is stopped, and what stops it."""
+def _serve_wsgi(app: Any) -> Server:
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Nothing: a test prints what it wants to say."""
 
-    host, port = listener.getsockname()
-    server = make_server(
-        host, port, app, threaded=True, request_handler=Quiet, fd=listener.fileno()
-    )
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
 
     def run() -> None:
         server.serve_forever(poll_interval=0.02)
         server.server_close()
-        listener.close()
 
-    return run, server.shutdown
+    return f"http://127.0.0.1:{server.port}", run, server.shutdown
 
 
-def _serve_asgi(app: Any, listener: socket.socket) -> Server:
+def _serve_asgi(app: Any) -> Server:
     try:
         import uvicorn
     except ImportError as error:
@@ -98,8 +93,11 @@ def _serve_asgi(app: Any, listener: socket.socket) -> Server:
         ) from error
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
+    # It listens from now on: connections wait until the server takes them.
+    listener = socket.create_server(("127.0.0.1", 0))
 
     def stop() -> None:
         server.should_exit = True
 
-    return lambda: server.run(sockets=[listener]), stop
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    return address, lambda: server.run(sockets=[listener]), stop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -99,4 +100,17 @@ def test_without_an_app_there_is_nothing_to_serve(
     capture: TestCapture, live_capture: LiveCapture
 ) -> None:
     with pytest.raises(RuntimeError, match=r"Call capture\.use\(app\) first"):
+        _ = live_capture.url
+
+
+def test_the_server_of_asgi_apps_is_named_when_it_is_missing(
+    capture: TestCapture, live_capture: LiveCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def app(*_: object) -> None:
+        """Answer nothing."""
+
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    capture.app = app
+
+    with pytest.raises(ImportError, match="pip install uvicorn"):
         _ = live_capture.url

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from textwrap import dedent
@@ -20,13 +21,18 @@ import ortto_capture.pytest_plugin
 import ortto_capture.testing
 from ortto_capture.definition_format import format_definitions
 
+from ..django_project import configure
 from ..services import PATIENCE, ROOT
 from . import shop
+
+configure()
+
+from django.test import override_settings  # noqa: E402
 
 pytest_plugins = ["pytester"]
 
 #: The plugin by its module, whether or not this environment knows its entry point.
-LOADED = ["-p", "no:ortto_capture", "-p", "ortto_capture.pytest_plugin"]
+LOADED = ["-p", "ortto_capture.pytest_plugin"]
 CONFTEST = """
 import pytest
 from shop import create_app
@@ -37,6 +43,12 @@ def client(capture):
     capture.use(app)
     return app.test_client()
 """
+
+
+@pytest.fixture(autouse=True)
+def no_other_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else this environment has takes seconds to import in each process."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 @pytest.fixture
@@ -51,9 +63,15 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 def run(project: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
     """Run a test file in which every warning is an error."""
     project.makepyfile(test_shop=dedent(source))
-    return project.runpytest_inprocess(
-        "-p", "no:ortto_capture", "-W", "error", *options, plugins=[ortto_capture.pytest_plugin]
-    )
+    return run_here(project, *options)
+
+
+def run_here(
+    pytester: pytest.Pytester, *options: str, plugins: Sequence[object] = ()
+) -> pytest.RunResult:
+    """Run the tests of a directory with the plugin, in this process, where coverage looks."""
+    given = ["-p", "no:ortto_capture", "-W", "error", *options]
+    return pytester.runpytest_inprocess(*given, plugins=[ortto_capture.pytest_plugin, *plugins])
 
 
 def test_each_test_has_a_capture_of_its_own(project: pytest.Pytester) -> None:
@@ -119,7 +137,6 @@ def test_definitions_come_from_the_project_s_file(project: pytest.Pytester, wher
         project,
         """
         def test_a_login(capture):
-            assert [each.id for each in capture.backends.definitions.all()] == ["act:cm:login"]
             capture.assert_not_recorded("act:cm:login")
         """,
         *options,
@@ -233,6 +250,25 @@ def test_django_s_pages_report_to_the_test_without_a_word(project: pytest.Pytest
     ran.assert_outcomes(passed=4)
 
 
+def test_a_site_of_django_is_served_for_a_browser(project: pytest.Pytester) -> None:
+    project.makeconftest("")
+    source = """
+        from urllib.request import urlopen
+
+        def test_the_client(live_capture):
+            assert urlopen(live_capture.url + "/capture/app.js").status == 200
+    """
+    with override_settings(ROOT_URLCONF="tests.pytest_plugin.test_how_to"):
+        run(project, source).assert_outcomes(passed=1)
+
+
+def test_a_site_of_django_without_the_app_is_left_alone(project: pytest.Pytester) -> None:
+    project.makeconftest("")
+    with override_settings(INSTALLED_APPS=[]):
+        ran = run(project, "def test_nothing(capture): assert capture.app is None")
+    ran.assert_outcomes(passed=1)
+
+
 def test_runs_in_parallel_do_not_meet(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
@@ -246,7 +282,7 @@ def test_runs_in_parallel_do_not_meet(project: pytest.Pytester) -> None:
             capture.assert_recorded("act:cm:login", times=10)
         """
     )
-    ran = project.runpytest_subprocess(*LOADED, "-n", "2")
+    ran = project.runpytest_subprocess(*LOADED, "-p", "xdist", "-n", "2")
     ran.assert_outcomes(passed=6)
 
 
@@ -262,7 +298,7 @@ def test_pytest_runs_without_fixtures_import_nothing_for_them(pytester: pytest.P
     program = """
         import json, sys
         import pytest
-        pytest.main(["-q", "-p", "no:ortto_capture", "-p", "ortto_capture.pytest_plugin", "."])
+        pytest.main(["-q", "-p", "ortto_capture.pytest_plugin", "."])
         print(json.dumps([each for each in sys.modules if each.startswith("ortto_capture")]))
     """
     pytester.makepyfile("def test_nothing(): pass")
