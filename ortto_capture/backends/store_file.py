@@ -21,6 +21,7 @@ from typing import Any
 
 from ..errors import BackendError, StorageFull
 from .atomic_files import exclusive_lock, faults, hand_over, sync_directory
+from .views import VIEWS, bring_up_to_date
 
 Row = tuple[Any, ...]
 
@@ -107,6 +108,7 @@ def prepare(path: Path) -> None:
                     raise BackendError(f"{each}: is not writable for user {user}; make it so")
         with closing(connect(path, OPENING, durable=True)) as connection:
             _check_format(connection, path)
+            bring_up_to_date(connection)
     except ERRORS as error:
         raise fault(error, path) from error
 
@@ -312,7 +314,8 @@ def _create(path: Path) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         # Kept in the file: every connection writes ahead to a log.
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+        whole = "; ".join([SCHEMA, *VIEWS.values(), f"PRAGMA user_version = {FORMAT}"])
+        connection.executescript(f"BEGIN; {whole}; COMMIT;")
     new.rename(path)
     sync_directory(path.parent)
 

@@ -716,7 +716,8 @@ ap3c.getCookie = () => session(absolute(endpoint || ""));
 
 ap3c.clearSession = () => add();
 
-ap3c.consent = (given) => soon(() => {
+// At once, so that what the page calls after it, in the same task, is not taken back with the rest.
+ap3c.consent = (given) => attempt(() => {
   denied = false;
   if (!given) {
     const cleared = { ok: false, code: "cleared" };
@@ -726,7 +727,7 @@ ap3c.consent = (given) => soon(() => {
     remember(absolute(endpoint || ""), null);
     denied = true;
   }
-  flush();
+  soon(flush);
 });
 
 ap3c.debug = (on) => {
