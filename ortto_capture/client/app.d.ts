@@ -5,6 +5,8 @@ declare namespace Ap3c {
     cookieDomains?: string[];
     /** false: nothing is stored or sent before `ap3c.consent(true)`. */
     consent?: boolean;
+    /** Who the visitor is: an identity token, or "host": the host is asked who is signed in. */
+    identity?: string;
   }
 
   interface Fields {
@@ -17,7 +19,7 @@ declare namespace Ap3c {
     /** Custom fields as further identifiers. */
     ac?: { fi: string; v: string | number }[];
     skipNonExisting?: boolean;
-    /** A signed identity token, made by the host. */
+    /** A signed identity token, made by the host; or "host", and the host is asked for one. */
     identity?: string;
     [other: string]: unknown;
   }

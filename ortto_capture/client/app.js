@@ -50,8 +50,9 @@ const soon = (work) => { Promise.resolve().then(work).catch(() => {}); };
 const random = () => Math.random().toString(36).slice(2);
 const page = "-" + random();
 
-// What the page was last initialised with, and every endpoint so far.
-let key, endpoint, cookieDomains;
+// What the page was last initialised with, and everything so far, by endpoint: `key`, `endpoint`,
+// and the `identity` of its visitor.
+let current = {}, cookieDomains;
 const endpoints = {};
 
 // A frame without an address of its own, as about:srcdoc, has that of its parent.
@@ -103,11 +104,11 @@ const read = (name) => !broken && stored(name) || memory[name];
 
 const load = (name) => attempt(() => JSON.parse(read(name)));
 
-const write = (name, text) => {
+const write = (name, text, isPrivate) => {
   const differs = () => stored(name) && stored(name) !== text;
   delete memory[name];
   if (text) memory[name] = text;
-  attempt(() => text && localStorage.setItem(name, text));
+  attempt(() => text && !isPrivate && localStorage.setItem(name, text));
   // An older text is worse than none.
   if (differs()) attempt(() => localStorage.removeItem(name));
   if (differs()) broken = true;
@@ -120,6 +121,7 @@ const restore = () => {
   const cleared = !found || found !== mark;
   if (cleared) write(MARK, mark = found || "-" + random());
   Object.keys(memory).filter((name) => !stored(name)).forEach((name) => {
+    if (isPrivate(Object(load(name)))) return;
     // A session that was cleared is one that was ended.
     const isSession = /^ap3c\.session /.test(name);
     if (!taken[name] || cleared && !isSession) return write(name, memory[name]);
@@ -201,10 +203,16 @@ const remember = (address, token) => {
  *   waitsFor  the name of the track that was called before it and is not answered yet
  *   person    the fields of a track: it travels with them when it cannot wait for the answer
  *
- * An activity with none of these is held until a person is identified. What happened since:
+ * An activity with none of these is held until a person is identified. A track whose `identity` is
+ * "host" asks the host who is signed in. It has the first three, too: what goes on where no visitor
+ * is. Until the answer it is private, as are the activities that wait for it: they stand in this
+ * page's memory only. To another page, the host may give another name. What happened since:
  *
  *   signedOut the page has called `clearSession` after it, or a later track has overtaken it: what
  *             it is answered is no session of this browser's any more
+ *   refused   the server has refused this track's identity token: its page was cached for longer
+ *             than that is good. The same page, and no other, asks the host for a new one
+ *   renewed   it has got a new one
  *   tries     how often it was sent; what failed goes behind the others
  *   until     when it may be sent again, because a limit was reached
  */
@@ -226,9 +234,22 @@ const isNamed = (entry) => {
   return isTrack(entry) && (email || ei || Object(ac).length || identity);
 };
 
+const isOpen = (entry) => isTrack(entry) && Object(entry.body).identity === "host";
+
+const asksHost = (entry) => isOpen(entry) ||
+  isTrack(entry) && entry.refused && !entry.renewed && isMine(entry);
+
+// The track that it waits for, while that is under way.
+const trackOf = (entry) => entry.waitsFor && load(entry.waitsFor);
+
+const isPrivate = (entry) => isOpen(entry) || isOpen(Object(trackOf(entry)));
+
 const sizeOf = (entry) => JSON.stringify(entry).length;
 
-const save = (entry, change) => write(entry.name, JSON.stringify(Object.assign(entry, change)));
+const save = (entry, change) => {
+  Object.assign(entry, change);
+  write(entry.name, JSON.stringify(entry), isPrivate(entry));
+};
 
 // What waits for an endpoint, oldest first. What lies in localStorage is data: it may be anything.
 const queue = (address) => {
@@ -261,11 +282,11 @@ const settle = (entry, outcome) => {
 const hear = ({ key: name, newValue }) => attempt(() => {
   // What another tab has written is newer than this page's memory.
   if (memory[name] && (newValue || name[4] === ".")) memory[name] = newValue;
-  const { outcome, tries } = JSON.parse(newValue);
+  const { outcome, tries, refused } = JSON.parse(newValue);
   if (outcome) delete memory[name];
   if (outcome || tries) finish(name, outcome || KEPT);
   // It may be ready, and the other tab about to close.
-  if (isMine({ name })) wake(1e3);
+  if (isMine({ name })) wake(refused ? 0 : 1e3);
 });
 
 // The next request tells the server how many there were.
@@ -298,9 +319,6 @@ const surplus = (all) => {
  * too, and no session that was there before is used for it, whatever becomes of the track.
  */
 
-// The track that it waits for, while that is under way.
-const trackOf = (entry) => entry.waitsFor && load(entry.waitsFor);
-
 const isHeld = (entry) => !isTrack(entry) && !entry.token && !entry.person && !trackOf(entry);
 
 const tokenOf = (entry) => entry.token ||
@@ -317,7 +335,7 @@ const release = (tracks, changeOf) => {
     const track = tracks.find(({ name, order }) =>
       entry.waitsFor === name || held && entry.order < order);
     if (!track) continue;
-    save(entry, { ...changeOf(track), waitsFor: null });
+    save(entry, { waitsFor: null, ...changeOf(track) });
     if (entry.signedOut && isHeld(entry)) clear(entry);
   }
 };
@@ -366,19 +384,39 @@ const request = (entry, more) => [entry.endpoint + "/-/events/" + entry.step, JS
 const isFinal = ({ status, code, wait }) =>
   /^4/.test(status) && code && code !== "incomplete" && (status !== 429 || wait * 1e3 > MAX_WAIT);
 
+// The host's answer to a track that asked it. With a token, the track is what is to be sent next.
+const hearHost = (entry, identity, outcome) => {
+  if (identity) return save(entry, {
+    body: { ...entry.body, identity },
+    renewed: entry.refused,
+    until: null,
+    token: null,
+    waitsFor: null
+  });
+  // All goes on as though the host had not been asked.
+  release([entry], ({ token, person, waitsFor }) => ({ token, person, waitsFor }));
+  settle(entry, { ...outcome, identified: !!session(entry.endpoint) });
+};
+
 const flying = {};
 let failures = 0;
 
 const send = async (entry) => {
   const { name, endpoint: address } = entry;
+  const asks = asksHost(entry);
+  // The host would name the next person.
+  if (asks && entry.signedOut)
+    return queue(address).filter((other) => other.waitsFor === name).concat(entry).forEach(clear);
   const token = tokenOf(entry);
-  const dropped = load("ap3c.dropped " + address) || undefined;
+  const isLast = isMine(entry) ? entry.renewed : entry.refused;
+  const dropped = !asks && load("ap3c.dropped " + address) || undefined;
   let status = 0, wait, data;
   flying[name] = true;
   try {
-    const [url, body] = request(entry, { dropped });
+    const [url, body] = asks ? [address + "/-/identity"] : request(entry, { dropped });
     const asked = fetch(url, {
-      method: "POST",
+      method: body ? "POST" : "GET",
+      cache: "no-store",
       keepalive: true,
       signal: attempt(() => AbortSignal.timeout(ANSWER_WITHIN)),
       // Text goes as text/plain, which needs no preflight.
@@ -400,10 +438,14 @@ const send = async (entry) => {
   // what this answer makes ready.
   wake();
 
-  const { identified, duplicate, session: fresh, error } = Object(data);
+  // A host tells no other origin who is signed in.
+  if (asks && isOtherOrigin(address)) [status, data] = [404, { error: { code: "not-found" } }];
+  const { identified, duplicate, session: fresh, identity, error } = Object(data);
   const { code } = Object(error);
-  const ok = identified != null || Object(data).ok === true;
-  const outcome = { ok, status, code, identified, duplicate, wait };
+  const ok = asks
+    ? identity === null || /^oi1\./.test(identity)
+    : identified != null || Object(data).ok === true;
+  let outcome = { ok, status, code, identified, duplicate, wait };
   restore();
   // Gone, if another tab has settled it; else perhaps changed, by `clearSession`.
   const present = load(name);
@@ -413,7 +455,7 @@ const send = async (entry) => {
     // Not all visitors at once.
     const backoff = Math.max(wait * 1e3 || 0, Math.random() * 1e3 * 2 ** failures++);
     const until = Math.min(backoff, MAX_WAIT) + Date.now();
-    const limited = status === 429 && code;
+    const limited = !asks && status === 429 && code;
     if (!limited) pause(address, until);
     if (present) save(entry, {
       tries: (entry.tries || 0) + 1,
@@ -425,19 +467,29 @@ const send = async (entry) => {
 
   failures = 0;
   pause(address);
+  if (asks) {
+    if (!present) return;
+    if (identity || isOpen(entry)) return hearHost(entry, identity, outcome);
+    outcome = { ok: false, status: 401, code: "bad-identity" };
+  }
   if (dropped) write("ap3c.dropped " + address);
   // Unless another tab made a session meanwhile.
   const same = session(address) === token;
-  const current = present && !entry.signedOut;
+  const isCurrent = present && !entry.signedOut;
   if (isTrack(entry)) {
     // Once the page has named another person, the old session is used no more, even if the server
     // has refused the new one.
-    if (current && (fresh || same && (ok || isNamed(entry)))) remember(address, fresh);
+    if (isCurrent && (fresh || same && (ok || isNamed(entry)))) remember(address, fresh);
+    if (isCurrent && code === "bad-identity" && !isLast) {
+      tell(entry, { ...outcome, queued: true });
+      // Other tabs leave it to its page for a moment.
+      return save(entry, { refused: true, until: Date.now() + 1e3 });
+    }
     // An older one that was overtaken changes the session no more.
     if (isNamed(entry)) for (const other of queue(address))
       if (isNamed(other) && other.order < entry.order) save(other, { signedOut: true });
     release([entry], () => ({ token: fresh }));
-  } else if (current && token && /^(bad-session|not-identified)$/.test(code)) {
+  } else if (isCurrent && token && /^(bad-session|not-identified)$/.test(code)) {
     if (same) remember(address, null);
     refused = token;
     tell(entry);
@@ -448,6 +500,8 @@ const send = async (entry) => {
   else settle(entry, outcome);
 };
 
+const putOff = (entry) => asksHost(entry) ? 0 : waitUntil(entry.until);
+
 // The entry to send now. Tracks keep their order; what failed goes behind the others.
 const next = (address) => {
   if (denied || going || document.prerendering) return;
@@ -455,11 +509,11 @@ const next = (address) => {
   let track;
   return queue(address).filter((entry) => {
     // No page waits for a server that is away.
-    if ((paused || track && waitUntil(track.until)) && !isHeld(entry)) finish(entry.name, KEPT);
+    if ((paused || track && putOff(track)) && !isHeld(entry)) finish(entry.name, KEPT);
     if (isTrack(entry) && track || !isReady(entry)) return false;
     // What some firewall never lets through holds up the others for a while only.
     if (isTrack(entry) && !(entry.tries > 5)) track = entry;
-    const wait = paused || waitUntil(entry.until);
+    const wait = paused || putOff(entry);
     if (wait) wake(wait);
     return !wait && !flying[entry.name];
   }).sort((one, other) => (one.tries || 0) - (other.tries || 0))[0];
@@ -550,14 +604,20 @@ const isOtherOrigin = (address) => !(address + "/").startsWith(pageOrigin() + "/
 
 const beaconed = {};
 
-const leave = () => {
+const ourEntries = () => [].concat(...ourEndpoints().map(queue)).filter(isMine);
+
+const leave = (entries = ourEntries()) => {
   if (denied || document.prerendering) return;
-  [].concat(...ourEndpoints().map(queue)).filter(isMine).forEach((entry) => attempt(() => {
+  entries.forEach((entry) => attempt(() => {
     const { name, endpoint: address } = entry;
     // Without locks: the others need not wait for the end of the lease.
     if (flying[name]) return pause(address);
-    const person = entry.person || Object(trackOf(entry)).body;
-    if (beaconed[name] || waitUntil(entry.until) || !person && !isReady(entry)) return;
+    // Without a name, it is of the visitor who is signed in. Once the page is going, that may be the
+    // next one: pages are left by signing in and out.
+    const nameless = isPrivate(entry);
+    const person = nameless ? undefined : entry.person || Object(trackOf(entry)).body;
+    const isDue = nameless ? !going && !isTrack(entry) : person || isReady(entry);
+    if (beaconed[name] || putOff(entry) || !isDue) return;
     const [url, body] = request(entry, { person });
     beaconed[name] = isOtherOrigin(address)
       ? fetch(url, { method: "POST", keepalive: true, body }).catch(() => {})
@@ -580,9 +640,17 @@ const listen = () => {
     doAll(letGo);
   });
   // Firefox keeps no page that holds a lock, and looks before `pagehide`.
-  addEventListener("beforeunload", () => doAll(letGo));
-  addEventListener("pageshow", () => {
+  addEventListener("beforeunload", () => {
+    doAll(letGo);
+    leave(ourEntries().filter(isPrivate));
+  });
+  addEventListener("pageshow", ({ persisted }) => {
     going = false;
+    // Another person may have signed in meanwhile.
+    if (persisted) {
+      ourEntries().filter(isPrivate).forEach(clear);
+      Object.values(endpoints).filter(({ identity }) => identity === "host").forEach(identify);
+    }
     wake();
   });
 };
@@ -611,10 +679,11 @@ const accept = (entry, waiting) => {
     return drop([entry], "too-large");
   }
   entry.order = waiting.last = (waiting.last || 0) + 1;
+  const { track } = waiting;
+  const asks = isOpen(entry);
   if (isNamed(entry)) waiting.track = entry;
-  if (!isTrack(entry)) {
-    body.event_id = body.event_id || entry.name.slice(5);
-    const { track } = waiting;
+  if (!isTrack(entry)) body.event_id = body.event_id || entry.name.slice(5);
+  if (!isTrack(entry) || asks) {
     if (track) {
       entry.waitsFor = track.name;
       // A track of another page is written again with this activity.
@@ -622,7 +691,7 @@ const accept = (entry, waiting) => {
         memory[track.name] = read(track.name);
         taken[track.name] = true;
       }
-    } else if (!(entry.token = token)) tell(entry);
+    } else if (!(entry.token = token) && !asks) tell(entry);
   }
   all.push(entry);
 };
@@ -636,7 +705,7 @@ const keep = ({ all }) => {
 
 const flush = () => {
   scheduled = false;
-  if (endpoint == null || denied || document.prerendering) {
+  if (current.endpoint == null || denied || document.prerendering) {
     const dropped = surplus(calls);
     dropped.forEach(({ name }) => finish(name, { ok: false, code: "overflow" }));
     calls = calls.filter((call) => !dropped.includes(call));
@@ -668,7 +737,7 @@ const flush = () => {
 // cookies, as log-out code does.
 let sessionNow = {};
 
-const add = (step, given, callback) => attempt(() => {
+const add = (step, given, callback, { key, endpoint } = current) => attempt(() => {
   const address = absolute(endpoint || "");
   if (!scheduled) sessionNow = { [address]: session(address) };
   const called = Date.now();
@@ -680,6 +749,12 @@ const add = (step, given, callback) => attempt(() => {
   if (!scheduled) soon(flush);
   scheduled = true;
 });
+
+// Of a place where the page's visitor is known to the host.
+const identify = (place) => {
+  const { identity } = place;
+  if (identity) add("track", { identity }, null, place);
+};
 
 const call = (step, given, callback) => new Promise((resolve) => {
   add(step, given, (outcome) => {
@@ -693,12 +768,13 @@ ap3c.init = (captureKey, address, options) => {
     options = Object(options);
     cookieDomains = options.cookieDomains || cookieDomains;
     if (options.consent === false && denied == null) denied = true;
-    address = "" + address;
-    if (address && address[0] !== "/" && !address.startsWith("http")) return;
-    endpoint = address;
-    endpoints[endpoint] = true;
-    key = captureKey && "" + captureKey;
+    const endpoint = "" + address;
+    if (endpoint && endpoint[0] !== "/" && !endpoint.startsWith("http")) return;
+    const key = captureKey && "" + captureKey;
+    const { identity } = { ...endpoints[endpoint], ...options };
+    current = endpoints[endpoint] = { key, endpoint, identity };
     for (const call of calls) if (call.endpoint == null) Object.assign(call, { key, endpoint });
+    if (options.identity) identify(current);
   });
   // What was called before, and what earlier pages left.
   if (calls.length) soon(flush);
@@ -712,9 +788,12 @@ ap3c.track = (fields, callback) => {
 
 ap3c.activity = (activity, callback) => call("activity", activity, callback);
 
-ap3c.getCookie = () => session(absolute(endpoint || ""));
+ap3c.getCookie = () => session(absolute(current.endpoint || ""));
 
-ap3c.clearSession = () => add();
+ap3c.clearSession = () => {
+  delete current.identity;
+  add();
+};
 
 // At once, so that what the page calls after it, in the same task, is not taken back with the rest.
 ap3c.consent = (given) => attempt(() => {
@@ -724,14 +803,15 @@ ap3c.consent = (given) => attempt(() => {
     calls = [];
     Object.keys(callbacks).forEach((name) => finish(name, cleared));
     storedNames().forEach((name) => write(name));
-    remember(absolute(endpoint || ""), null);
+    remember(absolute(current.endpoint || ""), null);
     denied = true;
+    Object.values(endpoints).forEach(identify);
   }
   soon(flush);
 });
 
 ap3c.debug = (on) => {
-  explain = on && (() => import(absolute(endpoint || "") + "/debug.js"));
+  explain = on && (() => import(absolute(current.endpoint || "") + "/debug.js"));
 };
 
 // A queue of the tracking code: what is in it, and what will be.
@@ -749,7 +829,7 @@ ap3c.load = () => {
   drain("act", (activity) => ap3c.activity(activity));
   // A tag without inline code says in its attributes what `init` is to be given. To look at an
   // element costs a page more than all else that loading does.
-  if (endpoint != null) return;
+  if (current.endpoint != null) return;
   const tag = Object(Object(document.currentScript).dataset);
   if (tag.endpoint != null) ap3c.init(tag.key, tag.endpoint, { identity: tag.identity });
 };

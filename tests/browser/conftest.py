@@ -117,7 +117,9 @@ class Site:
             merge_keys=["str:cm:customer-id", "str:cm:generic-text", "int:cm:exnumber"],
         )
         self.capture = Capture(backends=self.backends, settings=settings, clock=clock_after(600))
-        self.app = CaptureApp(self.capture, console_guard=lambda environ: True)
+        self.app = CaptureApp(
+            self.capture, console_guard=lambda environ: True, identity=lambda environ: None
+        )
         self.mounted: WSGIApplication = mount(self.host, self.app, at="/capture")
         #: What was asked of the server: not what the browser had kept.
         self.fetched: list[str] = []

@@ -336,6 +336,28 @@ def test_debug_explains_each_step_in_one_line(site: Site) -> None:
     ]
 
 
+def test_debug_explains_why_the_host_named_no_visitor(site: Site) -> None:
+    ready(site)
+
+    site.run("""async () => {
+      ap3c.debug(true);
+      await ap3c.track({identity: "host"});
+      await ap3c.track({identity: "oi1.expired"});
+      const address = location.href.replace("shop", "another-shop") + "capture";
+      ap3c.init("key", address, {identity: "host"});
+      await ap3c.track({identity: "host"});
+    }""")
+
+    unsigned = "no visitor is signed in at the host"
+    [asked, refused, final, *elsewhere] = heard(site, 5)
+    assert asked == f"ap3c: track: {unsigned}"
+    assert refused.startswith("ap3c: track: the identity token has expired")
+    assert "CaptureApp(identity=…)" in refused
+    assert final == refused.partition("; kept")[0]
+    assert [line.partition(":")[0] for line in elsewhere] == ["ap3c"] * 2
+    assert all("the page's own origin" in line for line in elsewhere)
+
+
 @pytest.mark.parametrize(
     ("host", "query", "explained"),
     [

@@ -11,11 +11,20 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.cookies import SimpleCookie
 from threading import Condition, Event
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ortto_capture import Attribute, Capture, CaptureApp, Definition, Settings, open_backends
+from ortto_capture import (
+    Attribute,
+    Capture,
+    CaptureApp,
+    Definition,
+    Identity,
+    Settings,
+    open_backends,
+)
 
 from ..services import PATIENCE, clock_after, serve
 from .engines import Tab, origin
@@ -66,7 +75,10 @@ AWAY = Reply("503 Service Unavailable", "<h1>Service Unavailable</h1>")
 
 @dataclass
 class Posted:
-    """One request of a page's, as the server saw it; ``status`` is 0 until it is answered."""
+    """What a page posted or asked of the host, as the server saw it.
+
+    ``status`` is 0 until it is answered.
+    """
 
     account: str
     route: str
@@ -83,6 +95,20 @@ class Posted:
         return None if found is None else str(found)
 
 
+LOGIN = "login"
+
+
+def signed_in(environ: WSGIEnvironment) -> Identity | None:
+    """Who is signed in at the host, whose cookie says so in plain text."""
+    cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(LOGIN)
+    return Identity(cookie.value) if cookie and cookie.value else None
+
+
+def sign_in(email: str) -> str:
+    """What signs a visitor in, or out with an empty address, in JavaScript."""
+    return f"document.cookie = '{LOGIN}={email}; path=/'"
+
+
 class Website:
     """One website: its pages by path, its accounts by mount path, and all that was posted."""
 
@@ -91,7 +117,9 @@ class Website:
         #: Seconds by which a test moves the accounts' clock.
         self.later = 0.0
         self.captures = {each: self._account() for each in (OURS, OTHER)}
-        self._apps = {each: CaptureApp(capture) for each, capture in self.captures.items()}
+        self._apps = {
+            each: CaptureApp(capture, identity=signed_in) for each, capture in self.captures.items()
+        }
         self.pages: dict[str, str] = {}
         self.posted: list[Posted] = []
         #: Every other path that was asked for.
@@ -122,9 +150,9 @@ class Website:
 
     # -- pages
 
-    def snippet(self, account: str = OURS, key: str = "key") -> str:
+    def snippet(self, account: str = OURS, key: str = "key", **rest: Any) -> str:
         """Our own, for that account."""
-        return self._apps[account].snippet(key, endpoint=account)
+        return self._apps[account].snippet(key, endpoint=account, **rest)
 
     def put(self, path: str, head: str, body: str = "") -> str:
         """Have a page with this in its head, and return its address."""
@@ -151,7 +179,7 @@ class Website:
         for account, app in self._apps.items():
             if path.startswith(f"{account}/"):
                 environ["SCRIPT_NAME"], environ["PATH_INFO"] = account, path[len(account) :]
-                if environ["REQUEST_METHOD"] == "POST":
+                if environ["REQUEST_METHOD"] == "POST" or path.endswith("/-/identity"):
                     return self._post(account, app, environ, start_response)
                 return app(environ, start_response)
         with self._changed:
@@ -171,7 +199,7 @@ class Website:
     ) -> Iterable[bytes]:
         raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         route = environ["PATH_INFO"].rpartition("/")[2]
-        posted = Posted(account, route, json.loads(raw), monotonic())
+        posted = Posted(account, route, json.loads(raw or b"{}"), monotonic())
         with self._changed:
             self.posted.append(posted)
             self._changed.notify_all()
@@ -233,6 +261,11 @@ class Website:
             (row.attributes.get(SERIAL, ""), person and person.email)
             for row, person in zip(stored, people, strict=True)
         ]
+
+    def proofs(self, account: str = OURS) -> list[str]:
+        """How it was proved whose the stored activities are, in the order of storing."""
+        stored = self.captures[account].backends.journal.latest()
+        return [row.assurance for row in sorted(stored, key=lambda row: row.position)]
 
     def sent(self, route: str, account: str | None = None) -> list[Posted]:
         """What was posted there, but for what the test did by itself."""
