@@ -148,7 +148,8 @@ class Capture:
 
         :param activity_id: the id, or an :class:`ActivityType` with its attributes.
         :param session: the visitor's session token, where the host knows no more; the activity has
-            the assurance of that session.
+            the assurance of that session. A visitor who can have the host do this can do it any
+            number of times.
         :param event_id: makes a repetition harmless: it returns the first, ``duplicate`` set.
         :param at: when it happened, as an aware ``datetime`` or in epoch seconds; now when left
             out, and what is later than now counts as now.
@@ -168,10 +169,10 @@ class Capture:
                     "session": session if identity is None else None,
                 }
                 request = activity_request(checked(members))
-                age = 0.0 if at is None else max(0.0, self._pipeline.clock() - _seconds(at))
-                return attempt.record_for(request._replace(age=age), identity)
+                moment = None if at is None else _seconds(at)
+                return attempt.record_for(request, identity, moment)
         except (Refused, BackendError) as error:
-            if on_refused == "raise":
+            if on_refused != "log":
                 raise
             _log.error(
                 "%s was not recorded: %s",
@@ -206,8 +207,9 @@ class Capture:
         """Have ``subscriber(captured)`` called for each activity, after it is stored.
 
         It is called in one worker thread of this process, one activity after the other, and never
-        keeps a visitor waiting. What it raises is logged and counted as the note
-        ``subscriber-failed``. At most 10,000 activities wait; one more is not told of, and counted
+        keeps a visitor waiting. Those of several threads may come in another order than they are
+        stored in: ``position`` says which. What it raises is logged and counted as the note
+        ``subscriber-failed``. At most 1,000 activities wait; one more is not told of, and counted
         as ``subscriber-missed``. A program that must miss none reads ``Journal.after``.
 
         :param activity: an activity id, or several; all when left out.
@@ -324,7 +326,7 @@ def _identity(email: str | None, ei: str | int | None) -> Identity | None:
 
     :raises MalformedRequest: when that can be no person.
     """
-    if email is None and ei is None:
+    if all(each is None or (isinstance(each, str) and not each.strip()) for each in (email, ei)):
         return None
     try:
         return Identity(email, ei=ei)
@@ -337,10 +339,12 @@ def _seconds(at: datetime | float) -> float:
 
     :raises MalformedRequest: when it says no moment since 1970.
     """
-    if isinstance(at, datetime):
-        if at.tzinfo is None:
-            raise MalformedRequest("a time without its zone", field="at")
-        at = at.timestamp()
-    if not (math.isfinite(at) and at >= 0):
+    if isinstance(at, datetime) and at.tzinfo is None:
+        raise MalformedRequest("a time without its zone", field="at")
+    try:
+        seconds = at.timestamp() if isinstance(at, datetime) else float(at)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
         raise MalformedRequest("no time since 1970", field="at")
-    return at
+    return seconds

@@ -23,7 +23,9 @@ def is_same_origin(environ: WSGIEnvironment) -> bool:
     if site is not None:
         return bool(site == "same-origin")
     host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-    own = f"{environ['wsgi.url_scheme']}://{host}"
+    scheme = environ["wsgi.url_scheme"]
+    # Browsers leave the default port out; some proxies pass it on.
+    own = f"{scheme}://{host.removesuffix(':443' if scheme == 'https' else ':80')}"
     return bool(environ.get("HTTP_ORIGIN", "").lower() == own.lower())
 
 

@@ -39,6 +39,8 @@ _log = logging.getLogger("ortto_capture")
 DAY = 86_400
 #: Seconds between two looks for what is too old to be kept, and between two batches of it.
 RETAIN_EVERY, RETAIN_AGAIN = 60, 1
+#: Notes that one outcome carries for others.
+MAX_UNTOLD = 20
 #: Compact JSON is at most this many times longer than what was parsed: ``9e15`` (4 characters) is
 #: written ``9000000000000000.0`` (18), and nothing grows more.
 JSON_GROWTH = 5
@@ -130,8 +132,9 @@ class Pipeline:
         if self.intake.guard is not None and self.intake.guard.away:
             notes += ("limited-locally",)
         if self._untold:
-            untold, self._untold = self._untold, ()
-            notes += untold
+            # A few at a time: one visitor's outcome is not to carry those of a whole night.
+            notes += self._untold[:MAX_UNTOLD]
+            self._untold = self._untold[MAX_UNTOLD:]
         if notes is not outcome.notes:
             outcome = outcome._replace(notes=notes)
         if self.backends.outcomes is not None:
@@ -216,13 +219,18 @@ class Attempt:
         if source is None:
             source = pipeline.source(request.key, origin)  # row 7
         prepared = pipeline.definition(request.activity_id)  # row 8
-        visitor = pipeline.recognition.visitor(request, now, host)  # row 9
-        return self._store(request, prepared, visitor, now, ip, source, gpc=gpc)
+        proof = prepared.definition.needs == "verified"
+        visitor = pipeline.recognition.visitor(request, now, host, proof=proof)  # row 9
+        at = round(now - request.age, 3) if request.age else now
+        return self._store(request, prepared, visitor, now, at, ip, source, gpc=gpc)
 
-    def record_for(self, request: ActivityRequest, identity: Identity | None) -> Captured:
+    def record_for(
+        self, request: ActivityRequest, identity: Identity | None, at: float | None
+    ) -> Captured:
         """Take the host's own word for an activity (contract §4, ``record_for``).
 
         :param identity: who did it; None for the visitor whose session the request carries.
+        :param at: when, in epoch seconds; None and what is later than now are now.
         :raises Refused: the subclass says which check failed.
         :raises BackendError: nothing was stored.
         """
@@ -234,7 +242,8 @@ class Attempt:
             visitor = pipeline.recognition.named(identity)
         else:
             visitor = pipeline.recognition.visitor(request, now)
-        return self._store(request, prepared, visitor, now, None, "server", limited=False)
+        at = now if at is None else min(round(at, 3), now)
+        return self._store(request, prepared, visitor, now, at, None, "server", limited=False)
 
     def _store(
         self,
@@ -242,6 +251,7 @@ class Attempt:
         prepared: Prepared,
         visitor: Visitor,
         now: float,
+        at: float,
         ip: str | None,
         source: str,
         *,
@@ -262,7 +272,7 @@ class Attempt:
                 pipeline.attributes(prepared, request),  # row 10
                 source,
                 assurance,
-                round(now - request.age, 3) if request.age else now,
+                at,
                 now,
                 gpc or request.gpc,
             )

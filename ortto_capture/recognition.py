@@ -62,19 +62,25 @@ class Recognition:
         self._required = settings.identity == "required"
         self._new_id = new_id
 
-    def visitor(self, request: ActivityRequest, now: float, host: Host = None) -> Visitor:
+    def visitor(
+        self, request: ActivityRequest, now: float, host: Host = None, *, proof: bool = False
+    ) -> Visitor:
         """Look up who an activity is about (contract §4, row 9).
 
         A session comes first: an activity belongs to the person for whom it was called. Another
         one may have signed in by the time it arrives.
 
+        :param proof: whether a claim is not enough. Only then is the host asked about a session:
+            a retry may arrive after the visitor has signed in, and with another assurance it would
+            be another event.
         :raises NotIdentified: when no person is named, or not in the way that is required here.
         :raises BadToken: when a token is forged or expired and nothing else identifies.
         :raises MalformedRequest: when a member of ``person`` cannot be what its name says.
         """
         bad_session: Refused | None = None
         if request.identity is None and request.session is not None:
-            visitor = self._of_session(request.session, now, host)
+            asked = host if proof or self._required else None
+            visitor = self._of_session(request.session, now, asked)
             if isinstance(visitor, Visitor):
                 return visitor
             if request.person is None:
@@ -125,7 +131,7 @@ class Recognition:
     def _of_session(self, token: str, now: float, host: Host = None) -> Visitor | Refused:
         """Who a session token stands for, or why it stands for none.
 
-        A claimed session of the person who is signed in counts as verified.
+        A claimed session of the person who is signed in counts as verified, if the host is asked.
         """
         try:
             session = self._tokens.open_session(token, now)

@@ -12,6 +12,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TypeAlias
@@ -21,11 +22,13 @@ from .locks import fork_safe_lock
 from .model import Captured
 
 Subscriber: TypeAlias = Callable[[Captured], object]
+#: An activity to tell of, a flush to answer, or None: the end.
+Waiting: TypeAlias = SimpleQueue[Captured | Event | None]
 
 _log = logging.getLogger("ortto_capture")
 
-#: Activities that wait to be told of, at most; about a kilobyte each.
-MAX_WAITING = 10_000
+#: Activities that wait to be told of, at most. Most have a kilobyte, and the largest 300.
+MAX_WAITING = 1_000
 #: Seconds that the end of the process waits for subscribers.
 AT_EXIT = 5.0
 
@@ -33,34 +36,58 @@ AT_EXIT = 5.0
 class Subscribers:
     """Calls subscribers one after the other, in one worker thread of each process.
 
-    :param note: has the next outcome carry a note: ``subscriber-failed`` for a call that raised,
-        ``subscriber-missed`` for an activity that found too many waiting.
+    The worker knows them by a weak reference, and ends when they are gone.
+
+    :param note: has an outcome carry a note: ``subscriber-failed`` for a call that raised,
+        ``subscriber-missed`` for an activity that found too many waiting, or no worker.
     """
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
         self._all: list[tuple[Subscriber, Collection[str] | None]] = []
         # Its `put` may be interrupted by a signal handler that puts, too.
-        self._waiting: SimpleQueue[Captured | Event] = SimpleQueue()
+        self._waiting: Waiting = SimpleQueue()
+        self._missing = False
         self._lock = fork_safe_lock()
         #: The process that has the worker.
         self._pid = 0
 
     def add(self, subscriber: Subscriber, activity: str | Collection[str] | None) -> None:
-        """Call ``subscriber`` for these activity ids, or for all."""
-        wanted = {activity} if isinstance(activity, str) else activity
-        self._all.append((subscriber, wanted))
+        """Call ``subscriber`` for these activity ids, or for all; once, if it is there already."""
+        if activity is not None:
+            activity = frozenset([activity] if isinstance(activity, str) else activity)
+        if (subscriber, activity) not in self._all:
+            self._all.append((subscriber, activity))
 
     def tell(self, captured: Captured) -> None:
         """Have the worker call whom this concerns."""
         # Most hosts have none, and each activity comes past here.
         if not self._all or not self._wanted(captured):
             return
-        self._start()
-        if self._waiting.qsize() < MAX_WAITING:
+        started = self._started()
+        if started and self._waiting.qsize() < MAX_WAITING:
             self._waiting.put(captured)
-        else:
-            self._note("subscriber-missed")
+            self._missing = False
+            return
+        self._note("subscriber-missed")
+        if not self._missing:
+            self._missing = True
+            _log.error(
+                "subscribers miss activities: %s",
+                f"{MAX_WAITING} are waiting for them" if started else "no thread can be started",
+                extra={"event": "subscriber-missed"},
+            )
+
+    def tell_now(self, captured: Captured) -> None:
+        """Call whom this concerns."""
+        for subscriber in self._wanted(captured):
+            try:
+                subscriber(captured)
+            except BaseException as error:  # noqa: BLE001  # the worker goes on for the others
+                self._note("subscriber-failed")
+                # The host's own filters and handlers may fail, too.
+                with suppress(Exception):
+                    _log_failure(subscriber, error)
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that waits now is done; False when that takes longer than ``timeout``."""
@@ -70,26 +97,28 @@ class Subscribers:
         self._waiting.put(done)
         return done.wait(timeout)
 
-    def _start(self) -> None:
-        """Have a worker in this process: one that forked has no thread but the one that forks."""
-        if self._pid == os.getpid():
-            return
-        with self._lock:
-            if self._pid != os.getpid():
-                # What waits in the old one is the parent's to tell.
-                self._waiting = SimpleQueue()
-                Thread(target=self._work, args=[self._waiting], daemon=True).start()
-                self._pid = os.getpid()
-                atexit.register(_at_exit, weakref.ref(self))
+    def _started(self) -> bool:
+        """Whether this process has a worker: one that forked has no thread but the one that did.
 
-    def _work(self, waiting: SimpleQueue[Captured | Event]) -> None:
-        while True:
-            item = waiting.get()
-            if isinstance(item, Event):
-                item.set()
-                continue
-            for subscriber in self._wanted(item):
-                self._call(subscriber, item)
+        There is none where the process may have no more threads.
+        """
+        if self._pid == os.getpid():
+            return True
+        with self._lock:
+            if self._pid == os.getpid():
+                return True
+            # What waits in the old one is the parent's to tell.
+            waiting: Waiting = SimpleQueue()
+            worker = Thread(target=_work, args=[waiting, weakref.ref(self)], daemon=True)
+            try:
+                worker.start()
+            except RuntimeError:
+                return False
+            weakref.finalize(self, waiting.put, None).atexit = False
+            if self._pid == 0:
+                atexit.register(_at_exit, weakref.ref(self))
+            self._waiting, self._pid = waiting, os.getpid()
+            return True
 
     def _wanted(self, captured: Captured) -> list[Subscriber]:
         """Whom this concerns."""
@@ -99,19 +128,27 @@ class Subscribers:
             if wanted is None or captured.activity_id in wanted
         ]
 
-    def _call(self, subscriber: Subscriber, captured: Captured) -> None:
-        try:
-            subscriber(captured)
-        except BaseException as error:  # noqa: BLE001  # the worker goes on for the others
-            self._note("subscriber-failed")
-            name = getattr(subscriber, "__qualname__", type(subscriber).__name__)
-            _log.error(
-                "subscriber %s failed, %s at %s",
-                name,
-                type(error).__name__,
-                place(error),
-                extra={"event": "subscriber-failed", "subscriber": name},
-            )
+
+def _work(waiting: Waiting, reference: weakref.ref[Subscribers]) -> None:
+    """Call subscribers until they are gone."""
+    while (item := waiting.get()) is not None:
+        if isinstance(item, Event):
+            item.set()
+        elif (subscribers := reference()) is not None:
+            subscribers.tell_now(item)
+            # Else this thread would keep them alive while it waits.
+            del subscribers
+
+
+def _log_failure(subscriber: Subscriber, error: BaseException) -> None:
+    name = getattr(subscriber, "__qualname__", type(subscriber).__name__)
+    _log.error(
+        "subscriber %s failed, %s at %s",
+        name,
+        type(error).__name__,
+        place(error),
+        extra={"event": "subscriber-failed", "subscriber": name},
+    )
 
 
 def _at_exit(reference: weakref.ref[Subscribers]) -> None:

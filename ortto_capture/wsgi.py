@@ -27,6 +27,7 @@ from .identity import Identity
 from .origin import is_same_origin, may_read
 from .ports import Pingable
 from .recognition import Host
+from .subscribers import Subscriber
 from .wire import activity_request, decode, track_request
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class CaptureApp:
         request comes from a page of the host's own origin, and only when that matters.
     :param console_guard: lets a request see the activity page; without one there is none. What it
         returns may also be a WSGI app, such as a redirect to the login page, which answers then.
+    :param subscriber: given to :meth:`Capture.subscribe` of whichever account is in place.
 
     ``identity`` and ``console_guard`` get the environ of this app; its ``ortto_capture.host`` is
     the environ as the host would have got it.
@@ -66,10 +68,12 @@ class CaptureApp:
         client_ip: Callable[[WSGIEnvironment], object] | None = None,
         identity: Callable[[WSGIEnvironment], Identity | None] | None = None,
         console_guard: Callable[[WSGIEnvironment], bool | WSGIApplication] | None = None,
+        subscriber: Subscriber | None = None,
     ) -> None:
         self._client_ip = client_ip
         self._identity = identity
         self._guard = console_guard
+        self._subscriber = subscriber
         self._routes: dict[str, Route] = {
             "/-/events/track": self._track,
             "/-/events/activity": self._activity,
@@ -94,6 +98,8 @@ class CaptureApp:
         self._capture = capture
         self._max_body = capture.settings.max_body
         self._warned_of_processes = not capture.backends.in_process
+        if self._subscriber is not None:
+            capture.subscribe(self._subscriber)
         if self._guard is not None:
             from .console.api import Console
 

@@ -127,13 +127,26 @@ def test_an_activity_that_brings_its_person_is_vouched_for_in_the_same_way(site:
     assert site.stored == [(JO, "verified"), (ANN, "claimed")]
 
 
-def test_a_claimed_session_of_the_person_who_is_signed_in_becomes_verified(site: Site) -> None:
+def test_a_claimed_session_of_the_person_who_is_signed_in_counts_where_proof_is_needed(
+    site: Site,
+) -> None:
     session = site.claimed(JO)
     assert site.activity(BOUGHT, session=session).json["error"]["code"] == "needs-verified"
     site.signed_in = Identity(JO)
 
     assert site.activity(BOUGHT, session=session).status == 200
     assert site.stored == [(JO, "verified")]
+
+
+@pytest.mark.parametrize(("first", "then"), [(None, Identity(JO)), (Identity(JO), None)])
+def test_a_retry_after_the_visitor_has_signed_in_or_out_is_stored_once(
+    site: Site, first: Identity | None, then: Identity | None
+) -> None:
+    session = site.claimed(JO)
+    for site.signed_in in (first, then):
+        assert site.activity(session=session, event_id="e").status == 200
+
+    assert site.stored == [(JO, "claimed")]
 
 
 def test_a_session_of_another_person_stays_what_it_is(site: Site) -> None:
@@ -237,11 +250,17 @@ def test_the_host_is_asked_for_a_request_of_its_own_pages(
     assert site.post("track", headers).json["identified"] is True
 
 
-def test_a_server_without_a_host_header_is_known_by_its_name_and_port(site: Site) -> None:
+@pytest.mark.parametrize("host", ["shop.example:443", ""])
+def test_the_default_port_is_the_one_that_browsers_leave_out(site: Site, host: str) -> None:
+    """Some proxies name it, and a server without a ``Host`` is known by its name and port."""
     site.signed_in = Identity(JO)
-    headers = {"Origin": "https://shop.example:443", "Host": ""}
+    headers = {"Origin": "https://shop.example", "Host": host}
 
     assert site.post("track", headers).json["identified"] is True
+    assert site.post("track", headers | {"Origin": "https://shop.example:80"}).json == {
+        "session": None,
+        "identified": False,
+    }
 
 
 def test_the_host_is_not_asked_where_it_does_not_matter(site: Site) -> None:
@@ -356,6 +375,21 @@ def test_a_claim_is_not_enough_where_the_definition_needs_proof(site: Site) -> N
 
 
 # -- another account in its place
+
+
+def test_the_subscriber_of_the_app_is_told_whichever_account_is_in_place(site: Site) -> None:
+    told: list[str] = []
+    app = CaptureApp(site.capture, subscriber=lambda each: told.append(each.event_id))
+    with open_backends("memory:") as backends:
+        backends.definitions.put(Definition(LOGIN, "Logged in"))
+        other = Capture(backends=backends, settings=Settings(secret_keys=[SECRET]))
+        for capture in (other, site.capture, other, site.capture):
+            app.capture = capture
+        for capture, event_id in ((site.capture, "own"), (other, "other")):
+            capture.record_for(LOGIN, email=JO, event_id=event_id)
+            assert capture.flush()
+
+    assert told == ["own", "other"]
 
 
 def test_another_account_takes_the_place_of_the_app_s_own(site: Site) -> None:

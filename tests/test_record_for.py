@@ -8,7 +8,7 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -124,10 +124,13 @@ def test_who_the_host_names_comes_before_the_session(capture: Capture) -> None:
         ({"email": None, "session": ""}, NotIdentified),
         ({"email": None, "session": "oc1.forged"}, BadToken),
         ({"email": "no address"}, MalformedRequest),
-        ({"email": " "}, MalformedRequest),
+        ({"email": " ", "ei": ""}, NotIdentified),
         ({"email": None, "ei": 2**53}, MalformedRequest),
         ({"event_id": "not well formed"}, MalformedRequest),
         ({"at": datetime(2026, 1, 1)}, MalformedRequest),  # noqa: DTZ001  # that is the mistake
+        ({"at": "2026-11-26T00:00:00Z"}, MalformedRequest),
+        ({"at": date(2026, 11, 26)}, MalformedRequest),
+        ({"at": 10**400}, MalformedRequest),
         ({"at": math.nan}, MalformedRequest),
         ({"at": -1.0}, MalformedRequest),
     ],
@@ -179,6 +182,22 @@ def test_it_happened_when_the_host_says(capture: Capture) -> None:
     ]
     for at, occurred_at in said:
         assert recorded(capture.record_for(PAID, email=JO, at=at)).occurred_at == occurred_at
+
+
+def test_the_moment_is_stored_to_the_millisecond() -> None:
+    """By a clock that runs."""
+    with open_backends("memory:") as backends:
+        backends.definitions.put(Definition(PAID, "Paid"))
+        running = Capture(backends=backends, settings=SETTINGS)
+        for _ in range(100):
+            stored = recorded(running.record_for(PAID, email=JO, at=1_790_000_000.123))
+            assert stored.activity.occurred_at == 1_790_000_000.123
+
+
+def test_a_blank_identifier_counts_as_absent(capture: Capture) -> None:
+    session = capture.identify(email=JO).session
+
+    assert recorded(capture.record_for(PAID, email="", session=session)).assurance == "claimed"
 
 
 def test_a_coroutine_does_not_wait_for_storage(capture: Capture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
@@ -40,7 +41,9 @@ def counts(capture: Capture) -> Any:
     return outcomes.counts()
 
 
-def test_it_is_told_of_what_is_stored_in_order_and_of_nothing_else(capture: Capture) -> None:
+def test_it_is_told_of_what_one_thread_stores_in_order_and_of_nothing_else(
+    capture: Capture,
+) -> None:
     told: list[Captured] = []
     assert capture.subscribe(told.append) == told.append
     session = capture.identify(email=JO).session
@@ -101,7 +104,9 @@ def test_an_exception_of_one_is_logged_and_counted_and_stops_no_other(
     assert counts(capture)["note:subscriber-failed"] == 2
 
 
-def test_too_many_that_wait_are_counted_and_slow_nothing_down(capture: Capture) -> None:
+def test_too_many_that_wait_are_counted_and_slow_nothing_down(
+    capture: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
     begun, go_on = threading.Event(), threading.Event()
     told = 0
 
@@ -114,14 +119,81 @@ def test_too_many_that_wait_are_counted_and_slow_nothing_down(capture: Capture) 
     capture.subscribe(slow)
     capture.record_for(PAID, email=JO)
     assert begun.wait(60)
-    for _ in range(10_002):
-        capture.record_for(PAID, email=JO)
+    with caplog.at_level(logging.ERROR, "ortto_capture"):
+        for _ in range(1_002):
+            capture.record_for(PAID, email=JO)
     go_on.set()
 
     assert capture.flush(timeout=60)
-    assert told == 10_001
+    assert told == 1_001
+    assert caplog.messages == ["subscribers miss activities: 1000 are waiting for them"]
     capture.record_for(LOGIN, email=JO)
     assert counts(capture)["note:subscriber-missed"] == 2
+
+
+def test_a_process_that_can_start_no_thread_refuses_no_activity(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    capture.subscribe(print)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+
+    assert capture.record_for(PAID, email=JO)
+    assert caplog.messages == ["subscribers miss activities: no thread can be started"]
+
+
+def test_a_filter_of_the_log_that_fails_does_not_end_the_telling(capture: Capture) -> None:
+    told: list[str] = []
+
+    def failing(_: Captured) -> None:
+        raise ValueError
+
+    def broken(_: logging.LogRecord) -> bool:
+        raise RuntimeError("Working outside of request context.")
+
+    capture.subscribe(failing, PAID)
+    capture.subscribe(lambda each: told.append(each.activity_id), LOGIN)
+    log = logging.getLogger("ortto_capture")
+    log.addFilter(broken)
+    try:
+        for activity_id in (PAID, LOGIN):
+            capture.record_for(activity_id, email=JO)
+        assert capture.flush()
+    finally:
+        log.removeFilter(broken)
+
+    assert told == [LOGIN]
+
+
+def test_an_account_that_is_gone_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    for _ in range(3):
+        with open_backends("memory:") as backends:
+            backends.definitions.put(Definition(PAID, "Paid"))
+            capture = Capture(backends=backends, settings=SETTINGS)
+            capture.subscribe(lambda _: None)
+            capture.record_for(PAID, email=JO)
+            assert capture.flush()
+            del capture
+    gc.collect()
+
+    for each in set(threading.enumerate()) - before:
+        each.join(60)
+        assert not each.is_alive()
+
+
+def test_the_same_function_is_called_once(capture: Capture) -> None:
+    told: list[Captured] = []
+    wanted = [PAID]
+    for _ in range(2):
+        capture.subscribe(told.append, wanted)
+    wanted.clear()
+    capture.record_for(PAID, email=JO)
+
+    assert capture.flush()
+    assert len(told) == 1
 
 
 def test_a_child_of_a_fork_tells_of_its_own_activities_only(capture: Capture) -> None:

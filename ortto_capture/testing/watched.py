@@ -53,9 +53,11 @@ class Watched(Attempt):
         self._captured = super().record(request, **how)
         return self._captured
 
-    def record_for(self, request: ActivityRequest, identity: Identity | None) -> Captured:
+    def record_for(
+        self, request: ActivityRequest, identity: Identity | None, at: float | None
+    ) -> Captured:
         """As :meth:`Attempt.record_for`."""
-        self._captured = super().record_for(request, identity)
+        self._captured = super().record_for(request, identity, at)
         return self._captured
 
     def __exit__(
@@ -87,14 +89,8 @@ class WaitedFor(Subscribers):
 
     def tell(self, captured: Captured) -> None:
         """Call whom this concerns, and wait until they are done."""
-        if subscribers := self._wanted(captured):
-            calls = Thread(target=self._call_all, args=(subscribers, captured), daemon=True)
+        if self._wanted(captured):
+            calls = Thread(target=self.tell_now, args=(captured,), daemon=True)
             calls.start()
             # One that waits for what this thread does next is not waited for.
             calls.join(AT_EXIT)
-
-    def _call_all(
-        self, subscribers: list[Callable[[Captured], object]], captured: Captured
-    ) -> None:
-        for subscriber in subscribers:
-            self._call(subscriber, captured)

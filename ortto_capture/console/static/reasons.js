@@ -61,7 +61,7 @@ const NOTES = {
   "profile-kept": "A change of a known profile was left out: the limit for new people had no room.",
   "ignored": "Given to ap3c.track, not supported, left out",
   "subscriber-failed": "A function that is told of activities raised an exception; the log says which.",
-  "subscriber-missed": "A function was not told of an activity: 10,000 were waiting for it.",
+  "subscriber-missed": "A function was not told of an activity: 1,000 were waiting for it.",
   "dropped": "Browsers gave up on activities",
   "behind-proxy": "A proxy was seen that is not accounted for"
 };
