@@ -48,9 +48,13 @@ class _Page(HTMLParser):
         self.scripts: list[Script] = []
         #: The address of each script that is elsewhere, and the line of its tag.
         self.sources: list[tuple[str, int]] = []
+        #: Whether it is a page, and not a part of one.
         self.whole = False
         self._line: int | None = None
         self._text: list[str] = []
+
+    def handle_decl(self, decl: str) -> None:
+        self.whole |= decl.lower().startswith("doctype html")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         line = self.getpos()[0]

@@ -95,8 +95,8 @@ def test_a_page_s_handlers_are_its_code_and_its_data_are_not(capture: TestCaptur
 
 def test_each_mistake_is_named_with_its_line(capture: TestCapture) -> None:
     page = """\
-        <!doctype html>
-        <title>Shop</title>
+        <!-- a part of a page -->
+        <h1>Shop</h1>
         <script
           data-x>
         ap3c.activity({activity_id: "act:cm:bougth"});
@@ -209,9 +209,10 @@ def test_a_page_without_calls_is_told_from_one_with_others(capture: TestCapture)
 def test_a_page_that_does_not_load_the_client_reports_nothing(capture: TestCapture) -> None:
     call = '<script>ap3c.activity({activity_id: "act:cm:login"})</script>'
 
-    assert problems(capture, f"<html><body>{call}</body></html>", "act:cm:login") == [
-        "the page does not load the client: its snippet is missing in the head"
-    ]
+    for page in (f"<html><body>{call}</body></html>", f"<!DOCTYPE html><title>Shop</title>{call}"):
+        assert problems(capture, page, "act:cm:login") == [
+            "the page does not load the client: its snippet is missing in the head"
+        ]
     assert problems(capture, f"<html><head>{SNIPPET}</head>{call}", "act:cm:login") == []
     # A part of a page stands within one that loads it.
     assert problems(capture, f"<div>{call}</div>", "act:cm:login") == []
