@@ -34,16 +34,16 @@ def installed() -> Installed:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
     def python_with(*requirements: str) -> str:
-        wanted = "\n".join([sys.version, *requirements, *project["dependencies"]])
+        wanted = [*requirements, *project["dependencies"]]
         name, _, _ = requirements[0].partition("==")
-        digest = hashlib.sha256(wanted.encode()).hexdigest()[:12]
+        digest = hashlib.sha256(repr([sys.version, *wanted]).encode()).hexdigest()[:12]
         place = ROOT / "build" / "hosts" / f"{name}-{digest}"
         python = place / "bin" / "python"
         if not (place / "installed").exists():
             # What an installation that was cut short has left.
             shutil.rmtree(place, ignore_errors=True)
             _run(sys.executable, "-m", "venv", str(place))
-            _run(str(python), "-m", "pip", "install", "-q", *wanted.split("\n")[1:])
+            _run(str(python), "-m", "pip", "install", "-q", *wanted)
             (place / "installed").touch()
         return str(python)
 
