@@ -7,7 +7,6 @@ not: that is the pipeline's, the same for HTTP and for Python.
 from __future__ import annotations
 
 import logging
-import math
 import time
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,7 +17,9 @@ from typing import Any, Literal, TypeVar
 
 from . import privacy
 from .activity_type import ActivityType
-from .errors import BackendError, CaptureWarning, ConfigurationError, MalformedRequest, Refused
+from .arguments import identity_of, plain, reported, seconds_of
+from .errors import BackendError, CaptureWarning, ConfigurationError, Refused
+from .explanation import Explanation, explain
 from .identity import MAX_IDENTITY_AGE, Identity, person_fields, random_id
 from .model import Captured, Erased, Identified, Person
 from .pipeline import Attempt, Pipeline
@@ -83,7 +84,7 @@ class Capture:
             "ei": ei,
             "first": first,
             "last": last,
-            "ac": None if ac is None else [_plain(field) for field in ac],
+            "ac": None if ac is None else [plain(field) for field in ac],
             "skipNonExisting": skip_non_existing,
             "identity": identity,
             "session": session,
@@ -115,14 +116,14 @@ class Capture:
         :raises Refused: the subclass says which check failed.
         :raises BackendError: nothing was stored.
         """
-        activity_id, attributes = _reported(activity_id, attributes)
+        activity_id, attributes = reported(activity_id, attributes)
         members = {
             "session": session,
             "activity_id": activity_id,
             "attributes": attributes,
             "event_id": event_id,
             "age": age,
-            "person": _plain(person),
+            "person": plain(person),
             "identity": identity,
             "gpc": gpc,
         }
@@ -158,10 +159,10 @@ class Capture:
         :raises Refused: the subclass says which check failed.
         :raises BackendError: nothing was stored.
         """
-        activity_id, attributes = _reported(activity_id, attributes)
+        activity_id, attributes = reported(activity_id, attributes)
         try:
             with self.accounted("activity") as attempt:
-                identity = _identity(email, ei)
+                identity = identity_of(email, ei)
                 members = {
                     "activity_id": activity_id,
                     "attributes": attributes,
@@ -169,7 +170,7 @@ class Capture:
                     "session": session if identity is None else None,
                 }
                 request = activity_request(checked(members))
-                moment = None if at is None else _seconds(at)
+                moment = None if at is None else seconds_of(at)
                 return attempt.record_for(request, identity, moment)
         except (Refused, BackendError) as error:
             if on_refused != "log":
@@ -202,6 +203,43 @@ class Capture:
         return await asyncio.to_thread(
             record, activity_id, attributes, at=at, on_refused=on_refused
         )
+
+    def explain(
+        self,
+        activity_id: str | ActivityType,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        email: str | None = None,
+        ei: str | int | None = None,
+        verified: bool = False,
+        session: str | None = None,
+        identity: str | None = None,
+        ip: str | None = None,
+        key: str | None = None,
+        origin: str | None = None,
+        event_id: str | None = None,
+    ) -> Explanation:
+        """Say what would become of an activity that a page sends, and change nothing.
+
+        :param email: with ``ei`` who the page says the visitor is; see ``verified``.
+        :param verified: that person is signed in at the host.
+        :param ip: the visitor's address; None looks at no IP limit.
+        :param key: the capture key, and ``origin`` the ``Origin`` header, where sources are set.
+        :raises MalformedRequest: when it is no request at all: an ``event_id`` with a blank in it.
+        :raises BackendError: something could not be read.
+        """
+        activity_id, attributes = reported(activity_id, attributes)
+        login = identity_of(email, ei) if verified else None
+        members = {
+            "key": key,
+            "session": session,
+            "identity": identity,
+            "activity_id": activity_id,
+            "attributes": attributes,
+            "event_id": event_id,
+            "person": None if email is None and ei is None else {"email": email, "ei": ei},
+        }
+        return explain(self._pipeline, activity_request(checked(members)), login, ip, origin)
 
     def subscribe(self, subscriber: S, activity: str | Collection[str] | None = None) -> S:
         """Have ``subscriber(captured)`` called for each activity, after it is stored.
@@ -303,48 +341,3 @@ def _secret(backends: Backends) -> bytes:
         stacklevel=3,
     )
     return token_bytes(MIN_SECRET)
-
-
-def _reported(
-    activity: str | ActivityType, attributes: Mapping[str, Any] | None
-) -> tuple[str, dict[str, Any] | None]:
-    """The id and the attributes of what a program reports."""
-    if isinstance(activity, ActivityType):
-        if attributes is not None:
-            raise TypeError("an ActivityType has its own attributes")
-        return activity.activity_id, activity.attributes
-    return activity, _plain(attributes)
-
-
-def _plain(value: Any) -> Any:
-    """Any mapping as a dict, which is what JSON would have made of it."""
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _identity(email: str | None, ei: str | int | None) -> Identity | None:
-    """Whom the host names, if it does.
-
-    :raises MalformedRequest: when that can be no person.
-    """
-    if all(each is None or (isinstance(each, str) and not each.strip()) for each in (email, ei)):
-        return None
-    try:
-        return Identity(email, ei=ei)
-    except ConfigurationError as error:
-        raise MalformedRequest(str(error), field=error.field) from None
-
-
-def _seconds(at: datetime | float) -> float:
-    """A time in epoch seconds.
-
-    :raises MalformedRequest: when it says no moment since 1970.
-    """
-    if isinstance(at, datetime) and at.tzinfo is None:
-        raise MalformedRequest("a time without its zone", field="at")
-    try:
-        seconds = at.timestamp() if isinstance(at, datetime) else float(at)
-    except (TypeError, ValueError, OverflowError):
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise MalformedRequest("no time since 1970", field="at")
-    return seconds

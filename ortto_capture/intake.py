@@ -27,6 +27,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 Notes = tuple[str, ...]
 
+#: The limits, in the order in which their charges are told of.
+_LIMITS = ("person-limit", "ip-limit", "new-people-limit")
 #: How often a decision is made anew when ports on different media let another process in between.
 TRIES = 3
 
@@ -40,6 +42,23 @@ class Prepared(NamedTuple):
     person_bucket: Callable[[str], bytes]
     ip_quota: Quota
     ip_bucket: Callable[[str], bytes]
+
+
+class Room(NamedTuple):
+    """What is left of one limit; its window ends in ``ends_in`` whole seconds, at least 1.
+
+    ``name`` is ``person-limit``, ``ip-limit`` or ``new-people-limit``.
+    """
+
+    name: str
+    quota: Quota
+    taken: int
+    ends_in: int
+
+    @property
+    def left(self) -> int:
+        """How many more are accepted."""
+        return max(0, self.quota.amount - self.taken)
 
 
 class Intake:
@@ -218,6 +237,21 @@ class Intake:
                 limiter.release(charges, now)
         return (merged.person, fields.notes + merged.notes) if stored else None
 
+    def rooms(self, activity: Activity, prepared: Prepared, ip: str | None) -> list[Room]:
+        """Look what is left of each limit that ``activity`` would be counted against.
+
+        One without a person's id creates a person.
+        """
+        charges = self._charges(activity, prepared, ip)
+        named = list(zip(_LIMITS, charges, strict=False))
+        if not activity.person_id:
+            named += [(_LIMITS[-1], each) for each in self._new_person(ip)]
+        now, taken = activity.received_at, self.backends.limiter.taken
+        return [
+            Room(name, each.quota, taken(each, now), seconds_left(each.quota.seconds, now))
+            for name, each in named
+        ]
+
     def _charges(self, activity: Activity, prepared: Prepared, ip: str | None) -> list[Charge]:
         """What storing ``activity`` is counted as; without an address there is no IP quota."""
         # By assurance too: a stranger who claims an address must not use up the verified quota.
@@ -242,8 +276,7 @@ def _refusal(verdict: Full | None, told: Sequence[Charge], now: float) -> Refuse
     """
     if verdict is None:
         return NotIdentified("person-gone")
-    names = ("person-limit", "ip-limit", "new-people-limit")
-    return _limited(names[told.index(verdict.charge)], verdict, told, now)
+    return _limited(_LIMITS[told.index(verdict.charge)], verdict, told, now)
 
 
 def _limited(name: str, full: Full, told: Sequence[Charge], now: float) -> RateLimited:

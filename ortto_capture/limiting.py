@@ -68,6 +68,11 @@ class FixedWindows:
         with self._lock:
             self._give_back(charges, now)
 
+    def taken(self, charge: Charge, now: float) -> int:
+        key, (_, seconds) = charge
+        with self._lock:
+            return self._windows.get(seconds, {}).get(floor(now / seconds), {}).get(key, 0)
+
     def forget(self, keys: Collection[bytes]) -> None:
         with self._lock:
             for slots in self._windows.values():
@@ -181,6 +186,14 @@ class GuardedLimiter:
             getattr(self._counted, "by", self._limiter).release(charges, now)
         except BackendError as error:
             self._failed(error, now)
+
+    def taken(self, charge: Charge, now: float) -> int:
+        """Return the backend's count or, while it is away, what the policy counts by."""
+        if not self.away:
+            return self._limiter.taken(charge, now)
+        if self._policy == "closed":
+            raise BackendError("the rate limiter is away")
+        return self._local.taken(charge, now)
 
     def forget(self, keys: Collection[bytes]) -> None:
         """Remove every count of these keys, in the backend and here; a fault is raised."""

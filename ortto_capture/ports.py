@@ -100,6 +100,13 @@ class RateLimiter(Protocol):
         What was not charged is not given back.
         """
 
+    def taken(self, charge: Charge, now: float) -> int:
+        """Return how often the charge's key is charged in the window that holds ``now``.
+
+        Windows are told by ``quota.seconds``; the amount of the quota does not matter. It changes
+        no count and leaves no key.
+        """
+
     def forget(self, keys: Collection[bytes]) -> None:
         """Remove every count of these keys, in every window."""
 

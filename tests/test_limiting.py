@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from threading import Thread
+from typing import Literal
 
 import pytest
 
@@ -18,6 +19,7 @@ from ortto_capture.model import Charge, Full, Quota
 
 NOW = 1_795_392_000.0
 ONE = Charge(b"k" * 16, Quota(1, 3600))
+OTHER = Charge(b"o" * 16, Quota(1, 3600))
 
 
 class Shared:
@@ -39,6 +41,11 @@ class Shared:
             raise self.fault
         self.counts.release(charges, now)
 
+    def taken(self, charge: Charge, now: float) -> int:
+        if self.fault:
+            raise self.fault
+        return self.counts.taken(charge, now)
+
     def forget(self, keys: Collection[bytes]) -> None:
         if self.fault:
             raise self.fault
@@ -58,6 +65,31 @@ def test_while_it_answers_it_alone_counts(shared: Shared) -> None:
     guarded.release([ONE], NOW)
     assert guarded.acquire([ONE], NOW) is None
     assert not guarded.away
+
+
+@pytest.mark.parametrize(
+    ("policy", "found"), [("local", [1, 0, 1]), ("open", [1, 0, 0]), ("closed", [1])]
+)
+def test_what_is_taken_is_told_where_it_is_counted(
+    policy: Literal["local", "open", "closed"], found: list[int], shared: Shared
+) -> None:
+    """There; and here while it is away, where nothing is known of before."""
+    guarded = GuardedLimiter(shared, policy)
+    guarded.acquire([ONE], NOW)
+    taken = [guarded.taken(ONE, NOW)]
+    shared.fault = BackendError("away")
+    with pytest.raises(BackendError):
+        guarded.taken(ONE, NOW)
+    if policy == "closed":
+        with pytest.raises(BackendError):
+            guarded.acquire([OTHER], NOW)
+        with pytest.raises(BackendError, match="is away"):
+            guarded.taken(ONE, NOW)
+    else:
+        guarded.acquire([OTHER], NOW)
+        taken += [guarded.taken(ONE, NOW), guarded.taken(OTHER, NOW)]
+
+    assert taken == found
 
 
 def test_local_counts_in_this_process_with_the_same_limits(shared: Shared) -> None:

@@ -90,6 +90,10 @@ class LimitsRateLimiter:
         with self._lock, self._wrapped():
             self._give_back(charges, now)
 
+    def taken(self, charge: Charge, now: float) -> int:
+        with self._lock, self._wrapped():
+            return max(0, self._count(charge, now))
+
     def forget(self, keys: Collection[bytes]) -> None:
         now = time()
         with self._lock, self._wrapped():

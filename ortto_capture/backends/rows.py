@@ -360,7 +360,7 @@ class FileRateLimiter:
         try:
             self._store.write(_counting(len(charges)), [part for each in places for part in each])
         except CheckViolated:
-            full = [each for each in charges if self._count(each, now) >= each.quota.amount]
+            full = [each for each in charges if self.taken(each, now) >= each.quota.amount]
             # A key charged twice in one call can be full only together with its own first charge.
             return longest_wait(full or charges, now)
         for seconds, slot, *_ in places:
@@ -375,6 +375,11 @@ class FileRateLimiter:
             self._store.write(f"DELETE FROM counts WHERE {_PLACE} AND count = 1", place)
             self._store.write(f"UPDATE counts SET count = count - 1 WHERE {_PLACE}", place)
 
+    def taken(self, charge: Charge, now: float) -> int:
+        place = _place(charge, now)
+        rows = self._store.read(f"SELECT count FROM counts WHERE {_PLACE}", place)
+        return int(rows[0][0]) if rows else 0
+
     @decision
     def forget(self, keys: Collection[bytes]) -> None:
         # Window by window, of which there are a few: looking for a key in all would take seconds.
@@ -387,11 +392,6 @@ class FileRateLimiter:
             window = rows[0]
             for key in keys:
                 self._store.write(f"DELETE FROM counts WHERE {_PLACE}", (*window, key))
-
-    def _count(self, charge: Charge, now: float) -> int:
-        place = _place(charge, now)
-        rows = self._store.read(f"SELECT count FROM counts WHERE {_PLACE}", place)
-        return int(rows[0][0]) if rows else 0
 
     def _tidy(self, seconds: int, slot: int) -> None:
         """Drop a few counts of windows before the last one."""

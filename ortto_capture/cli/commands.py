@@ -8,10 +8,12 @@ from .account import PLACES, Group
 from .activities import activities, schema
 from .changes import check
 from .doctor import backup, doctor
-from .journal import export, people, tail
+from .journal import export, tail
 from .ortto import import_
+from .people import people
 from .plan import docs, types
 from .server import demo, serve
+from .trying import explain, send
 
 
 @click.group(
@@ -28,5 +30,19 @@ def commands() -> None:
 
 for each in (check, import_):
     activities.add_command(each)
-for each in (serve, demo, activities, schema, types, docs, tail, people, export, backup, doctor):
+for each in (
+    serve,
+    demo,
+    activities,
+    schema,
+    types,
+    docs,
+    send,
+    explain,
+    tail,
+    people,
+    export,
+    backup,
+    doctor,
+):
     commands.add_command(each)

@@ -218,6 +218,10 @@ class DictLimiter(DictPort):
                 if counted:
                     self.count(each, now, counted - 1)
 
+    def taken(self, charge: Charge, now: float) -> int:
+        with self.use():
+            return self.counted(charge, now)
+
     def forget(self, keys: Collection[bytes]) -> None:
         with self.use():
             gone = {self.key(each) for each in keys}

@@ -20,7 +20,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ortto_capture.cli.journal import PAGE, cell
+from ortto_capture.cli.journal import cell
+from ortto_capture.cli.selection import PAGE
 
 from ..services import PATIENCE
 from .conftest import JO, MANY, Account, Shell, bare
@@ -56,6 +57,7 @@ def test_json_has_everything_about_one(shell: Shell, busy: Account) -> None:
         "occurred_at": LATER,
         "received_at": LATER,
         "gpc": False,
+        "cursor": captured.cursor,
     }
 
 
@@ -223,6 +225,114 @@ def test_an_export_that_fails_leaves_no_file(shell: Shell, busy: Account, tmp_pa
     assert not (tmp_path / "all.jsonl").exists()
 
 
+# -- selected
+
+
+@pytest.mark.parametrize("command", [("export",), ("tail", "--json")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("options", "positions"),
+    [
+        ([], [1, 2, 3]),
+        (["--activity", "act:cm:plan-chosen"], [2, 3]),
+        (["--activity", "act:cm:plan-chosen", "--activity", "act:cm:login"], [1, 2, 3]),
+        (["--activity", "act:cm:none"], []),
+        (["--person", JO], [1, 2]),
+        (["--person", "4711"], [1, 2]),
+        (["--person", LU, "--activity", "act:cm:login"], []),
+        (["--since", "2023-11-14T22:14:21Z"], [2, 3]),
+        (["--since", "2023-11-14T23:14:21+01:00"], [2, 3]),
+        (["--since", "2023-11-14T22:14:21.001"], []),
+        (["--until", "2023-11-14T22:14:21"], [1]),
+        (["--since", "2023-11-14", "--until", "2023-11-15"], [1, 2, 3]),
+        (["--since", "2023-11-15"], []),
+        (["--since", "1h"], []),
+        (["--until", "7d"], [1, 2, 3]),
+        (["--after", "1"], [2, 3]),
+        (["--after", "1", "--person", JO], [2]),
+        (["--after", "3"], []),
+    ],
+    ids=str,
+)
+def test_rows_are_selected(
+    command: tuple[str, ...],
+    options: list[str],
+    positions: list[int],
+    shell: Shell,
+    busy: Account,
+) -> None:
+    lines = shell.ok(*command, *options).splitlines()
+
+    assert [json.loads(line)["position"] for line in lines] == positions
+
+
+def test_a_selection_of_many_pages_is_whole(shell: Shell, account: Account) -> None:
+    for number in range(PAGE + 20):
+        account.record("even@example.com" if number % 2 else "odd@example.com", MANY.id)
+    asked = ("--person", "even@example.com")
+
+    assert len(shell.ok("export", *asked).splitlines()) == PAGE // 2 + 10
+    assert len(shell.ok("export", "--format", "csv", *asked).splitlines()) == 1 + PAGE // 2 + 10
+    shown = [row["position"] for row in shell.json("tail", "-n", "3", *asked)]
+    assert shown == [PAGE + 16, PAGE + 18, PAGE + 20]
+
+
+def test_reading_on_from_a_cursor_misses_none_and_repeats_none(shell: Shell, busy: Account) -> None:
+    have = [json.loads(line) for line in shell.ok("export").splitlines()]
+    assert shell.ok("export", "--after", have[-1]["cursor"]) == ""
+    busy.clock.advance(86_400)
+    for plan in ("Pot", "Crew"):
+        busy.record(JO, "act:cm:plan-chosen", {"str:cm:plan": plan})
+    busy.capture.erase(LU)
+    new = [json.loads(line) for line in shell.ok("export", "--after", "3").splitlines()]
+
+    assert [row["attributes"]["str:cm:plan"] for row in new] == ["Pot", "Crew"]
+    heading, *rows = table(shell.ok("export", "--format", "csv", "--after", "3"))
+    assert [row[heading.index("cursor")] for row in rows] == [row["cursor"] for row in new]
+
+
+def test_refused_requests_are_selected_too(shell: Shell, busy: Account) -> None:
+    def reasons(*options: str) -> list[str]:
+        return [row["reason"] for row in shell.json("tail", "--refused", *options)]
+
+    assert reasons() == ["wrong-value", "unknown-activity"]
+    assert reasons("--activity", "act:cm:wish-list") == ["unknown-activity"]
+    assert reasons("--person", JO) == ["wrong-value"]
+    assert reasons("--since", "1h") == []
+    [first, _] = shell.json("tail", "--refused")
+    assert reasons("--after", str(first["number"])) == ["unknown-activity"]
+    assert shell("tail", "--refused", "--after", "x").exit_code == 2
+
+
+def test_following_shows_what_is_selected_alone(shell: Shell, busy: Account) -> None:
+    with following(shell, "--person", JO, "--json") as tail:
+        assert tail.stdout is not None
+        assert [json.loads(tail.stdout.readline())["position"] for _ in range(2)] == [1, 2]
+        busy.clock.advance(86_400)
+        busy.record(LU, "act:cm:plan-chosen", {"str:cm:plan": "Pot"})
+        busy.record(JO, "act:cm:plan-chosen", {"str:cm:plan": "Pot"})
+        assert json.loads(tail.stdout.readline())["position"] == 5
+
+
+@pytest.mark.parametrize("command", ["tail", "export"])
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--since", "yesterday"], 2),
+        (["--until", "24"], 2),
+        (["--after", "x"], 2),
+        (["--person", "al@example.com"], 1),
+    ],
+    ids=str,
+)
+def test_what_selects_nothing_that_there_could_be_is_said(
+    command: str, options: list[str], code: int, shell: Shell, busy: Account
+) -> None:
+    ended = shell(command, *options)
+
+    assert (ended.exit_code, ended.stdout) == (code, "")
+    assert options[1] in ended.stderr or "2026-07-31" in ended.stderr
+
+
 # -- CSV
 
 
@@ -235,7 +345,7 @@ def test_csv_has_a_column_for_each_attribute(shell: Shell, busy: Account) -> Non
     heading, *rows = table(shell("export", "--format", "csv").stdout_bytes.decode())
     cells = [dict(zip(heading, row, strict=True)) for row in rows]
 
-    assert heading[10:] == ["bol:cm:owner", "int:cm:price", "str::email", "str:cm:plan"]
+    assert heading[11:] == ["bol:cm:owner", "int:cm:price", "str::email", "str:cm:plan"]
     assert [row["person"] for row in cells] == [JO, JO, LU]
     assert cells[0]["bol:cm:owner"] == "true"
     assert cells[0]["str::email"] == "•••"

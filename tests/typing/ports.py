@@ -39,6 +39,9 @@ class NeverFull:
     def release(self, charges: Sequence[Charge], now: float) -> None:
         return None
 
+    def taken(self, charge: Charge, now: float) -> int:
+        return 0
+
     def forget(self, keys: Collection[bytes]) -> None:
         return None
 
@@ -54,6 +57,9 @@ class CannotForget:
 
     def release(self, charges: Sequence[Charge], now: float) -> None:
         return None
+
+    def taken(self, charge: Charge, now: float) -> int:
+        return 0
 
 
 class CannotListThem:

@@ -356,6 +356,64 @@ class RateLimiterContract(PortContract):
         assert room(limiter, once, now) == 2
         assert room(limiter, other, now) == 0
 
+    # -- taken
+
+    def test_taken_returns_how_often_the_key_is_charged_in_the_window_that_holds_now(
+        self, limiter: RateLimiter, at: Callable[[float], float]
+    ) -> None:
+        """Neither in the window before or behind, nor in those of another length."""
+        one, other, hour = charge(3, DAY), charge(3, DAY), charge(5, HOUR)
+        now = at(MIDNIGHT)
+        assert limiter.taken(one, now) == 0
+        limiter.acquire([one, one, other], now)
+        limiter.acquire([hour], now)
+
+        assert [limiter.taken(each, now) for each in (one, other, hour)] == [2, 1, 1]
+        assert limiter.taken(charge(5, HOUR, one.key), now) == 0
+        limiter.release([one], now)
+        assert limiter.taken(one, now) == 1
+        now = at(MIDNIGHT + HOUR)
+        assert [limiter.taken(each, now) for each in (one, hour)] == [1, 0]
+        now = at(MIDNIGHT + DAY)
+        limiter.acquire([one, one, one], now)
+        assert limiter.taken(one, now) == 3
+        assert limiter.taken(one, at(MIDNIGHT + DAY - 1)) == 1
+
+    def test_what_was_refused_is_not_taken(
+        self, limiter: RateLimiter, at: Callable[[float], float]
+    ) -> None:
+        """However often it was tried."""
+        full, other, now = charge(1, DAY), charge(9, DAY), at(MIDNIGHT)
+        limiter.acquire([full], now)
+        for _ in range(3):
+            limiter.acquire([other, full], now)
+
+        assert [limiter.taken(each, now) for each in (full, other)] == [1, 0]
+
+    def test_for_taken_the_amount_of_the_quota_does_not_matter(
+        self, limiter: RateLimiter, at: Callable[[float], float]
+    ) -> None:
+        """A quota may have been lowered below what was charged before."""
+        one, now = charge(3, DAY), at(MIDNIGHT)
+        limiter.acquire([one, one, one], now)
+
+        for amount in (1, 3, 100):
+            assert limiter.taken(charge(amount, DAY, one.key), now) == 3
+
+    def test_taken_changes_no_count_and_leaves_no_key(
+        self, limiter: RateLimiter, at: Callable[[float], float], size: Callable[[], int] | None
+    ) -> None:
+        """An operator who looks uses nothing up."""
+        one, never, now = charge(2, DAY), charge(2, HOUR), at(MIDNIGHT)
+        limiter.acquire([one], now)
+        before = size() if size is not None else 0
+        for _ in range(3):
+            assert [limiter.taken(each, now) for each in (one, never)] == [1, 0]
+
+        assert size is None or size() == before
+        assert room(limiter, one, now) == 1
+        assert room(limiter, never, now) == 2
+
     # -- forget
 
     def test_forget_removes_every_count_of_these_keys(
@@ -453,6 +511,7 @@ class RateLimiterContract(PortContract):
             raises_backend_error(
                 lambda: broken.acquire([charge(1, DAY)], at(MIDNIGHT)),
                 lambda: broken.release([charge(1, DAY)], at(MIDNIGHT)),
+                lambda: broken.taken(charge(1, DAY), at(MIDNIGHT)),
                 lambda: broken.forget([uuid4().bytes]),
             )
 

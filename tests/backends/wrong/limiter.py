@@ -115,6 +115,47 @@ def counts_as_none(self: DictLimiter, keys: Sequence[bytes]) -> None:
             self.rows[row] = 0
 
 
+def counts_every_window(self: DictLimiter, charge: Charge, now: float) -> int:
+    seconds = charge.quota.seconds
+    return sum(
+        number
+        for (length, _, key), number in self.rows.items()
+        if (length, key) == (seconds, charge.key)
+    )
+
+
+def counts_every_length(self: DictLimiter, charge: Charge, now: float) -> int:
+    lengths = {row[0] for row in self.rows}
+    each = (charge._replace(quota=charge.quota._replace(seconds=length)) for length in lengths)
+    return sum(self.counted(one, now) for one in each)
+
+
+def counts_the_last_window(self: DictLimiter, charge: Charge, now: float) -> int:
+    windows = [
+        row[1] for row in self.rows if (row[0], row[2]) == (charge.quota.seconds, charge.key)
+    ]
+    return self.counted(charge, max(windows) * charge.quota.seconds) if windows else 0
+
+
+def leaves_what_it_looked_for(self: DictLimiter, charge: Charge, now: float) -> int:
+    number: int = self.rows.setdefault(self.row(charge, now), 0)
+    return number
+
+
+def charges_to_look(self: DictLimiter, charge: Charge, now: float) -> int:
+    """Finds out by charging, and gives back one too few."""
+    counted = self.counted(charge, now)
+    if counted and counted < charge.quota.amount:
+        self.count(charge, now, counted + 1)
+    return counted
+
+
+def remembers_what_was_tried(self: DictLimiter, charges: Sequence[Charge], now: float) -> None:
+    for each in charges:
+        if self.counted(each, now) < each.quota.amount:
+            self.count(each, now, self.counted(each, now) + 1)
+
+
 def forgets_where(keep: Callable[[tuple[int, int, bytes], Any], bool]) -> Any:
     def forget(self: DictLimiter, keys: Sequence[bytes]) -> None:
         latest = {
@@ -285,6 +326,23 @@ MISTAKES = [
     mistake("gives back the latest", "holds_now", release=gives_back_the_latest),
     mistake("saves up", "not_charged", release=goes_below_zero),
     mistake("gives back to others", "not_charged", release=gives_back_to_all),
+    mistake("takes every window", "taken_returns", taken=counts_every_window),
+    mistake("takes every length", "taken_returns", taken=counts_every_length),
+    mistake("takes the last window", "taken_returns", taken=counts_the_last_window),
+    mistake("does not know", "taken_returns", taken=lambda *_: 0),
+    mistake(
+        "says what is left",
+        "taken_returns",
+        taken=lambda self, charge, now: charge.quota.amount - self.counted(charge, now),
+    ),
+    mistake(
+        "takes at most the amount",
+        "amount_of_the_quota",
+        taken=lambda self, charge, now: min(charge.quota.amount, self.counted(charge, now)),
+    ),
+    mistake("takes what was refused", "refused_is_not_taken", refused=remembers_what_was_tried),
+    mistake("leaves what it looked for", "taken_changes", taken=leaves_what_it_looked_for),
+    mistake("charges to look", "taken_changes", taken=charges_to_look),
     mistake("forgets no key", "forget_removes_every", forget=lambda *_: None),
     mistake(
         "forgets the first key",
@@ -326,5 +384,5 @@ MISTAKES = [
     mistake("has no bound", "storage_full", make_room=lambda self: None),
     mistake("answers late", "ping", ping=lambda self: time.sleep(0.3)),
     mistake("pings without a look", "ping", ping=lambda self: None),
-    *common(DictLimiter, "acquire", "release", "forget"),
+    *common(DictLimiter, "acquire", "release", "taken", "forget"),
 ]

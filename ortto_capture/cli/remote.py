@@ -1,0 +1,99 @@
+"""A capture endpoint elsewhere, asked over HTTP as a browser asks it.
+
+The law of this file: whatever comes back is an answer, and so is nothing at all. It is told whether
+an answer is one of ours: a proxy answers in place of the server, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import click
+
+from .account import Failed
+
+#: Seconds that an answer may take.
+PATIENCE = 10
+#: Bytes of an answer that are read: a page of a proxy may be long.
+MOST = 200_000
+
+
+class Answer(NamedTuple):
+    """What came back; names of ``headers`` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The object that it is, or an empty one."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def ours(self) -> bool:
+        """Whether it has the shape that capture routes answer in."""
+        error = self.json.get("error")
+        if self.status == 200:
+            return bool(self.json) and error is None
+        return isinstance(error, dict) and isinstance(error.get("code"), str)
+
+    @property
+    def beginning(self) -> str:
+        """The first words of it, for a person to recognise."""
+        text = self.body[:200].decode("utf-8", "replace")
+        return " ".join(text.split())[:80] or "nothing"
+
+
+class Remote:
+    """A capture endpoint.
+
+    :param url: such as ``https://shop.example/capture``.
+    """
+
+    def __init__(self, url: str) -> None:
+        if not url.startswith(("https://", "http://")):
+            raise click.UsageError(f"{url} is no address such as https://shop.example/capture")
+        self.url = url.rstrip("/")
+
+    def get(self, path: str) -> Answer:
+        """Ask for what is at ``path`` below the endpoint.
+
+        :raises Failed: no server answers.
+        """
+        return self._ask(Request(f"{self.url}/{path}"))  # noqa: S310  # its scheme was checked
+
+    def post(self, route: str, members: Mapping[str, Any]) -> Answer:
+        """Send what is not None to ``track`` or ``activity``, as the browser client does."""
+        sent = {name: value for name, value in members.items() if value is not None}
+        body, headers = json.dumps(sent).encode(), {"Content-Type": "text/plain"}
+        return self._ask(
+            Request(f"{self.url}/-/events/{route}", body, headers)  # noqa: S310
+        )
+
+    def _ask(self, request: Request) -> Answer:
+        # Some proxies refuse what calls itself Python.
+        request.add_header("User-Agent", "ortto-capture")
+        try:
+            with urlopen(request, timeout=PATIENCE) as found:  # noqa: S310
+                return _answer(found.status, found)
+        except HTTPError as error:
+            with error:
+                return _answer(error.code, error)
+        except (URLError, HTTPException, OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise Failed(f"{request.full_url} does not answer: {reason}") from error
+
+
+def _answer(status: int, found: Any) -> Answer:
+    headers = {name.lower(): value for name, value in found.headers.items()}
+    return Answer(status, headers, found.read(MOST))
