@@ -185,7 +185,7 @@ class CaptureApp:
     def _track(self, environ: WSGIEnvironment) -> Answer:
         if environ["REQUEST_METHOD"] == "OPTIONS":
             return answers.preflight()
-        with self.capture.accounted("track") as attempt:
+        with self._capture.accounted("track") as attempt:
             request = track_request(decode(read_body(environ, self._max_body)))
             identified = self._taken(attempt.identify, request, environ)
         body = json.dumps(identified._asdict(), separators=(",", ":"))
@@ -194,7 +194,7 @@ class CaptureApp:
     def _activity(self, environ: WSGIEnvironment) -> Answer:
         if environ["REQUEST_METHOD"] == "OPTIONS":
             return answers.preflight()
-        with self.capture.accounted("activity") as attempt:
+        with self._capture.accounted("activity") as attempt:
             body = read_body(environ, self._max_body)
             request = activity_request(decode(body), len(body))
             captured = self._taken(attempt.record, request, environ)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
 from inspect import isawaitable
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from werkzeug.wrappers import Response as WSGIResponse
@@ -29,12 +30,13 @@ from .. import Capture, CaptureApp, Captured, ConfigurationError, Identity
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from starlette.types import Message, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
-#: Where a scope keeps the loop of its request, for functions that are asked on a thread.
-_LOOP = "ortto_capture.loop"
+#: Where a scope keeps the loop of its request, for functions that are asked on a thread, and its
+#: body, which has come by then.
+_LOOP, _BODY = "ortto_capture.loop", "ortto_capture.body"
 #: The client's cookie, and how our session tokens begin: Ortto's own cookie has the same name.
 _COOKIE, _SESSION = "ap3c", "oc1."
 
@@ -80,11 +82,12 @@ class CaptureASGI:
                 "path": scope["path"].encode("utf-8", "replace").decode(),
                 "query_string": scope["query_string"].decode("ascii", "ignore").encode(),
                 _LOOP: asyncio.get_running_loop(),
+                _BODY: await _received(scope, receive, self.capture_app.capture.settings.max_body),
             }
-            receive = await _received(scope, receive, self.capture_app.capture.settings.max_body)
         await self._bridge(scope, receive, send)
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.input"] = environ["asgi.scope"][_BODY]
         # A body ends where its last message does, with or without a length.
         environ["wsgi.input_terminated"] = True
         # The bridge says yes to be safe; how many processes there are is not known here.
@@ -198,26 +201,23 @@ def _path_to(wanted: object, routes: Iterable[object]) -> str | None:
     return None
 
 
-async def _received(scope: Scope, receive: Receive, cap: int) -> Receive:
-    """Read the body of a request that may have one; what is returned has it at hand."""
+async def _received(scope: Scope, receive: Receive, cap: int) -> BytesIO:
+    """Read the body of a request that may have one, up to the message that goes over ``cap``."""
     declared = dict(scope["headers"]).get(b"content-length", b"")
     # What is refused by its headers is not read.
     if scope["method"] != "POST" or (declared.isdigit() and int(declared[-20:]) > cap):
-        return receive
-    body, last = b"", False
-    while not last and len(body) <= cap:
+        return BytesIO()
+    body, last = BytesIO(), False
+    while not last and body.tell() <= cap:
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
-        body += message.get("body", b"")
+            # The visitor has gone. What came might be whole JSON all the same: no reading it.
+            body.close()
+            return body
+        body.write(message.get("body", b""))
         last = not message.get("more_body", False)
-
-    async def received() -> Message:
-        if not last and len(body) <= cap:
-            raise ConnectionError("the visitor has gone")
-        return {"type": "http.request", "body": body}
-
-    return received
+    body.seek(0)
+    return body
 
 
 # -- functions of the host, asked by the WSGI app on its thread

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import browser, files, http, imports, inprocess, memory
+from . import browser, files, http, imports, inprocess, integrations, memory
 
 PARTS = {
     "inprocess": inprocess.figures,
     "worst": inprocess.worst_bodies,
     "memory": memory.figures,
     "import": imports.figures,
+    "integrations": integrations.figures,
     "http": http.figures,
     "file": files.figures,
     "browser": browser.figures,
