@@ -69,7 +69,7 @@ def test_calls_are_understood_as_people_write_them(capture: TestCapture, call: s
         'ap3c.activity("act:cm:login")',
         'ap3c.activity(login, {activity_id: "act:cm:login"})',
         'new Event("act:cm:login")',
-        "tag`act:cm:login`",
+        "ap3c.activity`act:cm:login`",
         "ap3c.activity()",
         "ap3c.activity({activity_id: 5n})",
         "ap3c.activity({activity_id: login})",

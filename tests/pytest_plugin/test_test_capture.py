@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -12,14 +13,17 @@ from ortto_capture import (
     Captured,
     Definition,
     InvalidAttributes,
+    NeedsVerified,
     NotIdentified,
     RateLimited,
     StorageFull,
     UnknownActivity,
 )
+from ortto_capture.contrib.flask import FlaskCapture
+from ortto_capture.contrib.flask import captured as captured_signal
 from ortto_capture.testing import FakeClock, TestCapture
 
-from .shop import LOGIN, create_app
+from .shop import LOGIN, PAID, create_app
 
 
 def said(failed: pytest.ExceptionInfo[AssertionError]) -> str:
@@ -211,6 +215,30 @@ def test_the_app_s_own_subscribers_are_told_of_what_the_test_records(
     assert told[0] == captured
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_signal_of_flask_is_sent_once(capture: TestCapture, times: int, tmp_path: Path) -> None:
+    """It follows the ``Capture`` that is in place, however often one was put there."""
+    app = Flask("shop", instance_path=str(tmp_path))
+    tracking = FlaskCapture(definitions=[PAID])
+    tracking.init_app(app)
+    app.add_url_rule("/", view_func=lambda: str(tracking.record("act:cm:paid")))
+    told: list[str] = []
+
+    def seen(sender: Flask, captured: Captured) -> None:
+        told.append(captured.activity_id)
+
+    with captured_signal.connected_to(seen, app):
+        for _ in range(times):
+            with TestCapture() as another:
+                another.use(app)
+        capture.use(app)
+        client = app.test_client()
+        capture.identify(client, "jo@example.com")
+        client.get("/")
+
+    assert told == ["act:cm:paid"]
+
+
 # -- what was recorded
 
 
@@ -308,6 +336,24 @@ def test_a_failure_says_how_long_a_limit_lasts(capture: TestCapture) -> None:
     assert said(failed).startswith("act:cm:login was recorded 2 times, expected once\n")
     assert "person-limit: 1 per person and day; there is room again after" in said(failed)
     assert "ip-limit: 2 per IP address and 300 seconds" in said(failed)
+
+
+def test_a_failure_names_what_the_host_has_to_vouch_for(capture: TestCapture, app: Flask) -> None:
+    capture.define(Definition("act:cm:login", "Logged in", client_side=True, needs="verified"))
+    client = app.test_client()
+    capture.identify(client, "jo@example.com", verified=False)
+    with pytest.raises(NeedsVerified):
+        capture.activity(client, "act:cm:login")
+
+    with pytest.raises(AssertionError, match="asks for a person whom the host vouches for"):
+        capture.assert_recorded("act:cm:login")
+
+
+def test_what_the_app_only_logs_is_shown(capture: TestCapture, app: Flask) -> None:
+    capture.record_for("act:cm:paid", {"int:x:y": 1}, email="jo@example.com", on_refused="log")
+
+    with pytest.raises(AssertionError, match="declares no attribute int:x:y; there are none"):
+        capture.assert_recorded("act:cm:paid")
 
 
 def test_a_failure_shows_the_latest_of_many(capture: TestCapture, app: Flask) -> None:
