@@ -11,10 +11,14 @@ from time import monotonic, sleep
 
 import pytest
 
+from ortto_capture import open_backends
+
 from .deployed import (
     HOW_TO,
+    LOGIN,
     await_port,
     blocks,
+    command,
     commands,
     expect_visitors_told_apart,
     files,
@@ -24,7 +28,7 @@ from .deployed import (
     running,
     save,
 )
-from .services import PATIENCE, campaign
+from .services import PATIENCE, campaign, raw_request
 
 SERVERS = [line for line in commands("servers") if "--daemonize2" not in line]
 #: Granian's workers do not always end when told to while they start: not every day.
@@ -37,6 +41,24 @@ def test_each_server_runs_as_its_line_says(line: str, tmp_path: Path) -> None:
     port = free_port()
     with running(line, tmp_path, port):
         expect_visitors_told_apart(port, tmp_path)
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "granian --interface asgi"])
+def test_a_chunked_body_that_is_cut_off_is_not_taken_for_a_whole_one(
+    server: str, tmp_path: Path
+) -> None:
+    """By the servers whose own WSGI would take it."""
+    save("servers", tmp_path)
+    port = free_port()
+    activity = json.dumps({"activity_id": LOGIN, "person": {"email": "jo@example.com"}}).encode()
+    head = b"POST /capture/-/events/activity HTTP/1.1\r\nHost: shop.example\r\n"
+    chunk = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(activity), activity)
+    with running(command("servers", server), tmp_path, port):
+        raw_request(port, head + chunk, half_close=True)
+        whole = head + b"Connection: close\r\n" + chunk + b"0\r\n\r\n"
+        assert raw_request(port, whole).startswith(b"HTTP/1.1 200 ")
+    with open_backends(f"file:{tmp_path / 'data'}") as backends:
+        assert len(backends.journal.latest()) == 1
 
 
 def test_uwsgi_runs_daemonised_and_is_ended_by_its_file(tmp_path: Path) -> None:

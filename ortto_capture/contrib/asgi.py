@@ -78,6 +78,8 @@ class CaptureASGI:
         if scope["type"] == "http":
             scope = {
                 **scope,
+                # As servers of WSGI do: `sec_fetch_site` would get the name of another one.
+                "headers": [each for each in scope["headers"] if b"_" not in each[0]],
                 # Neither has to be what the bridge takes it for.
                 "path": scope["path"].encode("utf-8", "replace").decode(),
                 "query_string": scope["query_string"].decode("ascii", "ignore").encode(),

@@ -148,6 +148,7 @@ def answer(*body: bytes | None, capture: Capture | None = None, **scope: Any) ->
 
 
 GOOD = json.dumps(LOGIN).encode()
+NAMELESS = json.dumps({"activity_id": "act:cm:login"}).encode()
 
 
 def test_a_body_may_come_in_parts_without_a_length() -> None:
@@ -378,6 +379,13 @@ def test_the_page_of_a_signed_in_user_holds_a_token(resolver: Callable[[Request]
     person = tracking.capture_app.capture.person("jo@example.com")
     assert person is not None
     assert person.assurance == "verified"
+
+
+def test_a_header_that_any_page_may_send_is_not_taken_for_the_browsers_own() -> None:
+    tracking = CaptureASGI(account(), identity=lambda request: Identity("jo@example.com"))
+    headers = [(b"host", b"shop.example"), (b"sec_fetch_site", b"same-origin")]
+
+    assert asyncio.run(Visit(NAMELESS, headers=headers).to(tracking)) == (400, "not-identified")
 
 
 def test_a_resolver_that_fails_is_our_500_and_leaves_the_loop() -> None:
