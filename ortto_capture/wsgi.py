@@ -55,7 +55,6 @@ class CaptureApp:
         request comes from a page of the host's own origin, and only when that matters.
     :param console_guard: lets a request see the activity page; without one there is none. What it
         returns may also be a WSGI app, such as a redirect to the login page, which answers then.
-    :param subscriber: given to :meth:`Capture.subscribe` of whichever account is in place.
 
     ``identity`` and ``console_guard`` get the environ of this app; its ``ortto_capture.host`` is
     the environ as the host would have got it.
@@ -68,12 +67,11 @@ class CaptureApp:
         client_ip: Callable[[WSGIEnvironment], object] | None = None,
         identity: Callable[[WSGIEnvironment], Identity | None] | None = None,
         console_guard: Callable[[WSGIEnvironment], bool | WSGIApplication] | None = None,
-        subscriber: Subscriber | None = None,
     ) -> None:
         self._client_ip = client_ip
         self._identity = identity
         self._guard = console_guard
-        self._subscriber = subscriber
+        self._subscribers: list[Subscriber] = []
         self._routes: dict[str, Route] = {
             "/-/events/track": self._track,
             "/-/events/activity": self._activity,
@@ -98,12 +96,17 @@ class CaptureApp:
         self._capture = capture
         self._max_body = capture.settings.max_body
         self._warned_of_processes = not capture.backends.in_process
-        if self._subscriber is not None:
-            capture.subscribe(self._subscriber)
+        for subscriber in self._subscribers:
+            capture.subscribe(subscriber)
         if self._guard is not None:
             from .console.api import Console
 
             self._console = Console(capture, self._guard)
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Do :meth:`Capture.subscribe` with whichever account is in place."""
+        self._subscribers.append(subscriber)
+        self.capture.subscribe(subscriber)
 
     def host_identity(self, environ: WSGIEnvironment) -> Identity | None:
         """Who is signed in at the host, as its resolver says, whatever page asks."""

@@ -379,7 +379,8 @@ def test_a_claim_is_not_enough_where_the_definition_needs_proof(site: Site) -> N
 
 def test_the_subscriber_of_the_app_is_told_whichever_account_is_in_place(site: Site) -> None:
     told: list[str] = []
-    app = CaptureApp(site.capture, subscriber=lambda each: told.append(each.event_id))
+    app = CaptureApp(site.capture)
+    app.subscribe(lambda each: told.append(each.event_id))
     with open_backends("memory:") as backends:
         backends.definitions.put(Definition(LOGIN, "Logged in"))
         other = Capture(backends=backends, settings=Settings(secret_keys=[SECRET]))

@@ -17,7 +17,6 @@ from functools import cache, partial
 from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
-from weakref import WeakSet
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -262,32 +261,22 @@ class FlaskCapture:
 
 
 class _Mounted(CaptureApp):
-    """What one app has: whichever account is in place tells the signal of its activities."""
+    """What one app has; the signal tells of its activities."""
 
     def __init__(self, capture: Capture, app: Flask, key: str, **options: Any) -> None:
         #: The capture key of the app's own pages.
         self.key = key
         self._app = app
-        self._telling: WeakSet[Capture] = WeakSet()
+        self._listening = False
         super().__init__(capture, **options)
+        self._listen()
         captured.receiver_connected.connect(self._listen)
 
-    @property
-    def capture(self) -> Capture:
-        return super().capture
-
-    @capture.setter
-    def capture(self, capture: Capture) -> None:
-        vars(CaptureApp)["capture"].__set__(self, capture)
-        self._listen()
-
     def _listen(self, *_: object, **__: object) -> None:
-        """Follow the account, as soon as the signal has a receiver: each activity costs some."""
-        capture = self.capture
-        # Tests put theirs in place, and the app's own back.
-        if capture not in self._telling and captured.has_receivers_for(self._app):
-            self._telling.add(capture)
-            capture.subscribe(self._tell)
+        """Subscribe as soon as the signal has a receiver: to be told costs something."""
+        if not self._listening and captured.has_receivers_for(self._app):
+            self._listening = True
+            self.subscribe(self._tell)
 
     def _tell(self, each: Captured) -> None:
         with self._app.app_context():
