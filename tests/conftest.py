@@ -82,6 +82,14 @@ def page(browser: Browser) -> Iterator[Page]:
         yield context.new_page()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the tests with a browser for the end: from the first of them on, Playwright's event
+    loop runs in this thread, and no test could run a coroutine, nor Django a query.
+    """
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+
+
 _LINES = pytest.StashKey[list[str]]()
 
 

@@ -56,6 +56,7 @@ from django.test import (  # noqa: E402
 )
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.urls import include, path, set_script_prefix  # noqa: E402
+from django.views.decorators.cache import cache_control  # noqa: E402
 
 from ortto_capture.contrib.django import (  # noqa: E402
     arecord,
@@ -504,9 +505,9 @@ def test_a_forwarded_host_that_is_not_allowed_is_not_our_origin(shop: Shop) -> N
 def test_a_project_that_confirms_addresses_vouches_for_them(shop: Shop) -> None:
     user = shop.user()
     client = shop.client(user)
-    session = identified(shop.client())  # a page has named the same person before
+    named = {"person": {"email": "jo@example.com"}, "activity_id": LOGIN}
 
-    post(client, "activity", {"session": session, "activity_id": LOGIN}, **SAME_ORIGIN)
+    post(client, "activity", named, **SAME_ORIGIN)
 
     person = shop.capture.person("jo@example.com")
     assert person is not None
@@ -616,6 +617,7 @@ def test_a_page_whose_policy_blocks_the_snippet_is_found(
             if asynchronous:
                 return asyncio.run(AsyncClient().get("/"))
             client = shop.client()
+            assert client.get("/capture/-/health").status_code == 200  # a page without it
             assert client.get("/").status_code == 200
             return client.get("/")
 
@@ -625,7 +627,23 @@ def test_a_page_whose_policy_blocks_the_snippet_is_found(
             visit(["'self'"])
     else:
         assert visit(["'self'"]).status_code == 200
-        assert caplog.text.count('the page of "" reports nothing: ') == 1
+        assert caplog.text.count('the page of "": ') == 1
+
+
+def test_a_page_with_a_token_that_caches_may_share_is_kept_for_its_visitor(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    finding = "ortto_capture.contrib.django.middleware.SnippetPolicyMiddleware"
+    setting = shop.setting | {"USER_IDENTITY": of_a_header}  # without a session, nor Vary: Cookie
+    public = path("", cache_control(public=True, max_age=60)(rendered(PAGE)))
+    with override_settings(
+        MIDDLEWARE=[finding], ROOT_URLCONF=(public, ROUTES), ORTTO_CAPTURE=setting
+    ):
+        known = shop.client().get("/", headers={"X-User": "jo"}).headers["Cache-Control"]
+        unknown = shop.client().get("/").headers["Cache-Control"]
+
+    assert (known, unknown) == ("max-age=60, private", "public, max-age=60")
+    assert 'identity="host"' in caplog.text
 
 
 def test_prefix_language_and_namespace_are_found(shop: Shop) -> None:
@@ -757,7 +775,7 @@ def test_a_view_may_want_to_know(shop: Shop) -> None:
 def test_the_signal_tells_after_the_commit(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[tuple[str, int, bool]] = []
 
-    def receiver(sender: Capture, captured: Captured, **_: object) -> None:
+    def receiver(captured: Captured, **_: object) -> None:
         users = get_user_model().objects.count()
         thread = threading.current_thread() is threading.main_thread()
         heard.append((captured.activity_id, users, thread))
@@ -911,8 +929,9 @@ def manage(*words: str) -> None:
 
 
 def test_the_command_works_on_the_projects_own_account(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
+    shop: Shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "set back when the test ends")
     identified(shop.client())
 
     call_command("capture", "activities", "list")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +34,14 @@ SETTING = "ORTTO_CAPTURE"
 #: Where an environ holds Django's request.
 REQUEST = "ortto_capture.django_request"
 #: Sent after the commit, from a thread of its own, with ``captured``, what was stored; the sender
-#: is the :class:`~ortto_capture.Capture`. What a receiver raises is logged by Django.
+#: is :class:`~ortto_capture.Capture`. What a receiver raises is logged by Django.
 captured = Signal()
 
 #: What the setting may say beside ``configured``'s own members, in lower case.
 _OTHERS = ("user_identity", "console", "client_ip")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Account:
     """The account, with what views and templates need to know of it."""
 
@@ -50,8 +50,6 @@ class Account:
     key: str
     identity: Callable[[HttpRequest], Identity | None]
     opened: Capture
-    #: The one whose activities the signal tells of.
-    heard: Capture | None = None
 
 
 _lock = fork_safe_lock(outer=True)
@@ -63,13 +61,7 @@ def account() -> Account:
     :raises ConfigurationError: when the setting is wrong.
     """
     with _lock:
-        found = _opened()
-        # A test may have put its own in place.
-        capture = found.app.capture
-        if found.heard is not capture:
-            found.heard = capture
-            capture.subscribe(partial(_announce, capture))
-        return found
+        return _opened()
 
 
 def capture_app() -> CaptureApp:
@@ -139,7 +131,11 @@ def _opened() -> Account:
     identity, guard, client_ip = hooks()
     found = read()
     app = CaptureApp(
-        found.capture, client_ip=client_ip, identity=_asked(identity), console_guard=guard
+        found.capture,
+        client_ip=client_ip,
+        identity=_asked(identity),
+        console_guard=guard,
+        subscriber=_announce,
     )
     return Account(app, found.key, identity, found.capture)
 
@@ -162,12 +158,12 @@ def _asked(function: Callable[[HttpRequest], Any]) -> Callable[[WSGIEnvironment]
     return lambda environ: function(environ[REQUEST])
 
 
-def _announce(capture: Capture, event: Captured) -> None:
+def _announce(event: Captured) -> None:
     """Send the signal, in the thread that subscribers are called in."""
     # As Django does before and after a request: receivers ask the database.
     close_old_connections()
     try:
-        captured.send_robust(capture, captured=event)
+        captured.send_robust(Capture, captured=event)
     finally:
         close_old_connections()
 
