@@ -131,12 +131,9 @@ def _opened() -> Account:
     identity, guard, client_ip = hooks()
     found = read()
     app = CaptureApp(
-        found.capture,
-        client_ip=client_ip,
-        identity=_asked(identity),
-        console_guard=guard,
-        subscriber=_announce,
+        found.capture, client_ip=client_ip, identity=_asked(identity), console_guard=guard
     )
+    app.subscribe(_announce)
     return Account(app, found.key, identity, found.capture)
 
 
