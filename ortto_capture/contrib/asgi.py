@@ -8,6 +8,7 @@ What the contract asks of an answer is the WSGI app's to keep, and nothing is de
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
 from inspect import isawaitable
@@ -19,6 +20,7 @@ from werkzeug.wrappers import Response as WSGIResponse
 try:
     from a2wsgi import WSGIMiddleware
     from starlette.concurrency import run_in_threadpool
+    from starlette.datastructures import MutableHeaders
     from starlette.requests import Request
     from starlette.responses import Response
 except ImportError as error:
@@ -27,16 +29,22 @@ except ImportError as error:
     ) from error
 
 from .. import Capture, CaptureApp, Captured, ConfigurationError, Identity
+from ..client.loader import prefix_of
+from .policy import blocked, shared
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 T = TypeVar("T")
+
+_log = logging.getLogger("ortto_capture")
 
 #: Where a scope keeps the loop of its request, for functions that are asked on a thread, and its
 #: body, which has come by then.
 _LOOP, _BODY = "ortto_capture.loop", "ortto_capture.body"
+#: Where a scope keeps the snippets that its page shows, for ``SnippetPolicyMiddleware``.
+_SHOWN = "ortto_capture.shown"
 #: The client's cookie, and how our session tokens begin: Ortto's own cookie has the same name.
 _COOKIE, _SESSION = "ap3c", "oc1."
 
@@ -126,17 +134,17 @@ class CaptureASGI:
 
         async def snippet(request: Request) -> str:
             app = self.capture_app
-            if endpoint is None:
-                app.mounted_at.add(self._place(request))
             user = await self._user(request) if identity == "token" else None
             token = app.capture.sign_identity(user.email, ei=user.ei) if user else None
-            return app.snippet(
+            html = app.snippet(
                 key or next(iter(app.capture.settings.sources), "site"),
-                endpoint=endpoint,
+                endpoint=endpoint or prefix_of(request) + self._place(request),
                 request=request,
                 inline=inline,
                 identity=token if identity == "token" else identity,
             )
+            request.scope.get(_SHOWN, []).append(html)
+            return html
 
         return snippet
 
@@ -188,6 +196,44 @@ class CaptureASGI:
                 "it is, snippet_with(endpoint=...)",
             )
         return place
+
+
+class SnippetPolicyMiddleware:
+    """Refuses a page whose own headers make its snippet useless, or harmful: a middleware.
+
+    That is a ``Content-Security-Policy`` that blocks it, and leave for caches to hand one visitor's
+    token to others, which is taken away. An app with ``debug`` raises ``ConfigurationError``; any
+    other logs it once.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._said: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and look at the headers of the answer when they leave."""
+        shown: list[str] = []
+
+        async def looked_at(message: Message) -> None:
+            if shown and message["type"] == "http.response.start":
+                self._check(MutableHeaders(scope=message), shown, scope)
+            await send(message)
+
+        scope[_SHOWN] = shown
+        await self._app(scope, receive, looked_at)
+
+    def _check(self, headers: MutableHeaders, shown: list[str], scope: Scope) -> None:
+        for html in shown:
+            fault = blocked(headers.getlist("Content-Security-Policy"), html)
+            if leak := shared(headers.get("Cache-Control", ""), headers.get("Vary", ""), html):
+                headers["Cache-Control"] = "private"
+            if fault := fault or leak:
+                if getattr(scope.get("app"), "debug", False):
+                    raise ConfigurationError("snippet", fault)
+                if fault not in self._said:
+                    self._said.add(fault)
+                    # Not the path: a visitor may have written it.
+                    _log.error("a page: %s", fault, extra={"event": "snippet-blocked"})
 
 
 def _path_to(wanted: object, routes: Iterable[object]) -> str | None:

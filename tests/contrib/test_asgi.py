@@ -33,7 +33,7 @@ from ortto_capture import (
     Source,
     open_backends,
 )
-from ortto_capture.contrib.asgi import CaptureASGI
+from ortto_capture.contrib.asgi import CaptureASGI, SnippetPolicyMiddleware
 
 from ..services import PATIENCE, ROOT
 
@@ -574,6 +574,68 @@ def test_the_nonce_of_the_pages_policy_is_on_both_scripts() -> None:
     app = mounted(CaptureASGI(account()), Middleware(Policy))
 
     assert page_of(app).count('nonce="r4nd0m"') == 2
+
+
+def with_headers(
+    tracking: CaptureASGI, headers: dict[str, str], *, debug: bool = False
+) -> Starlette:
+    """An app whose pages have these headers, and a visitor who is signed in."""
+
+    async def home(request: Request) -> Response:
+        return HTMLResponse(await tracking.snippet(request), headers=headers)
+
+    return Starlette(
+        debug=debug,
+        routes=[
+            Route("/", home),
+            Route("/other", PlainTextResponse("other")),
+            Mount("/c", tracking),
+        ],
+        middleware=[Middleware(SnippetPolicyMiddleware)],
+    )
+
+
+def jo(request: Request) -> Identity:
+    return Identity("jo@example.com")
+
+
+USELESS = [
+    {"Content-Security-Policy": "script-src 'self'"},
+    {"Content-Security-Policy": "script-src 'nonce-other'"},
+    {"Cache-Control": "public, max-age=600"},
+]
+
+
+@pytest.mark.parametrize("headers", USELESS)
+def test_a_page_whose_own_headers_make_its_snippet_useless_is_an_error(
+    headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """While its author looks on; in production the log has it, once."""
+    app = with_headers(CaptureASGI(account(), identity=jo), headers)
+    assert [page_of(app) for _ in "xx"]
+    assert len(caplog.records) == 1
+
+    with pytest.raises(ConfigurationError):
+        page_of(with_headers(CaptureASGI(account(), identity=jo), headers, debug=True))
+
+
+def test_a_page_whose_headers_are_fine_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    policy = {"Content-Security-Policy": "script-src 'self' 'unsafe-inline'"}
+    app = with_headers(CaptureASGI(account()), policy, debug=True)
+
+    assert "app.js" in page_of(app)
+    assert page_of(app, "/other") == "other"
+    assert caplog.records == []
+
+
+def test_a_page_with_a_token_is_kept_by_no_cache_of_others() -> None:
+    app = with_headers(CaptureASGI(account(), identity=jo), {"Cache-Control": "max-age=600"})
+
+    async def test() -> None:
+        async with visit(app) as client:
+            assert (await client.get("/")).headers["cache-control"] == "private"
+
+    run(test)
 
 
 @pytest.mark.parametrize("absent", ["a2wsgi", "starlette"])
