@@ -278,6 +278,14 @@ class Capture:
             raise ConfigurationError("max_age", f"give 1 to {MAX_IDENTITY_AGE} seconds")
         return self._pipeline.tokens.identity(identity, self._pipeline.clock() + max_age)
 
+    def operator_token(self, max_age: int = 300) -> str:
+        """Prove to the endpoint, for so many seconds, that one has the signing key."""
+        return self._pipeline.tokens.operator(self._pipeline.clock() + max_age)
+
+    def is_operator(self, token: str) -> bool:
+        """Tell whether :meth:`operator_token` made this, and it is still good."""
+        return self._pipeline.tokens.is_operator(token, self._pipeline.clock())
+
     def person(self, email: str | None = None, *, ei: str | int | None = None) -> Person | None:
         """Look a person up, by address as people write it or by external id.
 

@@ -144,6 +144,7 @@ class Tokens:
     SESSION = "oc1."
     IDENTITY = "oi1."
     AUDIENCE = "ortto-capture"
+    OPERATOR = "ortto-capture operator"
 
     def __init__(self, secret_keys: Sequence[bytes], session_seconds: int) -> None:
         oldest_first = list(reversed(secret_keys))
@@ -197,6 +198,19 @@ class Tokens:
             )
         except (BadData, UnicodeError):
             raise BadToken("forged") from None
+
+    def operator(self, expires_at: float) -> str:
+        """Make a token that proves nothing but that its maker has the key."""
+        return self._serializer.dumps({"aud": self.OPERATOR, "exp": int(expires_at)})
+
+    def is_operator(self, token: str, now: float) -> bool:
+        """Tell whether this is such a token, and still good."""
+        try:
+            payload = self._serializer.loads(token) if len(token) <= MAX_TOKEN else {}
+        except (BadData, UnicodeError):
+            return False
+        ours = payload.get("aud") == self.OPERATOR and _canonical(token.encode())
+        return bool(ours and now < payload["exp"])
 
     def identity(self, identity: Identity, expires_at: float) -> str:
         """Make an identity token."""

@@ -76,6 +76,7 @@ class CaptureApp:
             "/-/events/track": self._track,
             "/-/events/activity": self._activity,
             "/-/health": self._health,
+            "/-/address": self._where,
         }
         for name, asset in assets().items():
             self._routes[f"/{name}"] = partial(answers.file, asset)
@@ -234,6 +235,16 @@ class CaptureApp:
         return answers.own(json.dumps({"identity": token}).encode())
 
     # -- where the visitor is
+
+    def _where(self, environ: WSGIEnvironment) -> Answer:
+        """By which address the caller is counted, for an operator who has the signing key."""
+        answers.require_reading(environ)
+        token = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
+        if not self.capture.is_operator(token):
+            raise MalformedRequest(code="not-found")
+        address = self._address(environ)
+        told = {"bucket": ip_bucket(address), "local": is_local(address)}
+        return answers.own(json.dumps(told).encode())
 
     def _address(self, environ: WSGIEnvironment) -> str:
         if not self._warned_of_processes and environ.get("wsgi.multiprocess"):

@@ -32,6 +32,7 @@ from ortto_capture import (
     mount,
     open_backends,
 )
+from ortto_capture.errors import BadIdentity
 from ortto_capture.testing import FakeClock
 
 from . import host_apps
@@ -221,7 +222,8 @@ def mounted(capture: Capture, **options: Any) -> WSGIApplication:
 
 
 ROUTES = [
-    "app.js", "debug.js", "app.d.ts", "-/health", "-/events/track", "-/events/activity",
+    "app.js", "debug.js", "app.d.ts", "-/health", "-/address",
+    "-/events/track", "-/events/activity",
     "console", "console/", "console/api/feed", "console/nothing", "nothing", "",
 ]  # fmt: skip
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT"]
@@ -671,3 +673,65 @@ def test_an_address_limit_that_refuses_a_local_address_is_warned_of_once(
     fill(app, capture, entries)
 
     assert proxy_warnings(capture, caplog) == (local and by_address)
+
+
+def address(capture: Capture, token: str | None, **environ: Any) -> host_apps.Reply:
+    """What the route of ``doctor --url`` answers."""
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    return host_apps.ask(mounted(capture), "GET", "/capture/-/address", headers=headers, **environ)
+
+
+def test_the_address_is_told_to_a_holder_of_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    capture = shop()
+    token = capture.operator_token()
+
+    assert address(capture, token).json == {"bucket": "203.0.113.7", "local": False}
+    assert address(capture, token, REMOTE_ADDR="127.0.0.1").json == {
+        "bucket": "127.0.0.1",
+        "local": True,
+    }
+    assert address(capture, token, REMOTE_ADDR="").json == {"bucket": "unknown", "local": False}
+    answer = address(capture, token)
+    assert answer.header("Cache-Control") == "no-store"
+    assert answer.header("Access-Control-Allow-Origin") is None
+    assert host_apps.ask(mounted(capture), "POST", "/capture/-/address").status == 405
+
+
+@pytest.mark.parametrize("kind", ["session", "identity", "forged", "other", "none", "empty", "odd"])
+def test_the_address_is_told_to_no_other_caller(kind: str) -> None:
+    """The answer is that of a path that is not there."""
+    capture, other = shop(), shop(secret_keys=["another secret, of more than 32 bytes"])
+    good = capture.operator_token()
+    token = {
+        "session": capture.identify(email="jo@example.com").session,
+        "identity": capture.sign_identity("jo@example.com").removeprefix("oi1."),
+        "forged": good[:-1] + ("A" if good[-1] != "A" else "B"),
+        "other": other.operator_token(),
+        "none": None,
+        "empty": "",
+        "odd": "\xff" * 9_000,
+    }[kind]
+    refused = address(capture, token)
+    nothing = host_apps.ask(mounted(capture), "GET", "/capture/nothing")
+
+    assert (refused.status, refused.body) == (404, nothing.body)
+
+
+def test_an_operators_token_is_good_for_its_time_and_for_nothing_else() -> None:
+    capture = shop()
+    token = capture.operator_token(max_age=60)
+
+    assert capture.is_operator(token)
+    for each in (token, f"oi1.{token}"):
+        with pytest.raises(BadIdentity):
+            capture.identify(identity=each)
+    later = Capture(
+        backends=capture.backends,
+        settings=capture.settings,
+        clock=FakeClock(FakeClock()() + 60),
+    )
+    assert not later.is_operator(token)
+    # As the spare bits of base64 would have it.
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = alphabet[(alphabet.index(token[-1]) ^ 1)]
+    assert not capture.is_operator(token[:-1] + last)

@@ -17,9 +17,11 @@ from typing import Any
 
 import click
 
-from .. import CaptureError
+from .. import Capture, CaptureError, ConfigurationError
 from ..backends.file import FileBackends
 from .account import Account, Failed, with_account
+from .reach import reached
+from .remote import Remote
 from .show import Column, Table, json_option, say
 
 #: Less free space than this, in bytes, is a problem: a busy day's activities, and the log beside.
@@ -125,14 +127,29 @@ _COLUMNS = [
 
 
 @click.command()
+@click.option("--url", help="Look at a running endpoint instead, such as https://…/capture.")
 @json_option
 @with_account
-def doctor(account: Account, as_json: bool) -> None:
+def doctor(account: Account, url: str | None, as_json: bool) -> None:
     """Look for problems, and say what to do."""
-    rows = list(_examine(account))
+    if url is None:
+        rows = list(_examine(account))
+    else:
+        found = reached(Remote(url), _at_hand(account))
+        rows = [{"ok": not each.remedy, **each._asdict()} for each in found]
     Table(_COLUMNS, as_json=as_json).show(rows)
     if problems := sum(not row["ok"] for row in rows):
         raise Failed(f"problems: {problems}")
+
+
+def _at_hand(account: Account) -> Capture | None:
+    """The account, if it can be opened here."""
+    try:
+        return account.capture
+    except ConfigurationError:
+        if account.given or account.find is not None:
+            raise
+        return None
 
 
 @click.command()

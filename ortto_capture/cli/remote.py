@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from http.client import HTTPException
+from socket import create_connection
 from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import click
@@ -64,13 +66,27 @@ class Remote:
         if not url.startswith(("https://", "http://")):
             raise click.UsageError(f"{url} is no address such as https://shop.example/capture")
         self.url = url.rstrip("/")
+        parts = urlsplit(url)
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask for what is at ``path`` below the endpoint.
 
         :raises Failed: no server answers.
         """
-        return self._ask(Request(f"{self.url}/{path}"))  # noqa: S310  # its scheme was checked
+        # Its scheme was checked.
+        return self._ask(Request(f"{self.url}/{path}", headers=dict(headers or {})))  # noqa: S310
+
+    def sees(self, address: str) -> bool:
+        """Tell whether ``address`` is what this machine calls from, when no proxy is between."""
+        if self._host in ("localhost", "::1") or self._host.startswith("127."):
+            return True
+        try:
+            with create_connection((self._host, self._port), PATIENCE) as connection:
+                return bool(connection.getsockname()[0] == address)
+        except OSError:
+            return False
 
     def post(self, route: str, members: Mapping[str, Any]) -> Answer:
         """Send what is not None to ``track`` or ``activity``, as the browser client does."""

@@ -219,6 +219,24 @@ def test_help_begins_with_what_one_needs_first(shell: Shell) -> None:
     assert "..." not in listed
 
 
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_shells_complete_it_as_the_reference_says(shell_name: str) -> None:
+    [line] = [line for line in PAGE.splitlines() if f"={shell_name}_source ortto-capture" in line]
+    [name] = re.findall(r"(\w+)=\w+_source", line)
+    program = "from ortto_capture.cli import main; main()"
+    env = {**os.environ, name: f"{shell_name}_source", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    # Without the shell, or with an old one, click says so beside the script.
+    assert f"{name}={shell_name}_complete" in ran.stdout
+
+    # Fish says the word itself, the others its place.
+    typed = {"COMP_WORDS": "ortto-capture ex", "COMP_CWORD": "ex" if shell_name == "fish" else "1"}
+    env |= {name: f"{shell_name}_complete", **typed}
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert {"explain", "export"} <= set(re.findall(r"\w+", ran.stdout))
+
+
 def test_the_version_is_the_packages() -> None:
     command = [sys.executable, "-m", "ortto_capture", "--version"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
