@@ -21,7 +21,7 @@ import click
 from .. import BackendError, Backends, Capture, ConfigurationError, Refused, Settings
 from ..backends.file import FileBackends, open_file
 from .host import capture_of
-from .show import safe
+from .show import hint, safe
 
 #: Exit codes: the configuration or the data directory is wrong; storage did not do its work.
 CONFIGURATION, STORAGE = 3, 4
@@ -100,6 +100,8 @@ class Account:
         """The same, and make the data directory when there is none."""
         if self.find is not None:
             self.backends = self.capture.backends
+            if self.backends.in_process:
+                hint("This account is in memory: what other processes captured is not seen here.")
         else:
             self.backends = click.get_current_context().with_resource(open_file(str(self.data)))
         return self.backends

@@ -7,7 +7,7 @@ account it has; what a program would have to know of a framework is not known he
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -15,8 +15,10 @@ from .. import Capture, CaptureError, ConfigurationError
 
 #: What an integration calls the parts between itself and its account.
 _NAMES = ("capture_app", "capture")
-#: Where extensions of Flask are kept, and under which name ours is.
-_EXTENSIONS, _EXTENSION = "extensions", "ortto_capture"
+#: The name of ours among the extensions of a Flask app.
+_EXTENSION = "ortto_capture"
+#: How many parts deep an account may be.
+DEEPEST = 4
 
 
 def capture_of(target: str) -> Capture:
@@ -47,20 +49,29 @@ def capture_of(target: str) -> Capture:
         raise ConfigurationError("app", said) from error
     if capture is None:
         kind = type(found).__name__
-        said = f"{target} is {kind}, which has no Capture; name the Capture or CaptureApp itself"
+        said = f"{target} is {kind}, which has no Capture; name the application, or the Capture"
         raise ConfigurationError("app", said)
     return capture
 
 
-def _account(found: Any) -> Capture | None:
-    """Follow the parts of an application to its account."""
-    seen: list[Any] = []
-    while found is not None and found not in seen:
-        if isinstance(found, Capture):
-            return found
-        seen.append(found)
-        extensions = getattr(found, _EXTENSIONS, None)
-        own = extensions.get(_EXTENSION) if isinstance(extensions, Mapping) else None
-        parts = (getattr(found, name, None) for name in _NAMES)
-        found = own or next((part for part in parts if part is not None), None)
+def _account(found: Any, above: tuple[Any, ...] = ()) -> Capture | None:
+    """Look for the account in an application and its parts."""
+    if isinstance(found, Capture):
+        return found
+    if len(above) < DEEPEST:
+        for part in _parts(found):
+            if capture := _account(part, (*above, found)):
+                return capture
     return None
+
+
+def _parts(found: Any) -> Iterator[Any]:
+    """What an application may keep its account in."""
+    extensions = getattr(found, "extensions", None)
+    if isinstance(extensions, Mapping):
+        yield extensions.get(_EXTENSION)
+    for name in _NAMES:
+        yield getattr(found, name, None)
+    # What Starlette and FastAPI have mounted.
+    routes = getattr(found, "routes", ())
+    yield from (getattr(route, "app", None) for route in routes if isinstance(routes, list))

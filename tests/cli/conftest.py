@@ -68,7 +68,7 @@ class Shell:
         """Run a command with ``--json``, and return what its lines say."""
         return [json.loads(line) for line in self.ok(*arguments, "--json").splitlines()]
 
-    def seen(self, *arguments: str, columns: int = 80) -> tuple[str, int]:
+    def seen(self, *arguments: str, columns: int = 80, cwd: Path = ROOT) -> tuple[str, int]:
         """Run a command in a terminal; return what it wrote there and its exit code."""
         ours, its = pty.openpty()
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -76,13 +76,14 @@ class Shell:
             **os.environ,
             "ORTTO_CAPTURE_DATA": str(self.data),
             "TERM": "xterm-256color",
+            "PYTHONPATH": str(ROOT),
         }
         process = subprocess.Popen(
             [sys.executable, "-m", "ortto_capture", *arguments],
             stdin=its,
             stdout=its,
             stderr=its,
-            cwd=ROOT,
+            cwd=cwd,
             env=env,
         )
         os.close(its)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,8 +22,9 @@ from ortto_capture.cli.account import PLACES
 from ortto_capture.cli.commands import commands
 from ortto_capture.cli.embedded import group
 
-from ..services import ROOT
+from ..services import PATIENCE, ROOT
 from .conftest import JO, Account, Shell
+from .test_server import Served
 from .test_showing import every
 
 SECRET = "a secret of the host's, of more than 32 bytes"
@@ -43,6 +45,14 @@ class Integration:
 
 class WebFramework:
     extensions = {{"ortto_capture": capture_app}}
+
+
+class Mount:
+    app = Integration()
+
+
+class Router:
+    routes = [object(), Mount()]
 
 
 def create_app():
@@ -81,7 +91,10 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "named",
-    ["capture", "capture_app", "Integration", "WebFramework", "create_app()", "Holder.capture"],
+    [
+        *("capture", "capture_app", "Integration", "WebFramework", "create_app()", "Router"),
+        "Holder.capture",
+    ],
 )
 def test_any_part_of_an_application_leads_to_its_account(
     named: str, host: str, shell: Shell
@@ -155,12 +168,42 @@ def test_the_installed_command_finds_the_application_in_its_own_directory(
     assert {row["check"] for row in rows} >= {"permissions", "free disk", "activities", "store"}
 
 
-def test_a_host_that_serves_is_served_by_its_own_account(host: str, shell: Shell) -> None:
-    """No second directory is made beside the host's own."""
-    ended = shell("serve", "--app", f"{host}:capture", "--host", "203.0.113.1")
+def test_serving_serves_the_applications_account(host: str, tmp_path: Path) -> None:
+    """No second directory is made beside the application's own."""
+    command = [sys.executable, "-m", "ortto_capture", "serve", "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--app", f"{host}:capture"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            server = Served(process)
+            assert server.record("act:cm:sold") == (200, b'{"ok":true}')
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
 
-    assert ended.exit_code in (2, 3)
-    assert not shell.data.exists()
+    assert "Data is in" not in server.said
+    assert not (tmp_path / "data").exists()
+    assert (tmp_path / "kept" / "store.sqlite3").exists()
+
+
+def test_an_account_in_memory_is_said_to_be_one(host: str, tmp_path: Path) -> None:
+    (tmp_path / "memory.py").write_text(
+        "import ortto_capture as oc\n"
+        f"settings = oc.Settings(secret_keys=[{SECRET!r}])\n"
+        "capture = oc.Capture(backends=oc.open_backends('memory:'), settings=settings)\n"
+    )
+    shell = Shell(tmp_path / "nowhere")
+    written, code = shell.seen("--app", "memory:capture", "tail", cwd=tmp_path)
+
+    assert code == 0
+    assert "This account is in memory" in written
 
 
 # -- within the host's own command line
