@@ -795,8 +795,9 @@ ap3c.clearSession = () => {
   add();
 };
 
-// At once, so that what the page calls after it, in the same task, is not taken back with the rest.
+// At once, between what the page has called before it and what it calls after it in the same task.
 ap3c.consent = (given) => attempt(() => {
+  if (!given) attempt(flush);
   denied = false;
   if (!given) {
     const cleared = { ok: false, code: "cleared" };
