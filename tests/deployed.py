@@ -81,9 +81,10 @@ def located(program: str) -> str:
     return found or missing(program)
 
 
-def environment() -> Mapping[str, str]:
-    """What a documented program is run with: this project, wherever it runs."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+def environment(folder: Path) -> Mapping[str, str]:
+    """What a documented program is run with: this project, and a home of its own."""
+    here = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    return {**os.environ, **here}
 
 
 def run(line: str, folder: Path) -> None:
@@ -92,7 +93,7 @@ def run(line: str, folder: Path) -> None:
     done = subprocess.run(
         [located(program), *words],
         cwd=folder,
-        env=environment(),
+        env=environment(folder),
         check=False,
         timeout=PATIENCE,
         capture_output=True,
@@ -120,7 +121,7 @@ def running(line: str, folder: Path, port: int) -> Iterator[subprocess.Popen[byt
         process = subprocess.Popen(
             [located(program), *words],
             cwd=folder,
-            env=environment(),
+            env=environment(folder),
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

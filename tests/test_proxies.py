@@ -61,15 +61,15 @@ SETUPS = {
     "nginx, waitress": Setup(command(PAGE, "waitress"), PASS, everyday=True),
     "nginx, uWSGI": Setup(command(PAGE, "uwsgi"), UWSGI_PASS, everyday=True),
     "nginx, uWSGI's HTTP": Setup(fixed(commands("servers")[1]), PASS),
-    "nginx, gunicorn": Setup(fixed(command("servers", "gunicorn --workers")), PASS, everyday=True),
+    "nginx, gunicorn": Setup(fixed(command("servers", "gunicorn --workers")), PASS),
     "nginx, granian": Setup(fixed(command("servers", "granian --interface wsgi")), PASS),
     "nginx, uvicorn": Setup(command("servers", "uvicorn"), PASS),
     "nginx, granian with ASGI": Setup(
         command("servers", "granian --interface asgi").replace("asgi_shop", "asgi_proxied"), PASS
     ),
     "Caddy, waitress": Setup(command(PAGE, "waitress"), CADDY),
-    "Caddy, gunicorn": Setup(fixed(command("servers", "gunicorn --workers")), CADDY),
-    "Caddy, uvicorn": Setup(command("servers", "uvicorn"), CADDY, everyday=True),
+    "Caddy, gunicorn": Setup(fixed(command("servers", "gunicorn --workers")), CADDY, everyday=True),
+    "Caddy, uvicorn": Setup(command("servers", "uvicorn"), CADDY),
 }
 
 

@@ -19,14 +19,15 @@ from ..services import ROOT
 EXAMPLE = ROOT / "examples" / "fastapi_shop"
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's folder, for it stores beside itself."""
     left_behind = shutil.ignore_patterns("store.*", "secret*", "erased", "*.lock", "__pycache__")
-    return shutil.copytree(EXAMPLE, tmp_path / "examples" / "fastapi_shop", ignore=left_behind)
+    here = tmp_path_factory.mktemp("checkout") / "examples" / "fastapi_shop"
+    return shutil.copytree(EXAMPLE, here, ignore=left_behind)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(copy: Path) -> Iterator[str]:
     """The address of the shop, started by its one command."""
     (line,) = re.findall(r"`(uvicorn .+?)`", (copy / "README.md").read_text("utf-8"))
