@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 import pytest
+from asgiref.sync import sync_to_async
 
 from ortto_capture import (
     Attribute,
@@ -105,12 +106,17 @@ async def pay_later(request: HttpRequest) -> HttpResponse:
     return HttpResponse(made.event_id if made else "not recorded")
 
 
+async def in_a_thread(request: HttpRequest) -> Any:
+    return await sync_to_async(rendered(PAGE))(request)
+
+
 ROUTES = path("capture/", include(URLS))
 urlpatterns = [
     path("", rendered(PAGE)),
     path("cached", rendered(PAGE.replace("capture %}<h1", 'capture identity="host" %}<h1'))),
     path("pay", pay),
     path("pay-later", pay_later),
+    path("in-a-thread", in_a_thread),
     ROUTES,
 ]
 
@@ -398,6 +404,17 @@ def test_a_refused_activity_is_not_redirected_to_a_language(shop: Shop, status: 
 
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_what_is_refused_fills_no_log_of_the_host(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown = post(shop.client(), "activity", {"activity_id": "act:cm:unknown"})
+    elsewhere = shop.client().get("/elsewhere")
+
+    assert (unknown.status_code, elsewhere.status_code) == (404, 404)
+    told = [each.getMessage() for each in caplog.records if each.name == "django.request"]
+    assert told == ["Not Found: /elsewhere"]
 
 
 def test_the_cache_of_the_whole_site_keeps_no_identity(shop: Shop) -> None:
@@ -828,6 +845,15 @@ def test_djangos_async_client_identifies_and_records(shop: Shop) -> None:
     assert asyncio.run(visit()).json() == {"ok": True}
 
 
+def test_an_async_view_renders_the_snippet_in_a_thread(shop: Shop) -> None:
+    client = AsyncClient()
+    client.force_login(shop.user())
+
+    page = asyncio.run(client.get("/in-a-thread"))
+
+    assert b'"oi1.' in page.content
+
+
 async def in_chunks() -> Any:
     yield b'{"email": '
     yield b'"jo@example.com"}'
@@ -990,6 +1016,7 @@ def test_a_sound_project_hears_nothing(shop: Shop) -> None:
         ({"CONSOLE": "everyone"}, "CONSOLE"),
         ({"USER_IDENTITY": "no.such.function"}, "USER_IDENTITY"),
         ({"CLIENT_IP": 1}, "CLIENT_IP"),
+        ({"CLIENT_IP": pay_later}, "CLIENT_IP"),
         ({"AT": "/capture"}, "AT"),
         ([], "ORTTO_CAPTURE"),
     ],

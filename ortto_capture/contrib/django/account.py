@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import close_old_connections
@@ -143,9 +144,9 @@ def _imported(name: str, value: object) -> Callable[[HttpRequest], Any]:
             value = import_string(value)
         except ImportError as error:
             raise ConfigurationError(name, str(error)) from error
-    if not callable(value):
+    if not callable(value) or iscoroutinefunction(value):
         raise ConfigurationError(
-            name, "give a function of a request, or its dotted path as a string"
+            name, "give a plain function of a request, or its dotted path as a string"
         )
     return value
 

@@ -3,7 +3,7 @@
 The law of this file: what Django puts around each view is kept away from these routes where it
 would change an answer that the contract promises. That is the CSRF check, the login that is
 required everywhere, a transaction around each view, the session that is saved with every request,
-the cache of the whole site, and the redirect to a language.
+the cache of the whole site, the redirect to a language, and the log of requests that went wrong.
 """
 
 from __future__ import annotations
@@ -87,6 +87,9 @@ def _keep_away(request: HttpRequest, response: HttpResponse) -> None:
         del session.accessed
     # The cache of the whole site keeps what says no-store, the identity of a user for example.
     request._cache_update_cache = False  # noqa: SLF001  # the only way; see FetchFromCacheMiddleware
+    # What was refused is on the activity page, and faults are in our own log: Django would write a
+    # line for each, and a mail to ADMINS for each 503.
+    response._has_been_logged = True  # noqa: SLF001  # the only way; see log_response
     if response.status_code == 404:
         # LocaleMiddleware redirects a 404 to the same path below a language, when the URL conf has
         # such a path. Below this one it finds nothing.
