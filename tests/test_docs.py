@@ -125,11 +125,11 @@ def test_the_code_of_the_readme_captures_as_it_stands(folder: Path) -> None:
     client = Client(names["app"])
     activity = {"activity_id": "act:cm:login", "person": {"email": "jo@example.com"}}
 
-    with names["backends"] as backends:
+    with names["app"].extensions["ortto_capture"].capture.backends as backends:
         assert "/capture/app.js" in client.get("/").text
         assert client.post("/capture/-/events/activity", json=activity).json == {"ok": True}
         assert [each.activity_id for each in backends.journal.latest()] == ["act:cm:login"]
-    assert (folder / "data" / "store.sqlite3").exists()
+    assert (folder / "instance" / "capture" / "store.sqlite3").exists()
 
 
 TUTORIAL = DOCS / "tutorial.md"
