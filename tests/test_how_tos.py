@@ -67,7 +67,7 @@ class Operator:
 
     def shell(self, script: str, port: int = 8000) -> str:
         """Run a block of a page, which has to succeed, and return what it printed."""
-        for tool in ("curl", "sqlite3"):
+        for tool in ("curl", "jq", "sqlite3"):
             if tool in script.split() and shutil.which(tool) is None:
                 missing(tool)
         for place in PLACES:
@@ -178,9 +178,10 @@ def test_the_shop_of_the_page_is_well_where_the_page_deploys_it(operator: Operat
     env["PYTHONPATH"] = os.pathsep.join([str(operator.folder), str(ROOT)])
 
     with run_server("gunicorn-gthread", "shop:application", workers=2, env=env) as port:
-        health, doctor = below(page, "Is it well?")
+        health, outside, inside = below(page, "Is it well?")
         assert json.loads(operator.shell(health, port)) == {"ok": True}
-        assert "problem" not in operator.shell(doctor)
+        for doctor in (outside, inside):
+            assert "problem" not in operator.shell(doctor, port)
     assert operator.data.stat().st_mode & 0o777 == 0o700
 
 
@@ -509,6 +510,16 @@ def test_pandas_and_duckdb_find_what_was_bought(operator: Operator, shop: Captur
     operator.shell(block("using-the-data", "DuckDB"))
     top = operator.python("using-the-data", "top.py")
     assert re.search(rf"{JO}.+42.*\n.*{AL}.+5", top), top
+
+
+def test_a_file_grows_by_what_is_new(operator: Operator, shop: Capture) -> None:
+    operator.shell(block("using-the-data", "DuckDB"))
+    bought(shop, AL, 99)
+    for _ in range(2):
+        operator.shell(block("using-the-data", "What is new since the last time"))
+    rows = (operator.folder / "activities.jsonl").read_text().splitlines()
+
+    assert [json.loads(row)["attributes"]["int:cm:price"] for row in rows] == [12, 5, 30, 99]
 
 
 def test_a_copy_follows_new_activities_erasures_and_a_restore(
