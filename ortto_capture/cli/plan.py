@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from .. import Attribute, ConfigurationError, Definition
+from .. import Attribute, Definition
 from ..backends.definition_file import read_definitions
 from ..schema import example
 from .account import Account, destination, output_option, with_account
@@ -100,9 +100,7 @@ def typescript(definitions: Sequence[Definition]) -> str:
             "",
         ]
     )
-    written, found = _ANY_ACTIVITY.subn(lambda _: activities, own)
-    if found != 1:
-        raise ConfigurationError("app.d.ts", "this is not the client of this version; reinstall it")
+    written = _ANY_ACTIVITY.sub(lambda _: activities, own)
     return f"// Made by `ortto-capture types`; make it again when a definition changes.\n{written}"
 
 

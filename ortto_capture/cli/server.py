@@ -38,7 +38,7 @@ def _listen(host: str, port: int, *, allow_remote: bool = False) -> socket.socke
             return socket.create_server(address[:2], family=family)
     except OSError as error:
         said = f"port {port} of {host} cannot be used ({error.strerror})"
-        raise Failed(f"{said}; name another with --port", CONFIGURATION) from error
+        raise Failed(f"{said}; choose others with --port and --host", CONFIGURATION) from error
     raise click.UsageError(
         f"{host} lets other machines in. This server has no encryption and bears no load: put a "
         "production server in front of it, or better, in its place; then add --allow-remote."
@@ -148,7 +148,7 @@ def demo(account: Account, context: click.Context, port: int) -> None:
     try:
         listener = _listen("127.0.0.1", port)
     except Failed:
-        say(f"Port {port} is in use; another one was chosen.")
+        say(f"Port {port} cannot be used; another one was chosen.")
         listener = _listen("127.0.0.1", 0)
     with suppress(KeyboardInterrupt), listener:
         base = _address(listener)

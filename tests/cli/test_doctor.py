@@ -78,6 +78,16 @@ def test_a_setting_that_is_wrong(shell: Shell, busy: Account, tmp_path: Path) ->
         assert says in found.found
 
 
+def test_a_file_of_settings_that_is_not_there_has_a_remedy(shell: Shell, busy: Account) -> None:
+    found = wrong(shell, "--config", "/nowhere.toml")
+
+    assert (found.check, found.found) == (
+        "configuration",
+        "/nowhere.toml: No such file or directory",
+    )
+    assert found.remedy == "name another, or see to it that it can be used"
+
+
 def test_keys_that_others_may_read(shell: Shell, busy: Account, tmp_path: Path) -> None:
     settings = tmp_path / "settings.toml"
     settings.write_text(f'secret_keys = ["{"x" * 32}"]')

@@ -340,3 +340,31 @@ def test_a_second_signal_waits_for_no_request(shell: Shell, account: Account) ->
                 assert process.wait(5) == 0
         finally:
             process.kill()
+
+
+def test_a_demo_whose_port_is_in_use_takes_another_and_says_so_once(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with shell.start("demo", "--port", str(port)) as process:
+            try:
+                assert process.stdout is not None
+                said = ""
+                while "Ctrl-C" not in said:
+                    line = process.stdout.readline()
+                    assert line, said
+                    said += line
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(PATIENCE) == 0
+            finally:
+                process.kill()
+
+    assert said.startswith(f"Port {port} cannot be used; another one was chosen.\n")
+    [base] = re.findall(r"The shop +(http://127.0.0.1:\d+)/#token=", said)
+    assert base != f"http://127.0.0.1:{port}"
+
+
+def test_a_demo_has_activities_of_its_own(shell: Shell) -> None:
+    ended = shell("demo", "--app", "shop:app")
+
+    assert ended.exit_code == 2
+    assert "--data" in ended.stderr
