@@ -104,7 +104,10 @@ def _answered(step: str, answer: Answer) -> dict[str, Any]:
         return _row(step, answer.status, _stored(answer.json.get("duplicate", False), step))
     wait = error.get("try-in-seconds")
     parts = [error.get("field"), error.get("expected"), f"again in {wait} s" if wait else None]
-    why = " · ".join(filter(None, parts)) or "there, ortto-capture tail --refused says why"
+    why = (
+        " · ".join(str(each) for each in parts if each)
+        or "there, ortto-capture tail --refused says why"
+    )
     return _row(step, answer.status, error["code"], why)
 
 
@@ -142,7 +145,9 @@ def _in_process(
     except (Refused, BackendError) as error:
         yield _row(step, error.status, error.code, _why(error))
     finally:
-        # They are written a moment later, and this process ends before.
+        # Both come a moment later, and this process ends before: subscribers are told, outcomes
+        # are written.
+        capture.flush()
         if capture.backends.outcomes is not None:
             capture.backends.outcomes.counts()
 

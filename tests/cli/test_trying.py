@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from werkzeug.wrappers import Response
 
 from ortto_capture import BackendError, Capture, CaptureApp, mount
+from ortto_capture.cli.embedded import group
 
 from ..services import serve
 from .conftest import DEFINITIONS, JO, Account, Shell, bare
@@ -115,6 +117,15 @@ def test_a_storage_fault_is_4(
         4,
         [("track", 503, "unavailable", "the disk is away")],
     )
+
+
+def test_subscribers_are_told_before_the_command_ends(account: Account, tmp_path: Path) -> None:
+    told: list[str] = []
+    account.capture.subscribe(lambda captured: told.append(captured.activity_id))
+    asked = ["send", "act:cm:login", "--email", JO]
+
+    assert CliRunner().invoke(group(lambda: account.capture), asked).exit_code == 0
+    assert told == ["act:cm:login"]
 
 
 @pytest.mark.parametrize(
