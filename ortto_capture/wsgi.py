@@ -242,8 +242,8 @@ class CaptureApp:
         token = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
         if not self.capture.is_operator(token):
             raise MalformedRequest(code="not-found")
-        address = self._address(environ)
-        told = {"bucket": ip_bucket(address), "local": is_local(address)}
+        address, proxied = self._seen(environ)
+        told = {"bucket": ip_bucket(address), "local": is_local(address), "proxied": proxied}
         return answers.own(json.dumps(told).encode())
 
     def _address(self, environ: WSGIEnvironment) -> str:
@@ -254,22 +254,25 @@ class CaptureApp:
                 "counts and remembers alone, so limits are multiplied; use backends that share",
                 extra={"event": "counts-alone"},
             )
-        if self._client_ip is None:
-            address: str = environ.get("REMOTE_ADDR") or ""
-            forwarded = (
-                "HTTP_X_FORWARDED_FOR" in environ
-                or "HTTP_FORWARDED" in environ
-                or "HTTP_X_REAL_IP" in environ
-            )
-            # What proxies leave says nothing where ``ProxyFix`` has used it.
-            proxied = forwarded and "werkzeug.proxy_fix.orig" not in environ and is_local(address)
-        else:
-            given = self._client_ip(environ)
-            address = "" if given is None else str(given)
-            proxied = False
+        address, proxied = self._seen(environ)
         if proxied or ip_bucket(address) == SHARED_BUCKET:
             self._warn_of_proxy()
         return address
+
+    def _seen(self, environ: WSGIEnvironment) -> tuple[str, bool]:
+        """The visitor's address, and whether headers tell that it is a proxy's."""
+        if self._client_ip is not None:
+            given = self._client_ip(environ)
+            return "" if given is None else str(given), False
+        address: str = environ.get("REMOTE_ADDR") or ""
+        forwarded = (
+            "HTTP_X_FORWARDED_FOR" in environ
+            or "HTTP_FORWARDED" in environ
+            or "HTTP_X_REAL_IP" in environ
+        )
+        # What proxies leave says nothing where ``ProxyFix`` has used it.
+        fixed = "werkzeug.proxy_fix.orig" in environ
+        return address, forwarded and not fixed and is_local(address)
 
     def _warn_of_proxy(self) -> None:
         """Say once that a whole site may be sharing one address."""

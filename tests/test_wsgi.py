@@ -681,16 +681,21 @@ def address(capture: Capture, token: str | None, **environ: Any) -> host_apps.Re
     return host_apps.ask(mounted(capture), "GET", "/capture/-/address", headers=headers, **environ)
 
 
-def test_the_address_is_told_to_a_holder_of_the_key(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_address_is_told_to_a_holder_of_the_key() -> None:
     capture = shop()
     token = capture.operator_token()
 
-    assert address(capture, token).json == {"bucket": "203.0.113.7", "local": False}
-    assert address(capture, token, REMOTE_ADDR="127.0.0.1").json == {
-        "bucket": "127.0.0.1",
-        "local": True,
-    }
-    assert address(capture, token, REMOTE_ADDR="").json == {"bucket": "unknown", "local": False}
+    def told(**environ: Any) -> tuple[str, bool, bool]:
+        found = address(capture, token, **environ).json
+        return found["bucket"], found["local"], found["proxied"]
+
+    forwarded = {"HTTP_X_FORWARDED_FOR": "192.0.2.1"}
+    assert told() == told(**forwarded) == ("203.0.113.7", False, False)
+    assert told(REMOTE_ADDR="127.0.0.1") == ("127.0.0.1", True, False)
+    assert told(REMOTE_ADDR="127.0.0.1", **forwarded) == ("127.0.0.1", True, True)
+    assert told(REMOTE_ADDR="") == ("unknown", False, False)
+    # An operator who looks is no visitor: nothing is noted for the activity page.
+    assert capture.warnings == []
     answer = address(capture, token)
     assert answer.header("Cache-Control") == "no-store"
     assert answer.header("Access-Control-Allow-Origin") is None

@@ -97,9 +97,9 @@ def _address(remote: Remote, capture: Capture) -> Iterator[Finding]:
         found = "the server has another signing key than this account"
         yield Finding("address", found, "name the settings and the data that it runs with")
         return
-    of_a_proxy = answer.json.get("local") is True or bucket == "unknown"
-    of_a_proxy = of_a_proxy and not remote.sees(bucket)
-    remedy = f"that is no visitor's: {_PROXY}" if of_a_proxy else ""
+    of_no_visitor = answer.json.get("local") is True or bucket == "unknown"
+    of_a_proxy = answer.json.get("proxied") is True or (of_no_visitor and not remote.sees(bucket))
+    remedy = f"that is the address of a proxy: {_PROXY}" if of_a_proxy else ""
     yield Finding("address", f"what comes from here is counted for {bucket}", remedy)
     forged = {"X-Forwarded-For": FORGED, "X-Real-IP": FORGED, "Forwarded": f"for={FORGED}"}
     believed = remote.get("-/address", bearer | forged).json.get("bucket")

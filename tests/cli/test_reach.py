@@ -194,6 +194,28 @@ def test_a_server_that_sees_its_proxy_alone_is_found(shell: Shell, app: CaptureA
     assert "behind-a-proxy" in found["address"][1]
 
 
+def test_a_proxy_on_the_same_machine_that_is_not_accounted_for_is_found(
+    shell: Shell, app: CaptureApp, account: Account
+) -> None:
+    def proxy(environ: Any, start_response: Any) -> Any:
+        return endpoint({**environ, "HTTP_X_FORWARDED_FOR": "203.0.113.7"}, start_response)
+
+    endpoint = at_capture(app)
+    with serve(proxy) as base:
+        found = looked(shell, base)
+
+    assert problems(found) == ["address"]
+    assert "that is the address of a proxy" in found["address"][1]
+
+
+def test_looking_leaves_no_warning_of_its_own(shell: Shell, app: CaptureApp) -> None:
+    """An address that the doctor makes up is no proxy's."""
+    with serve(at_capture(app)) as base:
+        looked(shell, base)
+
+    assert app.capture.warnings == []
+
+
 def test_a_server_in_the_same_network_sees_this_machine(shell: Shell, app: CaptureApp) -> None:
     """An address of no visitor of the internet is right there."""
     with serve(at_capture(app)) as base:
