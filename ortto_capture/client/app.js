@@ -606,18 +606,17 @@ const beaconed = {};
 
 const ourEntries = () => [].concat(...ourEndpoints().map(queue)).filter(isMine);
 
-const leave = (entries = ourEntries()) => {
+const leave = () => {
   if (denied || document.prerendering) return;
-  entries.forEach((entry) => attempt(() => {
+  ourEntries().forEach((entry) => attempt(() => {
     const { name, endpoint: address } = entry;
     // Without locks: the others need not wait for the end of the lease.
     if (flying[name]) return pause(address);
-    // Without a name, it is of the visitor who is signed in. Once the page is going, that may be the
-    // next one: pages are left by signing in and out.
-    const nameless = isPrivate(entry);
-    const person = nameless ? undefined : entry.person || Object(trackOf(entry)).body;
-    const isDue = nameless ? !going && !isTrack(entry) : person || isReady(entry);
-    if (beaconed[name] || putOff(entry) || !isDue) return;
+    const person = entry.person || Object(trackOf(entry)).body;
+    if (beaconed[name] || putOff(entry) || !person && !isReady(entry)) return;
+    // Without a name it would be of the visitor who is signed in when it leaves the browser: in
+    // Firefox and WebKit, that is the next one where a page is left by signing in.
+    if (isPrivate(entry)) return;
     const [url, body] = request(entry, { person });
     beaconed[name] = isOtherOrigin(address)
       ? fetch(url, { method: "POST", keepalive: true, body }).catch(() => {})
@@ -640,10 +639,7 @@ const listen = () => {
     doAll(letGo);
   });
   // Firefox keeps no page that holds a lock, and looks before `pagehide`.
-  addEventListener("beforeunload", () => {
-    doAll(letGo);
-    leave(ourEntries().filter(isPrivate));
-  });
+  addEventListener("beforeunload", () => doAll(letGo));
   addEventListener("pageshow", ({ persisted }) => {
     going = false;
     // Another person may have signed in meanwhile.

@@ -10,8 +10,8 @@ from importlib.resources import files
 
 #: What to find in the client's text, and what to write instead.
 VARIANTS = {
-    "no persistence": ("text && localStorage.setItem(name, text)", "0"),
-    "a new id for each try": ("...entry.body,", "...entry.body, event_id: '' + Math.random(),"),
+    "no persistence": ("text && !isPrivate && localStorage.setItem(name, text)", "0"),
+    "a new id for each try": ("...entry.body,\n", "...entry.body, event_id: '' + Math.random(),\n"),
     "no lock": (
         "await navigator.locks.request(",
         "await ((name, options, work) => work())(",
@@ -23,7 +23,7 @@ VARIANTS = {
     ),
     "key and endpoint are those of the page's end": (
         "const address = call.endpoint = absolute(call.endpoint);",
-        "call.key = key; const address = call.endpoint = absolute(endpoint);",
+        "call.key = current.key; const address = call.endpoint = absolute(current.endpoint);",
     ),
     "sends what was called for another endpoint": (
         "({ ...load(name), name })",

@@ -155,7 +155,10 @@ class Website:
         return self._apps[account].snippet(key, endpoint=account, **rest)
 
     def put(self, path: str, head: str, body: str = "") -> str:
-        """Have a page with this in its head, and return its address."""
+        """Have a page with this in its head, and return its address.
+
+        With ``?login=`` and an address behind it, the page signs the visitor in.
+        """
         self.pages[path] = f"{_HEAD}{head}</head><body>{body}</body></html>"
         return self.base + path
 
@@ -191,7 +194,11 @@ class Website:
         if page is None:
             start_response("204 No Content", [])
             return []
-        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+        headers = [("Content-Type", "text/html; charset=utf-8")]
+        asks, _, email = environ["QUERY_STRING"].partition("=")
+        if asks == LOGIN:
+            headers.append(("Set-Cookie", f"{LOGIN}={email}; Path=/"))
+        start_response("200 OK", headers)
         return [page.encode()]
 
     def _post(
@@ -255,7 +262,7 @@ class Website:
     def rows(self, account: str = OURS) -> list[tuple[str, str | None]]:
         """The serial of each stored activity, with whose it is, in the order of storing."""
         backends = self.captures[account].backends
-        stored = sorted(backends.journal.latest(), key=lambda row: row.position)
+        stored = sorted(backends.journal.latest(100_000), key=lambda row: row.position)
         people = [backends.people.get(row.person_id) for row in stored]
         return [
             (row.attributes.get(SERIAL, ""), person and person.email)
@@ -264,7 +271,7 @@ class Website:
 
     def proofs(self, account: str = OURS) -> list[str]:
         """How it was proved whose the stored activities are, in the order of storing."""
-        stored = self.captures[account].backends.journal.latest()
+        stored = self.captures[account].backends.journal.latest(100_000)
         return [row.assurance for row in sorted(stored, key=lambda row: row.position)]
 
     def sent(self, route: str, account: str | None = None) -> list[Posted]:
