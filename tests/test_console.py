@@ -131,6 +131,17 @@ def test_a_guard_may_answer_in_place_of_a_page(site: Site, path: str) -> None:
     assert (answer.status_code, answer.location) == (302, "/login?next=/capture/console/")
 
 
+@pytest.mark.parametrize("said", ["/login", 1, {}, ("login", 302), [True], object()])
+def test_a_guard_that_says_neither_yes_nor_no_lets_no_request_in(
+    site: Site, said: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Client(CaptureApp(site.capture, console_guard=lambda _: said))
+
+    for path in ("/console/", "/console/api/feed"):
+        assert client.get(path).status_code == 500
+    assert f"console_guard: {type(said).__name__} is no bool, and no WSGI app" in caplog.text
+
+
 def test_a_program_that_asks_for_data_is_told_that_it_is_signed_out(site: Site) -> None:
     client = Client(CaptureApp(site.capture, console_guard=lambda _: redirect("/login")))
     answer = client.get("/console/api/feed")

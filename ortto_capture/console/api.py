@@ -17,7 +17,7 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from ..capture import Capture
-from ..errors import BackendError
+from ..errors import BackendError, ConfigurationError, place
 from ..model import Captured, Outcome
 from ..schema import example
 from .rows import Rows
@@ -99,8 +99,12 @@ class Console:
             )
             return _error(error.status, error.code, error.message)
         except Exception as error:  # noqa: BLE001  # our own fault, or the guard's, is not the host's
+            said = error if isinstance(error, ConfigurationError) else type(error).__name__
             _log.error(
-                "the activity page failed, %s", type(error).__name__, extra={"event": "page-failed"}
+                "the activity page failed, %s at %s",
+                said,
+                place(error),
+                extra={"event": "page-failed"},
             )
             return _error(500, "internal", "internal error")
 
@@ -112,6 +116,10 @@ class Console:
             if path.startswith("/api/"):
                 return _error(401, "signed-out", "sign in again")
             return Response.from_app(allowed, request.environ)
+        if not (allowed is None or isinstance(allowed, bool)):
+            # True by accident, such as a coroutine or a text.
+            kind = type(allowed).__name__
+            raise ConfigurationError("console_guard", f"{kind} is no bool, and no WSGI app")
         if not allowed:
             return _error(404, "not-found", "not found")
         if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
