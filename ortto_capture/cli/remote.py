@@ -13,7 +13,7 @@ from socket import create_connection
 from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
 
@@ -51,7 +51,9 @@ class Answer(NamedTuple):
 
     @property
     def beginning(self) -> str:
-        """The first words of it, for a person to recognise."""
+        """The first words of it, for a person to recognise, or where it leads."""
+        if 300 <= self.status < 400:
+            return f"it leads to {self.headers.get('location')}; name that address"
         text = self.body[:200].decode("utf-8", "replace")
         return " ".join(text.split())[:80] or "nothing"
 
@@ -100,7 +102,7 @@ class Remote:
         # Some proxies refuse what calls itself Python.
         request.add_header("User-Agent", "ortto-capture")
         try:
-            with urlopen(request, timeout=PATIENCE) as found:  # noqa: S310
+            with _OPENER.open(request, timeout=PATIENCE) as found:
                 return _answer(found.status, found)
         except HTTPError as error:
             with error:
@@ -108,6 +110,16 @@ class Remote:
         except (URLError, HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise Failed(f"{request.full_url} does not answer: {reason}") from error
+
+
+class _Stay(HTTPRedirectHandler):
+    """Follows no redirect: a report that is sent as POST would become a GET of another place."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+_OPENER = build_opener(_Stay)
 
 
 def _answer(status: int, found: Any) -> Answer:

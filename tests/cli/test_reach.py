@@ -137,6 +137,22 @@ def test_where_no_server_answers_there_is_one_problem(shell: Shell, account: Acc
     assert "does not answer" in found["server"][0]
 
 
+def test_a_redirect_is_not_followed_and_its_end_is_named(shell: Shell, app: CaptureApp) -> None:
+    """A page's report would become a GET there, and the operator's token would go along."""
+    asked: list[str] = []
+
+    def elsewhere(environ: Any, start_response: Any) -> Any:
+        asked.append(environ["PATH_INFO"])
+        return Response("elsewhere")(environ, start_response)
+
+    with serve(elsewhere) as end, serve(Response("", 301, {"Location": end})) as base:
+        found = looked(shell, base)
+
+    assert problems(found) == ["client", "health", "requests", "address"]
+    assert all(f"it leads to {end}; name that address" in said for said, _ in found.values())
+    assert asked == []
+
+
 def test_a_backend_that_is_away_is_named_by_the_log(
     shell: Shell, app: CaptureApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
