@@ -221,9 +221,11 @@ class CaptureApp:
             raise
 
     def _host(self, environ: WSGIEnvironment) -> Host:
-        if self._identity is None or not is_same_origin(environ):
-            return None
-        return partial(self._identity, environ)
+        # Where the request comes from is looked at when it matters, which is seldom.
+        return partial(self._signed_in, environ) if self._identity is not None else None
+
+    def _signed_in(self, environ: WSGIEnvironment) -> Identity | None:
+        return self.host_identity(environ) if is_same_origin(environ) else None
 
     def _who(self, environ: WSGIEnvironment) -> Answer:
         """A fresh identity token for a page that was cached for longer than its own is good."""
