@@ -558,6 +558,12 @@ def test_every_reason_of_a_refusal_is_in_the_pages_words() -> None:
         if isinstance(node, ast.Call) and called in {*refusals, *functions}:
             # Not the arguments by keyword: those are expectations and fields.
             inside += node.args
+    # A name stands for the constant of its module.
+    constants = {
+        ast.unparse(node.targets[0]): node.value for node in nodes if isinstance(node, ast.Assign)
+    }
+    names = {each.id for part in inside for each in ast.walk(part) if isinstance(each, ast.Name)}
+    inside += [constants[name] for name in sorted(names & constants.keys()) if name.isupper()]
     texts = {
         str(each.value)
         for part in inside
