@@ -28,7 +28,7 @@ Ts = TypeVarTuple("Ts")
 Notes = tuple[str, ...]
 
 #: The limits, in the order in which their charges are told of.
-_LIMITS = ("person-limit", "ip-limit", "new-people-limit")
+_LIMIT_NAMES = ("person-limit", "ip-limit", "new-people-limit")
 #: How often a decision is made anew when ports on different media let another process in between.
 TRIES = 3
 
@@ -243,9 +243,9 @@ class Intake:
         One without a person's id creates a person.
         """
         charges = self._charges(activity, prepared, ip)
-        named = list(zip(_LIMITS, charges, strict=False))
+        named = list(zip(_LIMIT_NAMES, charges, strict=False))
         if not activity.person_id:
-            named += [(_LIMITS[-1], each) for each in self._new_person(ip)]
+            named += [(_LIMIT_NAMES[-1], each) for each in self._new_person(ip)]
         now, taken = activity.received_at, self.backends.limiter.taken
         return [
             Room(name, each.quota, taken(each, now), seconds_left(each.quota.seconds, now))
@@ -276,7 +276,7 @@ def _refusal(verdict: Full | None, told: Sequence[Charge], now: float) -> Refuse
     """
     if verdict is None:
         return NotIdentified("person-gone")
-    return _limited(_LIMITS[told.index(verdict.charge)], verdict, told, now)
+    return _limited(_LIMIT_NAMES[told.index(verdict.charge)], verdict, told, now)
 
 
 def _limited(name: str, full: Full, told: Sequence[Charge], now: float) -> RateLimited:
