@@ -87,7 +87,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave the tests with a browser for the end: from the first of them on, Playwright's event
     loop runs in this thread, and no test could run a coroutine, nor Django a query.
     """
-    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+    browsers = {"browser", "engine"}
+    items.sort(key=lambda item: not browsers.isdisjoint(getattr(item, "fixturenames", ())))
 
 
 _LINES = pytest.StashKey[list[str]]()

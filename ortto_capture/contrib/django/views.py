@@ -8,6 +8,7 @@ the cache of the whole site, the redirect to a language, and the log of requests
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -59,10 +60,8 @@ def _environ(request: HttpRequest, path: str) -> WSGIEnvironment:
         REQUEST: request,
     }
     if settings.USE_X_FORWARDED_HOST:
-        try:
+        with suppress(DisallowedHost):
             environ["HTTP_HOST"] = request.get_host()
-        except DisallowedHost:
-            environ["HTTP_HOST"] = ""
     if "wsgi.input" not in meta:
         # Whether there are more processes, Django cannot know here, and says there are.
         environ |= {
@@ -85,7 +84,8 @@ def _keep_away(request: HttpRequest, response: HttpResponse) -> None:
         # that nothing has changed (SESSION_SAVE_EVERY_REQUEST) would write over what a page stored
         # meanwhile; and an answer of a capture route sets no cookie.
         del session.accessed
-    # The cache of the whole site keeps what says no-store, the identity of a user for example.
+    # The first releases of Django 5.2 keep what says no-store in the cache of the whole site: the
+    # identity of a user, and what staff sees.
     request._cache_update_cache = False  # noqa: SLF001  # the only way; see FetchFromCacheMiddleware
     # What was refused is on the activity page, and faults are in our own log: Django would write a
     # line for each, and a mail to ADMINS for each 503.
