@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from . import privacy
 from .activity_type import ActivityType
 from .arguments import identity_of, plain, reported, seconds_of
-from .errors import BackendError, CaptureWarning, ConfigurationError, Refused
+from .errors import BackendError, CaptureWarning, ConfigurationError, NotIdentified, Refused
 from .explanation import Explanation, explain
 from .identity import MAX_IDENTITY_AGE, Identity, person_fields, random_id
 from .model import Captured, Erased, Identified, Person
@@ -175,7 +175,8 @@ class Capture:
         except (Refused, BackendError) as error:
             if on_refused != "log":
                 raise
-            _log.error(
+            _log.log(
+                _level(error),
                 "%s was not recorded: %s",
                 activity_id,
                 error,
@@ -333,6 +334,14 @@ class Capture:
         """Show the operator a warning, on the activity page and as a note of the next outcome."""
         self.warnings.append(name)
         self._pipeline.tell(name)
+
+
+def _level(error: Refused | BackendError) -> int:
+    """How bad it is that the host's own word was not recorded."""
+    if isinstance(error, BackendError):
+        return logging.ERROR
+    # A visitor whom the page never identified has paid, too.
+    return logging.INFO if error.code == NotIdentified.code else logging.WARNING
 
 
 def _secret(backends: Backends) -> bytes:

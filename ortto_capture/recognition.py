@@ -6,10 +6,12 @@ person, two known people are never merged, and no answer here tells whether a pe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
-from .errors import BadToken, NotIdentified, Refused
+from .errors import BadToken, ConfigurationError, NotIdentified, Refused
 from .identity import Identity, PersonFields, Tokens, person_fields
 from .model import Assurance, Identified, Identifier, Person
 from .ports import People
@@ -18,6 +20,30 @@ from .wire import ActivityRequest
 
 #: Asks the host who is signed in; None in place of it where the host must not be asked.
 Host: TypeAlias = Callable[[], Identity | None] | None
+
+_log = logging.getLogger("ortto_capture")
+
+
+@contextmanager
+def unusable_is_none(logged: set[str]) -> Iterator[None]:
+    """Ask, within, who is signed in: a user who makes no :class:`Identity` counts as not signed in.
+
+    That is one without an address, for example. Neither a page nor a checkout of theirs may fail.
+
+    :param logged: what the log has been told once.
+    """
+    try:
+        yield
+    except ConfigurationError as error:
+        if error.field not in ("email", "ei"):
+            raise
+        if (said := str(error)) not in logged:
+            logged.add(said)
+            _log.warning(
+                "a user makes no Identity and counts as not signed in: %s",
+                said,
+                extra={"event": "unusable-identity"},
+            )
 
 
 class Visitor(NamedTuple):

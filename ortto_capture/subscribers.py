@@ -87,7 +87,7 @@ class Subscribers:
                 self._note("subscriber-failed")
                 # The host's own filters and handlers may fail, too.
                 with suppress(Exception):
-                    _log_failure(subscriber, error)
+                    log_failure(subscriber, error)
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that waits now is done; False when that takes longer than ``timeout``."""
@@ -140,7 +140,8 @@ def _work(waiting: Waiting, reference: weakref.ref[Subscribers]) -> None:
             del subscribers
 
 
-def _log_failure(subscriber: Subscriber, error: BaseException) -> None:
+def log_failure(subscriber: Callable[..., object], error: BaseException) -> None:
+    """Name who failed, and where."""
     name = getattr(subscriber, "__qualname__", type(subscriber).__name__)
     _log.error(
         "subscriber %s failed, %s at %s",

@@ -26,7 +26,7 @@ from .errors import BackendError, ConfigurationError, MalformedRequest, RateLimi
 from .identity import Identity
 from .origin import is_same_origin, may_read
 from .ports import Pingable
-from .recognition import Host
+from .recognition import Host, unusable_is_none
 from .subscribers import Subscriber
 from .wire import activity_request, decode, track_request
 
@@ -86,6 +86,8 @@ class CaptureApp:
         self.capture = capture
         #: The paths that ``mount`` has put this app at.
         self.mounted_at: set[str] = set()
+        #: What the log has been told once, and is not told again.
+        self.logged: set[str] = set()
 
     @property
     def capture(self) -> Capture:
@@ -111,7 +113,10 @@ class CaptureApp:
 
     def host_identity(self, environ: WSGIEnvironment) -> Identity | None:
         """Who is signed in at the host, as its resolver says, whatever page asks."""
-        return self._identity(environ) if self._identity is not None else None
+        if self._identity is not None:
+            with unusable_is_none(self.logged):
+                return self._identity(environ)
+        return None
 
     def snippet(
         self,

@@ -11,6 +11,7 @@ import pytest
 from ortto_capture import (
     Capture,
     CaptureApp,
+    ConfigurationError,
     Definition,
     Identity,
     NeedsVerified,
@@ -285,14 +286,39 @@ def test_a_fault_of_the_host_s_own_function_is_no_exception_of_the_mount(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     def who(environ: Any) -> Identity:
-        return Identity("jo@example.com is no address")
+        raise ValueError("jo@example.com is away")
 
     wsgi = mount(bare_host(), CaptureApp(site.capture, identity=who))
     reply = ask(wsgi, "POST", "/capture/-/events/track", body=b"{}", headers=OWN)
 
     assert (reply.status, reply.json["error"]["code"]) == (500, "internal")
-    assert "test_host_login.py" in caplog.text or "identity.py" in caplog.text
+    assert "test_host_login.py" in caplog.text
     assert JO not in caplog.text
+
+
+def test_a_user_without_a_usable_address_is_not_signed_in_and_the_log_says_so_once(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    def who(environ: Any) -> Identity:
+        return Identity("jo@example.com is no address")
+
+    site.wsgi = mount(bare_host(), CaptureApp(site.capture, identity=who))
+
+    assert fresh(site, OWN).json == {"identity": None}
+    assert site.activity(session=site.claimed(ANN)).status == 200
+    assert site.activity(BOUGHT, session=site.claimed(ANN)).status == 401
+    assert site.post("track").status == 200
+    assert [each.__dict__["event"] for each in caplog.records] == ["unusable-identity"]
+    assert JO not in caplog.text
+
+
+def test_any_other_mistake_in_the_hosts_function_is_a_mistake(site: Site) -> None:
+    def who(environ: Any) -> Identity:
+        raise ConfigurationError("DATABASES", "there are none")
+
+    site.wsgi = mount(bare_host(), CaptureApp(site.capture, identity=who))
+
+    assert fresh(site, OWN).status == 500
 
 
 # -- a fresh token for pages that were cached

@@ -131,7 +131,8 @@ class Console:
             refused.headers["Allow"] = "GET, HEAD"
             return refused
         if path == "":
-            return redirect(request.environ.get("SCRIPT_NAME", "") + "/", 308)
+            # Relative: it needs neither the prefix nor its quoting.
+            return redirect("console/", 308)
         if path == "/api/feed":
             return self._feed(request)
         body, content_type = self._files[path]

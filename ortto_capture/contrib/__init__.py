@@ -2,5 +2,5 @@
 
 The law of this package: an integration translates between its framework and the public names of
 ``ortto_capture``, and decides nothing about activities, people or limits. Integrations know nothing
-of each other; what they share is ``configured``.
+of each other; what they share is ``configured``, ``policy`` and ``visitors``.
 """

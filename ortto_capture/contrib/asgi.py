@@ -8,7 +8,6 @@ What the contract asks of an answer is the WSGI app's to keep, and nothing is de
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
 from inspect import isawaitable
@@ -21,16 +20,20 @@ try:
     from a2wsgi import WSGIMiddleware
     from starlette.concurrency import run_in_threadpool
     from starlette.datastructures import MutableHeaders
+    from starlette.exceptions import HTTPException
     from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.responses import PlainTextResponse, Response
 except ImportError as error:
     raise ImportError(
         "ortto_capture.contrib.asgi needs a2wsgi and starlette: pip install 'ortto-capture[asgi]'"
     ) from error
 
-from .. import Capture, CaptureApp, Captured, ConfigurationError, Identity
+from .. import ActivityType, Capture, CaptureApp, Captured, ConfigurationError, Identity
+from ..client import assets
 from ..client.loader import prefix_of
-from .policy import blocked, shared
+from ..recognition import unusable_is_none
+from .policy import check_page
+from .visitors import key_of, token_of, whom
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,15 +41,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_log = logging.getLogger("ortto_capture")
-
 #: Where a scope keeps the loop of its request, for functions that are asked on a thread, and its
 #: body, which has come by then.
 _LOOP, _BODY = "ortto_capture.loop", "ortto_capture.body"
+#: The routes that ask no function of the host.
+_QUICK = {"/-/health", *(f"/{name}" for name in assets())}
 #: Where a scope keeps the snippets that its page shows, for ``SnippetPolicyMiddleware``.
 _SHOWN = "ortto_capture.shown"
-#: The client's cookie, and how our session tokens begin: Ortto's own cookie has the same name.
-_COOKIE, _SESSION = "ap3c", "oc1."
 
 
 class CaptureASGI:
@@ -80,6 +81,8 @@ class CaptureASGI:
         )
         # Its types of WSGI are its own.
         self._bridge: Any = WSGIMiddleware(cast("Any", self._answer))
+        # For what asks no function of the host: these may wait, and keep all threads of the other.
+        self._quick: Any = WSGIMiddleware(cast("Any", self._answer), workers=2)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI has it."""
@@ -94,7 +97,8 @@ class CaptureASGI:
                 _LOOP: asyncio.get_running_loop(),
                 _BODY: await _received(scope, receive, self.capture_app.capture.settings.max_body),
             }
-        await self._bridge(scope, receive, send)
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+        await (self._quick if path in _QUICK else self._bridge)(scope, receive, send)
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.input"] = environ["asgi.scope"][_BODY]
@@ -134,14 +138,15 @@ class CaptureASGI:
 
         async def snippet(request: Request) -> str:
             app = self.capture_app
-            user = await self._user(request) if identity == "token" else None
-            token = app.capture.sign_identity(user.email, ei=user.ei) if user else None
+            told = identity
+            if identity == "token":
+                told = token_of(await self._user(request), app.capture)
             html = app.snippet(
-                key or next(iter(app.capture.settings.sources), "site"),
+                key or key_of(app.capture.settings),
                 endpoint=endpoint or prefix_of(request) + self._place(request),
                 request=request,
                 inline=inline,
-                identity=token if identity == "token" else identity,
+                identity=told,
             )
             request.scope.get(_SHOWN, []).append(html)
             return html
@@ -151,7 +156,7 @@ class CaptureASGI:
     async def record(
         self,
         request: Request,
-        activity_id: str,
+        activity_id: str | ActivityType,
         attributes: Mapping[str, Any] | None = None,
         *,
         event_id: str | None = None,
@@ -166,24 +171,21 @@ class CaptureASGI:
         :param on_refused: by default the log is told and None returned: the visitor has paid, and
             is to see that, whatever became of our row.
         """
-        user = await self._user(request)
-        token = request.cookies.get(_COOKIE, "")
         return await self.capture_app.capture.arecord(
             activity_id,
             attributes,
-            email=user.email if user else None,
-            ei=user.ei if user else None,
-            session=token if user is None and token.startswith(_SESSION) else None,
+            **whom(await self._user(request), request.cookies),
             event_id=event_id,
             at=at,
             on_refused=on_refused,
         )
 
     async def _user(self, request: Request) -> Identity | None:
-        if self._identity is None:
-            return None
-        found = await run_in_threadpool(self._identity, request)
-        return await found if isawaitable(found) else found
+        if self._identity is not None:
+            with unusable_is_none(self.capture_app.logged):
+                found = await run_in_threadpool(self._identity, request)
+                return await found if isawaitable(found) else found
+        return None
 
     def _place(self, request: Request) -> str:
         """The path of the mount, below that of the whole app."""
@@ -194,6 +196,12 @@ class CaptureASGI:
                 "endpoint",
                 "CaptureASGI is not mounted in the app of this request: mount it, or say where "
                 "it is, snippet_with(endpoint=...)",
+            )
+        if "{" in place:
+            raise ConfigurationError(
+                "endpoint",
+                f"the mount is below {place}, which differs in each request: mount it at a path "
+                "of its own, or say where this page's is, snippet_with(endpoint=...)",
             )
         return place
 
@@ -208,7 +216,7 @@ class SnippetPolicyMiddleware:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and look at the headers of the answer when they leave."""
@@ -223,17 +231,17 @@ class SnippetPolicyMiddleware:
         await self._app(scope, receive, looked_at)
 
     def _check(self, headers: MutableHeaders, shown: list[str], scope: Scope) -> None:
-        for html in shown:
-            fault = blocked(headers.getlist("Content-Security-Policy"), html)
-            if leak := shared(headers.get("Cache-Control", ""), headers.get("Vary", ""), html):
-                headers["Cache-Control"] = "private"
-            if fault := fault or leak:
-                if getattr(scope.get("app"), "debug", False):
-                    raise ConfigurationError("snippet", fault)
-                if fault not in self._said:
-                    self._said.add(fault)
-                    # Not the path: a visitor may have written it.
-                    _log.error("a page: %s", fault, extra={"event": "snippet-blocked"})
+        private = check_page(
+            shown,
+            headers.getlist("Content-Security-Policy"),
+            ", ".join(headers.getlist("Cache-Control")),
+            ", ".join(headers.getlist("Vary")),
+            refused=getattr(scope.get("app"), "debug", False),
+            place=getattr(scope.get("route"), "path", "a page"),
+            logged=self._logged,
+        )
+        if private is not None:
+            headers["Cache-Control"] = private
 
 
 def _path_to(wanted: object, routes: Iterable[object]) -> str | None:
@@ -294,7 +302,11 @@ def _guarded(
     """A guard whose responses are WSGI's."""
 
     def guarded(environ: WSGIEnvironment) -> bool | WSGIApplication:
-        answer = guard(environ)
+        answer: object
+        try:
+            answer = guard(environ)
+        except HTTPException as error:
+            answer = PlainTextResponse(error.detail, error.status_code, error.headers)
         if not isinstance(answer, Response):
             return answer
         return WSGIResponse(bytes(answer.body), answer.status_code, answer.headers.items())

@@ -17,6 +17,7 @@ from ..capture import Capture
 from ..errors import ConfigurationError
 from ..ports import Backends
 from ..settings import Settings
+from .visitors import key_of
 
 #: What may be written beside the settings.
 _OWN = ("data", "at", "key")
@@ -67,7 +68,7 @@ def configured(
         raise ConfigurationError("at", f'{at!r} is not a path such as "/capture"')
     # First, so that a mistake in them leaves no directory behind.
     checked = Settings.from_mapping(settings)
-    key = own.pop("key", next(iter(checked.sources), "site"))
+    key = own.pop("key", key_of(checked))
     if not isinstance(key, str) or (checked.sources and key not in checked.sources):
         raise ConfigurationError("key", f"{key!r} is none of {sorted(checked.sources)}")
     if backends is None:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
@@ -36,9 +36,12 @@ from .. import (
 )
 from ..cli.embedded import group
 from ..client.loader import nonce_of
+from ..recognition import unusable_is_none
+from ..subscribers import log_failure
 from ..wsgi import HOST_ENVIRON
 from .configured import configured
-from .policy import blocked, shared
+from .policy import check_page
+from .visitors import token_of, whom
 
 try:
     from blinker import Namespace
@@ -62,8 +65,6 @@ _log = logging.getLogger("ortto_capture")
 
 #: Where an app keeps its :class:`CaptureApp`, and the name of the configuration in lower case.
 EXTENSION = "ortto_capture"
-#: The client's cookie, and how our session tokens begin: Ortto's own cookie has the same name.
-_COOKIE, _SESSION = "ap3c", "oc1."
 
 #: Sent for each activity after it is stored, from a worker thread and within an app context:
 #: ``@captured.connect`` on ``def seen(app, captured)``, ``captured`` being a
@@ -175,14 +176,10 @@ class FlaskCapture:
         :param on_refused: by default the log is told and None returned: the visitor has paid, and
             is to see that, whatever became of our row.
         """
-        who = self._present()
-        token = request.cookies.get(_COOKIE, "")
         return self.account.record_for(
             activity_id,
             attributes,
-            email=who.email if who else None,
-            ei=who.ei if who else None,
-            session=token if not who and token.startswith(_SESSION) else None,
+            **whom(self._present(), request.cookies),
             event_id=event_id,
             at=at,
             on_refused=on_refused,
@@ -209,8 +206,7 @@ class FlaskCapture:
         """
         mounted = _mounted()
         if identity == "token":
-            who = self._present()
-            identity = mounted.capture.sign_identity(who.email, ei=who.ei) if who else None
+            identity = token_of(self._present(), mounted.capture)
         elif identity == "host" and self._who is None:
             raise ConfigurationError("identity", "nothing says who: register it, @capture.identity")
         html = mounted.snippet(
@@ -230,8 +226,11 @@ class FlaskCapture:
 
     def _present(self) -> Identity | None:
         """Who is signed in, in the request that is being answered."""
-        who: Identity | None = _now(self._who) if self._who is not None else None
-        return who
+        if self._who is not None:
+            with unusable_is_none(_mounted().logged):
+                who: Identity | None = _now(self._who)
+                return who
+        return None
 
     def _identity_of(self, app: Flask, environ: WSGIEnvironment) -> Identity | None:
         if self._who is None:
@@ -252,10 +251,15 @@ class FlaskCapture:
                 if not isinstance(answer, BaseResponse):
                     # Any other value may be true by accident.
                     kind = type(answer).__name__
-                    raise TypeError(f"the console guard returned {kind}: True, False or a response")
+                    raise ConfigurationError(
+                        "console_guard", f"it returned {kind}: True, False or a response"
+                    )
                 response = app.make_response(answer)
             except HTTPException as error:
                 response = app.make_response(app.handle_user_exception(error))
+            # A program that asks for data goes nowhere, and no visitor wants to go where it is.
+            if environ["PATH_INFO"].startswith("/api/"):
+                return response
             # The session is saved: a login page may find there where the visitor wanted to go.
             return app.process_response(response)
 
@@ -279,8 +283,18 @@ class _Mounted(CaptureApp):
             self.subscribe(self._tell)
 
     def _tell(self, each: Captured) -> None:
+        failed = []
         with self._app.app_context():
-            captured.send(self._app, captured=each)
+            for receiver in captured.receivers_for(self._app):
+                try:
+                    receiver(self._app, captured=each)
+                except Exception as error:  # noqa: BLE001  # the others are to hear all the same
+                    failed.append((receiver, error))
+        for each_failed in failed[1:]:
+            log_failure(*each_failed)
+        if failed:
+            # Who called this logs it, and counts it.
+            raise failed[0][1]
 
 
 def _mounted() -> _Mounted:
@@ -294,19 +308,17 @@ def _mounted() -> _Mounted:
 def _check_page(app: Flask, response: Response, **__: object) -> None:
     """Refuse a page that its headers, now that it has them, keep from working or make unsafe."""
     headers = response.headers
-    for html in g.pop(EXTENSION, []):
-        fault = blocked(headers.getlist("Content-Security-Policy"), html)
-        if leak := shared(headers.get("Cache-Control", ""), headers.get("Vary", ""), html):
-            headers["Cache-Control"] = "private"
-        if fault := fault or leak:
-            if app.debug or app.testing:
-                raise ConfigurationError("snippet", fault)
-            _log_once(request.endpoint, fault)
-
-
-@cache
-def _log_once(endpoint: str | None, fault: str) -> None:
-    _log.error("%s: %s", endpoint, fault, extra={"event": "snippet-blocked"})
+    private = check_page(
+        g.pop(EXTENSION, []),
+        headers.getlist("Content-Security-Policy"),
+        ", ".join(headers.getlist("Cache-Control")),
+        ", ".join(headers.getlist("Vary")),
+        refused=app.debug or app.testing,
+        place=request.endpoint,
+        logged=_mounted().logged,
+    )
+    if private is not None:
+        headers["Cache-Control"] = private
 
 
 def _now(function: Callable[[], Any]) -> Any:

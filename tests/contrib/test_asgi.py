@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -42,6 +42,8 @@ ORIGIN = "http://shop.example"
 OWN = {"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN, "Content-Type": "text/plain"}
 LOGIN = {"activity_id": "act:cm:login", "person": {"email": "jo@example.com"}}
 ACTIVITY = "/capture/-/events/activity"
+#: How many requests a bridge of a2wsgi answers at the same time.
+THREADS = 10
 
 
 def account(**settings: Any) -> Capture:
@@ -338,6 +340,14 @@ async def who_later(request: Request) -> Identity | None:
     return who(request)
 
 
+def nameless(request: Request) -> Identity | None:
+    return Identity(None)
+
+
+async def nameless_later(request: Request) -> Identity | None:
+    return Identity("no address")
+
+
 @pytest.mark.parametrize("resolver", [who, who_later])
 def test_the_signed_in_user_is_sure_and_only_on_the_sites_own_pages(
     resolver: Callable[[Request], Any],
@@ -426,6 +436,55 @@ def test_the_server_reports_as_who_is_signed_in_else_by_the_cookie_and_never_fai
 # -- the activity page
 
 
+@pytest.mark.parametrize("resolver", [nameless, nameless_later])
+def test_a_user_without_an_address_sees_pages_and_pays(
+    resolver: Callable[[Request], Any],
+) -> None:
+    tracking = CaptureASGI(account(), identity=resolver)
+    app = mounted(tracking)
+
+    async def pay(request: Request) -> Response:
+        made = await tracking.record(request, "act:cm:login")
+        return PlainTextResponse(made.assurance if made else "not recorded")
+
+    app.add_route("/pay", pay, methods=["POST"])
+    session = tracking.capture_app.capture.identify(email="jo@example.com").session or ""
+
+    async def test() -> None:
+        async with visit(app) as client:
+            assert "oi1." not in (await client.get("/")).text
+            assert (await client.post("/pay")).text == "not recorded"
+            client.cookies["ap3c"] = session
+            assert (await client.post("/pay")).text == "claimed"
+            assert (await client.post(ACTIVITY, json=LOGIN)).status_code == 200
+
+    run(test)
+
+
+def test_users_whom_it_takes_long_to_look_up_keep_no_one_from_the_client_s_files() -> None:
+    asked, looked_up = asyncio.Event(), asyncio.Event()
+    waiting = 0
+
+    async def slow(request: Request) -> Identity | None:
+        nonlocal waiting
+        waiting += 1
+        if waiting == THREADS:
+            asked.set()
+        await looked_up.wait()
+        return None
+
+    async def test() -> None:
+        async with visit(mounted(CaptureASGI(account(), identity=slow))) as client:
+            held = [asyncio.ensure_future(client.get("/capture/-/identity")) for _ in THREADS * "x"]
+            await asked.wait()
+            assert (await client.get("/capture/app.js")).status_code == 200
+            assert (await client.get("/capture/-/health")).status_code == 200
+            looked_up.set()
+            assert {each.status_code for each in await asyncio.gather(*held)} == {200}
+
+    run(test)
+
+
 def staff(request: Request) -> bool | Response:
     if "email" not in request.session:
         return RedirectResponse(f"/login?next={request.url.path}", 303, {"X-Shop": "yes"})
@@ -435,6 +494,27 @@ def staff(request: Request) -> bool | Response:
 async def staff_later(request: Request) -> bool | Response:
     await asyncio.sleep(0)
     return staff(request)
+
+
+def refused(request: Request) -> bool:
+    raise HTTPException(303, headers={"Location": "/login"})
+
+
+async def refused_later(request: Request) -> bool:
+    return refused(request)
+
+
+@pytest.mark.parametrize("guard", [refused, refused_later])
+def test_the_guard_may_raise_its_answer(guard: Callable[[Request], Any]) -> None:
+    tracking = CaptureASGI(account(), console_guard=guard)
+
+    async def test() -> None:
+        async with visit(mounted(tracking)) as client:
+            sent = await client.get("/capture/console/")
+            assert (sent.status_code, sent.headers["location"]) == (303, "/login")
+            assert (await client.get("/capture/console/api/feed")).status_code == 401
+
+    run(test)
 
 
 @pytest.mark.parametrize("guard", [staff, staff_later])
@@ -542,6 +622,19 @@ def test_a_page_whose_app_has_no_mount_is_refused_loudly() -> None:
     assert "https://shop.example/capture/app.js" in asyncio.run(told(request))
 
 
+def test_a_mount_below_a_path_with_a_parameter_is_refused_loudly() -> None:
+    tracking = CaptureASGI(account())
+
+    async def home(request: Request) -> Response:
+        return HTMLResponse(await tracking.snippet(request))
+
+    inner = [Route("/", home), Mount("/capture", tracking)]
+    app = Starlette(routes=[Mount("/{tenant}", routes=inner)])
+
+    with pytest.raises(ConfigurationError, match=r"/\{tenant\}/capture"):
+        page_of(app, "/a/")
+
+
 def test_a_page_for_a_cache_asks_who_its_visitor_is() -> None:
     tracking = CaptureASGI(account(), identity=who)
 
@@ -633,7 +726,7 @@ def test_a_page_with_a_token_is_kept_by_no_cache_of_others() -> None:
 
     async def test() -> None:
         async with visit(app) as client:
-            assert (await client.get("/")).headers["cache-control"] == "private"
+            assert (await client.get("/")).headers["cache-control"] == "max-age=600, private"
 
     run(test)
 

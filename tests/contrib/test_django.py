@@ -740,7 +740,7 @@ def test_staff_sees_the_console_and_others_are_sent_away_as_django_does(shop: Sh
         boss = shop.client(shop.user("boss", is_staff=True))
 
         assert (see(boss).status_code, see(boss, "api/feed").status_code) == (200, 200)
-        assert boss.get("/capture/console").headers["Location"].endswith("/capture/console/")
+        assert boss.get("/capture/console").headers["Location"] == "console/"
         assert see(stranger).headers["Location"] == "/login/?next=/capture/console/"
         assert see(stranger, "api/feed").status_code == 401
         forbidden = see(jo)
@@ -802,8 +802,40 @@ def test_a_view_records_for_the_visitors_own_session(shop: Shop) -> None:
 
 
 def test_a_refusal_breaks_no_checkout(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    assert shop.client().get("/pay").content == b"not recorded"
+    with caplog.at_level(logging.INFO, "ortto_capture"):
+        assert shop.client().get("/pay").content == b"not recorded"
     assert f"{PAID} was not recorded" in caplog.text
+
+
+def of_no_address(request: HttpRequest) -> Identity:
+    return Identity("")
+
+
+@setting(USER_IDENTITY=of_no_address)
+def test_a_user_without_an_address_sees_pages_and_pays(shop: Shop) -> None:
+    client = shop.client()
+    assert b"app.js" in client.get("/").content
+    assert client.get("/pay").content == b"not recorded"
+    client.cookies["ap3c"] = identified(client, **SAME_ORIGIN)
+
+    assert client.get("/pay-later").content == b"order-7"
+
+
+def test_ortto_s_own_cookie_is_no_session(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    client = shop.client()
+    client.cookies["ap3c"] = "IGVh0-ortto-s-own"
+
+    with caplog.at_level(logging.INFO, "ortto_capture"):
+        assert client.get("/pay").content == b"not recorded"
+    assert [each.levelname for each in caplog.records] == ["INFO"]
+
+
+def test_a_page_may_say_nothing_of_who_is_signed_in(shop: Shop) -> None:
+    request = RequestFactory().get("/")
+    request.user = shop.user()
+
+    assert "oi1." in snippet(request)
+    assert "oi1." not in snippet(request, identity=None)
 
 
 def test_a_view_may_want_to_know(shop: Shop) -> None:

@@ -245,12 +245,12 @@ def test_a_page_whose_policy_blocks_the_snippet_is_refused_where_it_is_made(mode
 def test_in_production_it_is_served_and_the_log_says_once_that_it_reports_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    app = shop(extension())
-    strict(app)
-
-    for _ in range(2):
-        assert app.test_client().get("/").status_code == 200
-    assert [each.getMessage().partition(":")[0] for each in caplog.records] == ["home"]
+    for app in (shop(extension()), shop(extension())):
+        strict(app)
+        for _ in range(2):
+            assert app.test_client().get("/").status_code == 200
+    # Of each app.
+    assert [each.getMessage().partition(":")[0] for each in caplog.records] == ["home"] * 2
 
 
 def test_the_external_form_is_for_policies_without_nonces() -> None:
@@ -318,7 +318,7 @@ def test_in_production_such_a_page_is_kept_out_of_caches(
 ) -> None:
     answer = cached_for_all(extension()).test_client().get("/")
 
-    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "private")
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "max-age=60, private")
     assert "caches may keep the page" in caplog.text
 
 
@@ -445,6 +445,17 @@ def test_a_script_that_asks_for_data_is_told_that_it_is_signed_out() -> None:
     assert console(visitor(shop(with_login())), "/api/feed").status_code == 401
 
 
+def test_such_a_script_does_not_change_where_the_visitor_goes_after_signing_in() -> None:
+    app = shop(with_login())
+    app.config["USE_SESSION_FOR_NEXT"] = True
+    client = visitor(app)
+
+    console(client)
+    assert console(client, "/api/feed").status_code == 401
+    with client.session_transaction() as kept:
+        assert kept["next"] == "/capture/console/"
+
+
 def test_there_is_no_activity_page_without_a_guard() -> None:
     assert console(visitor(shop(extension()), "staff@example.com")).status_code == 404
 
@@ -512,11 +523,14 @@ def test_the_guard_may_be_decorated_like_a_view() -> None:
 
 
 @pytest.mark.parametrize("answer", [("Please sign in", 401), "staff", 1])
-def test_a_guard_that_returns_anything_else_lets_no_one_in(answer: Any) -> None:
+def test_a_guard_that_returns_anything_else_lets_no_one_in_and_the_log_says_what(
+    answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     capture = extension()
     capture.console_guard(lambda: answer)
 
     assert console(visitor(shop(capture), JO)).status_code == 500
+    assert f"returned {type(answer).__name__}: True, False or a response" in caplog.text
 
 
 # -- what a view records
@@ -565,9 +579,20 @@ def test_a_visitor_whom_no_one_knows_still_checks_out_and_the_log_says_why(
     if cookie is not None:
         client.set_cookie("ap3c", cookie)
 
-    assert client.post("/pay").text == "not recorded"
+    with caplog.at_level(logging.INFO, "ortto_capture"):
+        assert client.post("/pay").text == "not recorded"
     assert "act:cm:paid was not recorded" in caplog.text
     assert arrived(account(checkout)) == []
+
+
+def test_a_user_without_a_usable_address_sees_pages_and_pays_by_the_cookie(
+    checkout: Flask,
+) -> None:
+    client = visitor(checkout, "no address")
+    client.set_cookie("ap3c", account(checkout).identify(email=JO).session or "")
+
+    assert "oi1." not in client.get("/").text
+    assert client.post("/pay").text == "claimed"
 
 
 def test_a_view_that_wants_to_know_is_told() -> None:
@@ -644,6 +669,32 @@ def test_a_receiver_may_come_after_the_app_and_hear_of_one_app_only() -> None:
         account(each).record_for("act:cm:paid", email=JO)
         assert account(each).flush()
     assert told == [app]
+
+
+def test_a_receiver_that_fails_keeps_no_other_from_hearing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = shop(extension())
+    told: list[Flask] = []
+
+    def failing(sender: Flask, captured: Captured) -> None:
+        raise ValueError
+
+    def failing_too(sender: Flask, captured: Captured) -> None:
+        raise TypeError
+
+    def hear(sender: Flask, captured: Captured) -> None:
+        told.append(sender)
+
+    # In which order receivers are called is not promised.
+    receivers = [failing, hear, failing_too]
+    for receiver in receivers:
+        captured.connect(receiver, app)
+    account(app).record_for("act:cm:paid", email=JO)
+    assert account(app).flush()
+
+    assert told == [app]
+    assert [each.__dict__["event"] for each in caplog.records] == ["subscriber-failed"] * 2
 
 
 def test_an_account_that_a_test_puts_in_place_is_told_of_too(

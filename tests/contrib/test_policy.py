@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ortto_capture import Capture, CaptureApp, Settings, open_backends
-from ortto_capture.contrib.policy import blocked, shared
+from ortto_capture.contrib.policy import as_private, blocked, shared
 
 APP = CaptureApp(
     Capture(
@@ -38,6 +38,10 @@ HASH = APP.snippet_hash("shop")
         ("default-src 'none'; script-src-elem 'self'; script-src 'none'; connect-src /", EXTERNAL),
         ("script-src 'self'; script-src 'none'", EXTERNAL),
         ("Script-Src 'self'", EXTERNAL),
+        ("script-src 'self' 'NONCE-n0nce'", NONCED),
+        ("script-src 'SELF' 'UNSAFE-INLINE'", INLINE),
+        (HASH.replace("sha256", "script-src 'self' 'SHA256").replace("''", "'"), INLINE),
+        ("sandbox Allow-Scripts allow-same-origin", INLINE),
     ],
 )
 def test_a_page_that_works_is_not_refused(policy: str, snippet: str) -> None:
@@ -61,6 +65,10 @@ def test_a_page_that_works_is_not_refused(policy: str, snippet: str) -> None:
         ("script-src 'self'; connect-src 'none'", EXTERNAL, "connect-src does not let the client"),
         ("default-src 'none'; script-src 'self'", EXTERNAL, "default-src does not let the client"),
         ("img-src *, script-src 'none'", EXTERNAL, "app.js"),
+        ("script-src 'self' 'nonce-N0NCE'", NONCED, "inline code"),
+        ("script-src 'self' 'Strict-Dynamic'", EXTERNAL, "app.js"),
+        ("sandbox", EXTERNAL, "sandbox lets no script run"),
+        ("sandbox allow-forms allow-same-origin", EXTERNAL, "sandbox lets no script run"),
     ],
 )
 def test_what_every_browser_blocks_is_named(policy: str, snippet: str, said: str) -> None:
@@ -80,6 +88,11 @@ TOKEN = APP.snippet("shop", identity="oi1.payload.signature")
     [
         ("", "", TOKEN),
         ("no-cache", "", TOKEN),
+        ("no-cache, max-age=0, must-revalidate", "", TOKEN),
+        ("public, no-cache, max-age=60", "", TOKEN),
+        ("max-age=0", "", TOKEN),
+        ("public, max-age=0", "", TOKEN),
+        ("max-age=60, s-maxage=0", "", TOKEN),
         ("private, max-age=60", "", TOKEN),
         ("max-age=60, No-Store", "", TOKEN),
         ("public, max-age=60", "Accept, Cookie", TOKEN),
@@ -94,6 +107,31 @@ def test_a_page_that_no_cache_hands_on_may_hold_a_token(
     assert shared(cache_control, vary, snippet) is None
 
 
-@pytest.mark.parametrize("cache_control", ["public", "max-age=60", "Public", "x, s-maxage=1"])
+@pytest.mark.parametrize(
+    "cache_control",
+    [
+        "public",
+        "max-age=60",
+        "Public",
+        "x, s-maxage=1",
+        "max-age=0, s-maxage=60",
+        's-maxage=60, private="set-cookie"',
+        'max-age=60, no-cache="set-cookie, x"',
+        "max-age=0, stale-while-revalidate=60",
+    ],
+)
 def test_a_token_in_a_page_that_caches_hand_on_is_named(cache_control: str) -> None:
     assert 'identity="host"' in str(shared(cache_control, "Accept-Encoding", TOKEN))
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "then"),
+    [
+        ("public", "private"),
+        ("max-age=60, must-revalidate", "max-age=60, must-revalidate, private"),
+        ('Public, s-maxage=9, private="set-cookie, x"', "s-maxage=9, private"),
+    ],
+)
+def test_what_else_the_page_told_caches_stays(cache_control: str, then: str) -> None:
+    assert as_private(cache_control) == then
+    assert shared(then, "", TOKEN) is None

@@ -49,8 +49,11 @@ class Account:
     app: CaptureApp
     #: The capture key of the host's own pages.
     key: str
-    identity: Callable[[HttpRequest], Identity | None]
     opened: Capture
+
+    def identity(self, request: HttpRequest) -> Identity | None:
+        """Who is signed in, in a request that is being answered."""
+        return self.app.host_identity({REQUEST: request})
 
 
 _lock = fork_safe_lock(outer=True)
@@ -135,7 +138,7 @@ def _opened() -> Account:
         found.capture, client_ip=client_ip, identity=_asked(identity), console_guard=guard
     )
     app.subscribe(_announce)
-    return Account(app, found.key, identity, found.capture)
+    return Account(app, found.key, found.capture)
 
 
 def _imported(name: str, value: object) -> Callable[[HttpRequest], Any]:

@@ -6,19 +6,13 @@ this stands first among the host's middleware. It changes nothing of a page that
 
 from __future__ import annotations
 
-import logging
-
 from django.conf import settings
 from django.core import mail
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import patch_cache_control
 from django.utils.deprecation import MiddlewareMixin
 
-from ... import ConfigurationError
-from ..policy import blocked, shared
+from ..policy import check_page
 from .visitors import SHOWN
-
-_log = logging.getLogger("ortto_capture")
 
 
 class SnippetPolicyMiddleware(MiddlewareMixin):  # type: ignore[misc]  # Django has no types
@@ -30,7 +24,7 @@ class SnippetPolicyMiddleware(MiddlewareMixin):  # type: ignore[misc]  # Django 
 
     def __init__(self, get_response: object) -> None:
         super().__init__(get_response)
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Compare what the page shows with what its headers say."""
@@ -38,22 +32,17 @@ class SnippetPolicyMiddleware(MiddlewareMixin):  # type: ignore[misc]  # Django 
         if html is None:
             return response
         headers = response.headers
-        fault = blocked([headers.get("Content-Security-Policy", "")], html)
-        leak = shared(headers.get("Cache-Control", ""), headers.get("Vary", ""), html)
-        if leak:
-            patch_cache_control(response, private=True)
-        if (fault := fault or leak) is None:
-            return response
-        # Django's own mark of a process that runs tests.
-        if settings.DEBUG or hasattr(mail, "outbox"):
-            raise ConfigurationError("snippet", fault)
-        if fault not in self._said:
-            self._said.add(fault)
-            # The pattern: the path itself a visitor may have written.
-            _log.error(
-                'the page of "%s": %s',
-                request.resolver_match.route,
-                fault,
-                extra={"event": "snippet-blocked"},
-            )
+        private = check_page(
+            [html],
+            [headers.get("Content-Security-Policy", "")],
+            headers.get("Cache-Control", ""),
+            headers.get("Vary", ""),
+            # Django's own mark of a process that runs tests.
+            refused=settings.DEBUG or hasattr(mail, "outbox"),
+            # The pattern. There is none where Django shows its page for a 404.
+            place=f'the page of "{getattr(request.resolver_match, "route", "")}"',
+            logged=self._logged,
+        )
+        if private is not None:
+            headers["Cache-Control"] = private
         return response

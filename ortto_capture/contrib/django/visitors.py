@@ -13,13 +13,12 @@ from typing import Any, Literal
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 
-from ... import Captured, Identity
+from ... import ActivityType, Captured, Identity
 from ...errors import CaptureError
+from ..visitors import token_of, whom
 from .account import account
 from .place import place
 
-#: The cookie that holds a visitor's session token.
-COOKIE = "ap3c"
 #: Where a request's ``META`` holds the snippet that its page shows.
 SHOWN = "ortto_capture.snippet"
 
@@ -53,7 +52,7 @@ def user_pk_and_email(request: HttpRequest) -> Identity | None:
 
 def record(
     request: HttpRequest,
-    activity_id: str,
+    activity_id: str | ActivityType,
     attributes: Mapping[str, Any] | None = None,
     *,
     event_id: str | None = None,
@@ -70,20 +69,19 @@ def record(
     :param on_refused: ``"raise"`` raises what was wrong, as ``Capture.record_for`` does.
     """
     found = account()
-    identity = found.identity(request)
-    who: dict[str, Any] = (
-        {"email": identity.email, "ei": identity.ei}
-        if identity
-        else {"session": request.COOKIES.get(COOKIE)}
-    )
     return found.app.capture.record_for(
-        activity_id, attributes, **who, event_id=event_id, at=at, on_refused=on_refused
+        activity_id,
+        attributes,
+        **whom(found.identity(request), request.COOKIES),
+        event_id=event_id,
+        at=at,
+        on_refused=on_refused,
     )
 
 
 async def arecord(
     request: HttpRequest,
-    activity_id: str,
+    activity_id: str | ActivityType,
     attributes: Mapping[str, Any] | None = None,
     *,
     event_id: str | None = None,
@@ -101,7 +99,7 @@ def snippet(
     request: HttpRequest,
     key: str | None = None,
     *,
-    identity: str | None = None,
+    identity: str | None = "token",
     inline: bool = True,
     nonce: object = None,
     endpoint: str | None = None,
@@ -110,8 +108,9 @@ def snippet(
 
     :param request: tells the nonce, the prefix and who is signed in.
     :param key: the capture key; by default the one that the setting names.
-    :param identity: ``"host"`` keeps the page the same for all visitors, so that it can be cached:
-        the client asks the server who is signed in. By default a token for who is signed in now.
+    :param identity: ``"token"`` puts in who is signed in, by a token that is good for five minutes;
+        ``"host"`` keeps the page the same for all visitors, so that it can be cached, and the
+        client asks the server who is signed in; None says nothing.
     :param inline: False for policies without nonces.
     :param nonce: by default that of the request.
     :param endpoint: by default where the URL conf includes ``ortto_capture.contrib.django.urls``.
@@ -119,8 +118,8 @@ def snippet(
     """
     found = account()
     app = found.app
-    if identity is None and (who := found.identity(request)) is not None:
-        identity = app.capture.sign_identity(who.email, ei=who.ei)
+    if identity == "token":
+        identity = token_of(found.identity(request), app.capture)
     html = app.snippet(
         key or found.key,
         nonce,

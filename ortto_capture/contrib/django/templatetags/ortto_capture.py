@@ -17,7 +17,7 @@ def _tag(
     context: template.Context,
     key: str | None = None,
     *,
-    identity: str | None = None,
+    identity: str | None = "token",
     inline: bool = True,
     nonce: object = None,
     endpoint: str | None = None,
