@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -40,8 +41,7 @@ def capture(pytestconfig: pytest.Config) -> Iterator[TestCapture]:
     """
     from .testing.capture import TestCapture
 
-    with TestCapture(_definitions(pytestconfig)) as ours:
-        _use_django(ours)
+    with TestCapture(_definitions(pytestconfig)) as ours, _django(ours):
         yield ours
 
 
@@ -70,18 +70,25 @@ def _definitions(config: pytest.Config) -> list[Definition]:
         pytest.fail(str(error), pytrace=False)
 
 
-def _use_django(ours: TestCapture) -> None:
+@contextmanager
+def _django(ours: TestCapture) -> Iterator[None]:
     """Put ours in place of Django's, where it is set up and has one."""
     conf, registry = sys.modules.get("django.conf"), sys.modules.get("django.apps")
-    if conf is None or registry is None or not conf.settings.configured:
-        return
     name = "ortto_capture.contrib.django"
-    if registry.apps.ready and registry.apps.is_installed(name):
-        # Django has imported what is installed; the URL conf may be another one in each test.
-        places = import_module(f"{name}.place")
-        ours.use(sys.modules[name].capture_app(), at=places.place)
+    if (
+        conf is None
+        or registry is None
+        or not (conf.settings.configured and registry.apps.ready)
+        or not registry.apps.is_installed(name)
+    ):
+        yield
+        return
+    with import_module(f"{name}.account").in_memory() as app:
+        # The URL conf may be another one in each test.
+        ours.use(app, at=import_module(f"{name}.place").place)
         statics = registry.apps.is_installed("django.contrib.staticfiles")
         ours.app = _django_site(statics=statics)
+        yield
 
 
 def _django_site(*, statics: bool) -> Callable[[object, object], object]:

@@ -1,24 +1,23 @@
-"""``--app``: the account of an application, by the name that a server would call it by.
+"""``--app``: what an application has of ours, whatever is wrapped around it.
 
-The law of this file: the application is imported as its server imports it, and asked for the one
-account it has; what a program would have to know of a framework is not known here.
+The law of this file: the application is imported as its server imports it. It is looked at and not
+changed; what a program would have to know of a framework is not known here, and none is imported.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from .. import Capture, CaptureError, ConfigurationError
+from .. import Capture, CaptureApp, CaptureError, ConfigurationError
 
-#: What an integration calls the parts between itself and its account.
-_NAMES = ("capture_app", "capture")
-#: The name of ours among the extensions of a Flask app.
-_EXTENSION = "ortto_capture"
-#: How many parts deep an account may be.
-DEEPEST = 4
+#: Where frameworks, integrations and middlewares keep what they wrap.
+_INSIDE = ("capture_app", "capture", "app", "wsgi_app", "application", "wrapped_app")
+#: Deeper than any stack of middlewares.
+_DEPTH = 40
 
 
 def capture_of(target: str) -> Capture:
@@ -54,24 +53,52 @@ def capture_of(target: str) -> Capture:
     return capture
 
 
-def _account(found: Any, above: tuple[Any, ...] = ()) -> Capture | None:
-    """Look for the account in an application and its parts."""
-    if isinstance(found, Capture):
-        return found
-    if len(above) < DEEPEST:
-        for part in _parts(found):
-            if capture := _account(part, (*above, found)):
-                return capture
+def capture_apps(app: object) -> dict[CaptureApp, str]:
+    """The capture apps within ``app``, each with the path of its mount.
+
+    Looked at are the extensions of Flask, the routes of Starlette and FastAPI, ``CaptureASGI``,
+    what ``mount`` returns, and middlewares that keep what they wrap in a usual place.
+    """
+    found: dict[CaptureApp, str] = {}
+    for each, path in _within(app, "", set(), _DEPTH):
+        if isinstance(each, CaptureApp):
+            found.setdefault(each, path or min(each.mounted_at, default="/capture"))
+    return found
+
+
+def _account(app: object) -> Capture | None:
+    for each, _path in _within(app, "", set(), _DEPTH):
+        return each.capture if isinstance(each, CaptureApp) else each
     return None
 
 
-def _parts(found: Any) -> Iterator[Any]:
-    """What an application may keep its account in."""
-    extensions = getattr(found, "extensions", None)
+def _within(
+    app: object, prefix: str, seen: set[int], depth: int
+) -> Iterator[tuple[Capture | CaptureApp, str]]:
+    if isinstance(app, Capture | CaptureApp):
+        yield app, prefix
+    elif depth > 0 and id(app) not in seen:
+        seen.add(id(app))
+        # What a proxy stands for may not be there outside of a request.
+        with suppress(RuntimeError):
+            for inner, path in _inside(app):
+                yield from _within(inner, prefix + path, seen, depth - 1)
+
+
+def _inside(app: Any) -> Iterator[tuple[object, str]]:
+    """What is directly within an app, with the path in front of it."""
+    extensions = getattr(app, "extensions", None)
     if isinstance(extensions, Mapping):
-        yield extensions.get(_EXTENSION)
-    for name in _NAMES:
-        yield getattr(found, name, None)
-    # What Starlette and FastAPI have mounted.
-    routes = getattr(found, "routes", ())
-    yield from (getattr(route, "app", None) for route in routes if isinstance(routes, list))
+        yield extensions.get("ortto_capture"), ""
+    routes = getattr(app, "routes", None)
+    for route in routes if isinstance(routes, list | tuple) else ():
+        if not hasattr(route, "endpoint"):
+            yield route, getattr(route, "path", "")
+    for name in _INSIDE:
+        inner = getattr(app, name, None)
+        if inner is not None and not isinstance(inner, str | int):
+            yield inner, ""
+    for cell in getattr(app, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty cell
+            if callable(cell.cell_contents):
+                yield cell.cell_contents, ""

@@ -16,12 +16,12 @@ from typing import Any, Self
 
 from ..backends import open_backends
 from ..capture import Capture
+from ..cli.host import capture_apps
 from ..model import Captured, Definition, Identified
 from ..pipeline import Attempt, Pipeline
 from ..settings import Settings
 from ..wsgi import CaptureApp
 from . import clients, report
-from .apps import capture_apps
 from .fakes import FakeClock, Ids
 from .pages import page_problems
 from .report import Wanted

@@ -55,6 +55,18 @@ class Router:
     routes = [object(), Mount()]
 
 
+def shop(environ, start_response):
+    raise AssertionError
+
+
+class Middleware:
+    def __init__(self, app):
+        self.wrapped_app = app
+
+
+application = Middleware(oc.mount(shop, capture_app))
+
+
 def create_app():
     return WebFramework()
 
@@ -93,7 +105,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     "named",
     [
         *("capture", "capture_app", "Integration", "WebFramework", "create_app()", "Router"),
-        "Holder.capture",
+        *("application", "Holder.capture"),
     ],
 )
 def test_any_part_of_an_application_leads_to_its_account(

@@ -180,6 +180,10 @@ def test_an_app_is_served_for_a_browser(project: pytest.Pytester) -> None:
 
 def test_django_s_pages_report_to_the_test_without_a_word(project: pytest.Pytester) -> None:
     """In a process of its own: Django is configured once."""
+    own = project.mkdir("own")
+    own.joinpath("activities.json").write_text(
+        '{"activities": [{"id": "act:cm:own", "name": "O"}]}'
+    )
     project.makepyfile(
         conftest="",
         site_urls="""
@@ -197,6 +201,7 @@ def test_django_s_pages_report_to_the_test_without_a_word(project: pytest.Pytest
             ]
         """,
         test_site="""
+            from pathlib import Path
             from urllib.request import urlopen
 
             import django
@@ -242,12 +247,27 @@ def test_django_s_pages_report_to_the_test_without_a_word(project: pytest.Pytest
                 assert urlopen(live_capture.url + "/track/app.js").status == 200
 
 
+            def test_the_definitions_are_those_of_the_site(capture):
+                assert [each.id for each in capture.backends.definitions.all()] == ["act:cm:own"]
+
+
+            def test_the_site_s_own_data_was_not_touched():
+                assert [each.name for each in Path("own").iterdir()] == ["activities.json"]
+
+
             def test_the_site_has_its_own_again():
-                assert capture_app().capture.backends.definitions.all() == []
+                [own] = capture_app().capture.backends.definitions.all()
+                assert own.id == "act:cm:own"
+                assert Path("own", "store.sqlite3").exists()
+
+
+            def test_an_account_that_is_open_is_put_aside_and_left_alone(capture):
+                own = capture_app().capture
+                assert own is capture
         """,
     )
     ran = project.runpytest_subprocess(*LOADED, "-W", "error", "-W", "ignore::ResourceWarning")
-    ran.assert_outcomes(passed=4)
+    ran.assert_outcomes(passed=7)
 
 
 def test_a_site_of_django_is_served_for_a_browser(project: pytest.Pytester) -> None:

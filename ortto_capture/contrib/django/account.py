@@ -7,7 +7,9 @@ setting. What the host configures is asked about Django's request, never about a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +25,17 @@ from django.utils.module_loading import import_string
 from django.views.defaults import permission_denied
 from werkzeug.wrappers import Response
 
-from ... import Backends, Capture, CaptureApp, Captured, ConfigurationError, Identity
+from ... import (
+    Backends,
+    Capture,
+    CaptureApp,
+    Captured,
+    ConfigurationError,
+    Identity,
+    open_backends,
+)
+from ...backends.definition_file import FileDefinitions
+from ...errors import CaptureWarning
 from ...locks import fork_safe_lock
 from ..configured import Configured, configured
 
@@ -57,6 +69,8 @@ class Account:
 
 
 _lock = fork_safe_lock(outer=True)
+#: What an account is opened on instead of ``DATA``.
+_instead: Backends | None = None
 
 
 def account() -> Account:
@@ -99,6 +113,14 @@ def base() -> Path:
     return Path(getattr(settings, "BASE_DIR", "")).absolute()
 
 
+def data_directory() -> Path | None:
+    """The directory that ``DATA`` names, which need not be there; None for data in memory."""
+    data = str(given().get("data", "capture"))
+    if data == "memory:":
+        return None
+    return base() / data.removeprefix("file:").partition("?")[0]
+
+
 def read(*, backends: Backends | None = None) -> Configured:
     """Open what the setting names.
 
@@ -129,11 +151,42 @@ def hooks() -> tuple[
     )
 
 
+@contextmanager
+def in_memory() -> Iterator[CaptureApp]:
+    """The WSGI app of this project for a test, which puts an account of its own in place.
+
+    Unless it is open already, the project's account is none that is on the disk: only the
+    definitions are those of ``DATA``, which is read, and neither made nor written.
+
+    :raises ConfigurationError: when the setting or a definition is wrong.
+    """
+    global _instead  # noqa: PLW0603  # the account is the process's
+    if _opened.cache_info().currsize:
+        yield capture_app()
+        return
+    with _lock, warnings.catch_warnings():
+        # That a key is made for as long as the process lives is nothing to a test.
+        warnings.simplefilter("ignore", CaptureWarning)
+        _instead = open_backends("memory:")
+        try:
+            data = data_directory()
+            if data is not None and data.is_dir():
+                _instead.definitions.declare(FileDefinitions(data).all())
+            app = _opened().app
+        finally:
+            _instead = None
+    try:
+        yield app
+    finally:
+        with _lock:
+            _opened.cache_clear()
+
+
 @cache
 def _opened() -> Account:
     # First, so that a mistake in them leaves no directory behind.
     identity, guard, client_ip = hooks()
-    found = read()
+    found = read(backends=_instead)
     app = CaptureApp(
         found.capture, client_ip=client_ip, identity=_asked(identity), console_guard=guard
     )

@@ -16,7 +16,7 @@ from django.urls import get_resolver
 
 from ... import CaptureError, open_backends
 from ...backends.definition_file import FileDefinitions
-from .account import base, given, hooks, read
+from .account import data_directory, given, hooks, read
 from .place import mistake, names
 
 
@@ -37,10 +37,9 @@ def check(**_: object) -> list[checks.CheckMessage]:
 
 def _data() -> Iterator[checks.CheckMessage]:
     """Whether the directory can be written, and its definitions read."""
-    data = str(given().get("data", "capture"))
-    if data == "memory:":
+    directory = data_directory()
+    if directory is None:
         return
-    directory = base() / data.removeprefix("file:").partition("?")[0]
     there = next(each for each in (directory, *directory.absolute().parents) if each.exists())
     files = list(directory.iterdir()) if directory.is_dir() else []
     for path in [there, *files]:
