@@ -51,7 +51,11 @@ def test_what_a_visitor_did_before_the_login_arrives_verified_after_it(
     with page.expect_response("**/-/events/activity") as sent:
         page.get_by_role("button", name="Add beans").click()
     assert sent.value.status == 200
-    expect(page.get_by_role("button", name="Log out jo@example.com")).to_be_visible()
+    page.get_by_role("button", name="Log out jo@example.com").click()
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    # Another person at the same computer is not Jo.
+    page.wait_for_function("ap3c.loaded")
+    assert page.evaluate("ap3c.getCookie()") is None
 
     with open_backends(f"file:{copy / 'data'}") as backends:
         rows = backends.journal.latest()

@@ -66,6 +66,9 @@ def test_the_shop_knows_who_did_what_and_shows_it_to_its_staff(tmp_path: Path, p
 
         page.goto(f"{address}/")
         page.get_by_role("button", name="Log out").click()
+        # Of another person at the same computer.
+        page.get_by_role("button", name="Buy cup").click()
+        expect(page.get_by_role("status")).to_have_text("Thank you for your cup.")
         page.goto(f"{address}/capture/console/")
         log_in(page, "staff@example.com", "console")
         expect(page.get_by_role("heading", name="Activity")).to_be_visible()
