@@ -104,11 +104,11 @@ const read = (name) => !broken && stored(name) || memory[name];
 
 const load = (name) => attempt(() => JSON.parse(read(name)));
 
-const write = (name, text, isPrivate) => {
+const write = (name, text, isShared = true) => {
   const differs = () => stored(name) && stored(name) !== text;
   delete memory[name];
   if (text) memory[name] = text;
-  attempt(() => text && !isPrivate && localStorage.setItem(name, text));
+  attempt(() => text && isShared && localStorage.setItem(name, text));
   // An older text is worse than none.
   if (differs()) attempt(() => localStorage.removeItem(name));
   if (differs()) broken = true;
@@ -248,7 +248,7 @@ const sizeOf = (entry) => JSON.stringify(entry).length;
 
 const save = (entry, change) => {
   Object.assign(entry, change);
-  write(entry.name, JSON.stringify(entry), isPrivate(entry));
+  write(entry.name, JSON.stringify(entry), !isPrivate(entry));
 };
 
 // What waits for an endpoint, oldest first. What lies in localStorage is data: it may be anything.
@@ -390,7 +390,6 @@ const hearHost = (entry, identity, outcome) => {
     body: { ...entry.body, identity },
     renewed: entry.refused,
     until: null,
-    token: null,
     waitsFor: null
   });
   // All goes on as though the host had not been asked.
@@ -398,15 +397,20 @@ const hearHost = (entry, identity, outcome) => {
   settle(entry, { ...outcome, identified: !!session(entry.endpoint) });
 };
 
+// After a log-out the host may name the next person, even if it was asked before: a browser adds the
+// cookies late.
+const abandon = (entry) => queue(entry.endpoint)
+  .filter(({ waitsFor }) => waitsFor === entry.name)
+  .concat(entry)
+  .forEach(clear);
+
 const flying = {};
 let failures = 0;
 
 const send = async (entry) => {
   const { name, endpoint: address } = entry;
   const asks = asksHost(entry);
-  // The host would name the next person.
-  if (asks && entry.signedOut)
-    return queue(address).filter((other) => other.waitsFor === name).concat(entry).forEach(clear);
+  if (asks && entry.signedOut) return abandon(entry);
   const token = tokenOf(entry);
   const isLast = isMine(entry) ? entry.renewed : entry.refused;
   const dropped = !asks && load("ap3c.dropped " + address) || undefined;
@@ -438,8 +442,6 @@ const send = async (entry) => {
   // what this answer makes ready.
   wake();
 
-  // A host tells no other origin who is signed in.
-  if (asks && isOtherOrigin(address)) [status, data] = [404, { error: { code: "not-found" } }];
   const { identified, duplicate, session: fresh, identity, error } = Object(data);
   const { code } = Object(error);
   const ok = asks
@@ -469,6 +471,7 @@ const send = async (entry) => {
   pause(address);
   if (asks) {
     if (!present) return;
+    if (entry.signedOut) return abandon(entry);
     if (identity || isOpen(entry)) return hearHost(entry, identity, outcome);
     outcome = { ok: false, status: 401, code: "bad-identity" };
   }

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from ..conftest import CHROMIUM_FLAGS
 from ..services import PATIENCE, missing
 from .websites import ANNA, BOB, Website, seen, track
@@ -53,9 +55,9 @@ def visitor(address: str) -> Iterator[None]:
             process.wait(PATIENCE)
 
 
-def put_pages(website: Website) -> str:
+def put_pages(website: Website, identity: str | None = None) -> str:
     """A page that has the next one prerendered, and one that it may go to instead."""
-    website.put("/next", website.snippet() + NEXT)
+    website.put("/next", website.snippet(identity=identity) + NEXT)
     website.put("/other", f"{website.snippet()}<script>{track(BOB)}; {seen(2)};</script>")
     return website.put("/", GOING)
 
@@ -65,9 +67,13 @@ def stored(website: Website) -> list[str]:
     return [each for each in website.asked if each.startswith("/stored")]
 
 
-def test_a_prerendered_page_reports_when_it_is_shown(website: Website) -> None:
+@pytest.mark.parametrize("identity", [None, "host"])
+def test_a_prerendered_page_reports_when_it_is_shown(
+    website: Website, identity: str | None
+) -> None:
+    """Nor does it ask the host before who is signed in."""
     where = website.tell("/where")
-    with visitor(put_pages(website)):
+    with visitor(put_pages(website, identity)):
         assert website.wait_for(lambda: stored(website))
         assert "/next-prerendered" in website.asked
         assert website.posted == []
@@ -77,6 +83,7 @@ def test_a_prerendered_page_reports_when_it_is_shown(website: Website) -> None:
         assert website.wait_for(lambda: "/next-is-shown" in website.asked)
         assert website.wait_for(website.rows)
     assert website.rows() == [("1", ANNA)]
+    assert bool(website.sent("identity")) is bool(identity)
 
 
 def test_a_prerendered_page_that_is_never_shown_reports_nothing(website: Website) -> None:

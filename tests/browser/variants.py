@@ -10,7 +10,7 @@ from importlib.resources import files
 
 #: What to find in the client's text, and what to write instead.
 VARIANTS = {
-    "no persistence": ("text && !isPrivate && localStorage.setItem(name, text)", "0"),
+    "no persistence": ("text && isShared && localStorage.setItem(name, text)", "0"),
     "a new id for each try": ("...entry.body,\n", "...entry.body, event_id: '' + Math.random(),\n"),
     "no lock": (
         "await navigator.locks.request(",
