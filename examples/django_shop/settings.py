@@ -18,6 +18,7 @@ INSTALLED_APPS = [
     "ortto_capture.contrib.django",
 ]
 MIDDLEWARE = [
+    "ortto_capture.contrib.django.middleware.SnippetPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -13,10 +13,12 @@ import json
 import logging
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import httpx
@@ -24,6 +26,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from ortto_capture import (
+    ActivityType,
     Attribute,
     BackendError,
     Capture,
@@ -39,16 +42,20 @@ from ..django_project import configure
 
 configure()
 
+from django.conf import settings  # noqa: E402
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.contrib.auth.models import Permission  # noqa: E402
 from django.contrib.contenttypes.models import ContentType  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
+from django.core.cache import cache  # noqa: E402
 from django.core.checks import run_checks  # noqa: E402
+from django.core.exceptions import PermissionDenied  # noqa: E402
 from django.core.management import call_command, execute_from_command_line  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import connection, connections  # noqa: E402
-from django.http import HttpRequest, HttpResponse  # noqa: E402
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect  # noqa: E402
 from django.template import engines  # noqa: E402
+from django.template.response import TemplateResponse  # noqa: E402
 from django.test import (  # noqa: E402
     AsyncClient,
     Client,
@@ -58,7 +65,8 @@ from django.test import (  # noqa: E402
 )
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.urls import include, path, set_script_prefix  # noqa: E402
-from django.views.decorators.cache import cache_control  # noqa: E402
+from django.utils.functional import SimpleLazyObject  # noqa: E402
+from django.views.decorators.cache import cache_control, cache_page  # noqa: E402
 
 from ortto_capture.contrib.django import (  # noqa: E402
     arecord,
@@ -89,6 +97,7 @@ MIDDLEWARE = [
 JSON = "text/plain;charset=UTF-8"
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 PAGE = "{% load ortto_capture %}<!doctype html>{% ortto_capture %}<h1>Shop</h1>"
+POLICY = "ortto_capture.contrib.django.middleware.SnippetPolicyMiddleware"
 
 
 def rendered(template: str) -> Callable[[HttpRequest], HttpResponse]:
@@ -608,6 +617,24 @@ def test_a_page_to_be_cached_is_the_same_for_all(shop: Shop) -> None:
     assert "Cookie" not in pages[1].headers["Vary"]
 
 
+@pytest.mark.parametrize("wrapped", [False, True], ids=["django", "rest_framework"])
+def test_a_page_that_django_keeps_hands_its_token_to_no_other_visitor(
+    shop: Shop, wrapped: bool
+) -> None:
+    def page(request: HttpRequest) -> HttpResponse:
+        own = SimpleNamespace(_request=request, META=request.META, user=request.user)
+        return HttpResponse(snippet(own if wrapped else request))
+
+    cache.clear()
+    with override_settings(ROOT_URLCONF=(path("", cache_page(60)(page)), ROUTES)):
+        jo = shop.client(shop.user()).get("/").content
+        stranger, other = (shop.client().get("/") for _ in range(2))
+
+    assert b'"oi1.' in jo
+    assert b"oi1." not in stranger.content
+    assert other.headers["Expires"] == stranger.headers["Expires"]  # kept: it names no visitor
+
+
 def test_the_nonce_of_django_csp_is_found(shop: Shop) -> None:
     from csp.constants import NONCE
 
@@ -633,11 +660,10 @@ def test_a_page_whose_policy_blocks_the_snippet_is_found(
     """Without NONCE among the sources django-csp hands out a nonce all the same."""
     if running == "tests":
         monkeypatch.setattr("django.core.mail.outbox", [], raising=False)
-    finding = "ortto_capture.contrib.django.middleware.SnippetPolicyMiddleware"
 
     def visit(sources: list[str]) -> Any:
         with override_settings(
-            MIDDLEWARE=[finding, "csp.middleware.CSPMiddleware", *MIDDLEWARE],
+            MIDDLEWARE=[POLICY, "csp.middleware.CSPMiddleware", *MIDDLEWARE],
             CONTENT_SECURITY_POLICY={"DIRECTIVES": {"script-src": sources}},
         ):
             if asynchronous:
@@ -659,17 +685,46 @@ def test_a_page_whose_policy_blocks_the_snippet_is_found(
 def test_a_page_with_a_token_that_caches_may_share_is_kept_for_its_visitor(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    finding = "ortto_capture.contrib.django.middleware.SnippetPolicyMiddleware"
     setting = shop.setting | {"USER_IDENTITY": of_a_header}  # without a session, nor Vary: Cookie
     public = path("", cache_control(public=True, max_age=60)(rendered(PAGE)))
     with override_settings(
-        MIDDLEWARE=[finding], ROOT_URLCONF=(public, ROUTES), ORTTO_CAPTURE=setting
+        MIDDLEWARE=[POLICY], ROOT_URLCONF=(public, ROUTES), ORTTO_CAPTURE=setting
     ):
         known = shop.client().get("/", headers={"X-User": "jo"}).headers["Cache-Control"]
         unknown = shop.client().get("/").headers["Cache-Control"]
 
     assert (known, unknown) == ("max-age=60, private", "public, max-age=60")
     assert 'identity="host"' in caplog.text
+
+
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return HttpResponse(rendered(PAGE)(request).content, status=404)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return TemplateResponse(request, engines["django"].from_string("our own 403"), status=403)
+
+
+@pytest.fixture
+def handlers(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A URL conf with the host's own pages for 404 and 403."""
+    made = ModuleType("urls_of_a_host")
+    vars(made).update(urlpatterns=urlpatterns, handler404=missing, handler403=forbidden)
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    return made.__name__
+
+
+def test_a_404_page_whose_policy_blocks_the_snippet_stays_one(
+    shop: Shop, handlers: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(
+        ROOT_URLCONF=handlers,
+        MIDDLEWARE=[POLICY, "csp.middleware.CSPMiddleware", *MIDDLEWARE],
+        CONTENT_SECURITY_POLICY={"DIRECTIVES": {"script-src": ["'self'"]}},
+    ):
+        assert shop.client().get("/elsewhere").status_code == 404
+
+    assert "inline code" in caplog.text
 
 
 def test_prefix_language_and_namespace_are_found(shop: Shop) -> None:
@@ -684,6 +739,19 @@ def test_prefix_language_and_namespace_are_found(shop: Shop) -> None:
 
     assert b'"/shop/de/inner/capture/app.js?v=' in page.body
     assert script.status == 200
+
+
+def test_a_place_with_parameters_is_refused_by_page_route_and_check(shop: Shop) -> None:
+    tenants = [
+        path("<slug:tenant>/", lambda request, tenant: rendered(PAGE)(request)),
+        path("<slug:tenant>/capture/", include(URLS)),
+    ]
+    with override_settings(ROOT_URLCONF=tuple(tenants)):
+        for address in ("/ann/", "/ann/capture/app.js"):
+            with pytest.raises(ConfigurationError, match=r"below .*tenant.*without parameters"):
+                shop.client().get(address)
+
+        assert "<slug:tenant>/capture/" in said()["ortto_capture.E005"]
 
 
 @pytest.mark.parametrize(
@@ -765,6 +833,61 @@ def test_a_permission_opens_the_console(shop: Shop) -> None:
     assert see(shop.client(ann)).status_code == 403
 
 
+@setting(CONSOLE="staff")
+def test_who_may_not_see_the_console_gets_the_hosts_own_page(shop: Shop, handlers: str) -> None:
+    with override_settings(ROOT_URLCONF=handlers):
+        answer = see(shop.client(shop.user()))
+
+    assert (answer.status_code, answer.content) == (403, b"our own 403")
+
+
+def denied(request: HttpRequest) -> bool:
+    raise PermissionDenied
+
+
+@setting(CONSOLE=denied)
+def test_a_function_may_deny_as_views_do(shop: Shop) -> None:
+    assert see(shop.client()).status_code == 403
+
+
+def to_the_single_sign_on(request: HttpRequest) -> HttpResponse:
+    answer = HttpResponseRedirect("https://login.example/")
+    for name in ("first", "second"):
+        answer.set_cookie(name, "here", path="/sign-on")
+    return answer
+
+
+@setting(CONSOLE=f"{__name__}.to_the_single_sign_on")
+def test_what_a_function_answers_is_sent_and_opens_nothing(shop: Shop) -> None:
+    client = shop.client(shop.user(is_staff=True))
+
+    page = see(client)
+
+    assert (page.status_code, page.headers["Location"]) == (302, "https://login.example/")
+    assert [each["path"] for each in page.cookies.values()] == ["/sign-on", "/sign-on"]
+    assert see(client, "api/feed").status_code == 401
+
+
+@setting(CONSOLE=lambda request: SimpleLazyObject(lambda: True))
+def test_what_only_passes_for_true_opens_nothing(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert {see(shop.client(), each).status_code for each in ("", "api/feed")} == {500}
+    assert "is neither True, False nor a response" in caplog.text
+
+
+@setting(CONSOLE="staff")
+def test_a_console_for_users_says_when_there_are_none(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    without = [each for each in MIDDLEWARE if "auth" not in each]
+    with override_settings(MIDDLEWARE=without):
+        assert see(shop.client()).status_code == 500
+        assert list(said()) == ["ortto_capture.W008"]
+
+    assert "AuthenticationMiddleware into MIDDLEWARE" in caplog.text
+
+
 @setting(CONSOLE=lambda request: "X-Boss" in request.headers)
 def test_a_function_opens_the_console(shop: Shop) -> None:
     with override_settings(MIDDLEWARE=[]):  # nor need there be users
@@ -799,6 +922,20 @@ def test_a_view_records_for_the_visitors_own_session(shop: Shop) -> None:
 
     assert client.get("/pay-later").content == b"order-7"
     assert [(each.assurance, each.event_id) for each in shop.stored] == [("claimed", "order-7")]
+
+
+class Paid(ActivityType, id=PAID, name="Paid"):
+    price: int
+
+
+def test_a_view_may_record_a_typed_activity(shop: Shop) -> None:
+    request = RequestFactory().get("/")
+    request.user = shop.user()
+
+    record(request, Paid(price=12))
+    asyncio.run(arecord(request, Paid(price=13)))
+
+    assert {each.attributes["int:cm:price"] for each in shop.stored} == {12, 13}
 
 
 def test_a_refusal_breaks_no_checkout(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
@@ -912,6 +1049,20 @@ def test_an_async_view_renders_the_snippet_in_a_thread(shop: Shop) -> None:
     page = asyncio.run(client.get("/in-a-thread"))
 
     assert b'"oi1.' in page.content
+
+
+async def straight_away(request: HttpRequest) -> HttpResponse:
+    return rendered(PAGE)(request)
+
+
+def test_where_an_async_view_may_not_look_the_user_up_the_page_asks(shop: Shop) -> None:
+    client = AsyncClient()
+    client.force_login(shop.user())
+    with override_settings(ROOT_URLCONF=(path("", straight_away), ROUTES)):
+        page = asyncio.run(client.get("/"))
+
+    assert page.status_code == 200
+    assert b'"host"' in page.content
 
 
 async def in_chunks() -> Any:
@@ -1074,6 +1225,9 @@ def test_a_sound_project_hears_nothing(shop: Shop) -> None:
         ({"PERSON_LIMIT": "many"}, "person_limit"),
         ({"NO_SUCH": 1}, "NO_SUCH"),
         ({"CONSOLE": "everyone"}, "CONSOLE"),
+        ({"CONSOLE": "guards.staff"}, "permission of an installed app"),
+        ({"CONSOLE": "auth.get_user"}, "may be a permission or django.contrib.auth.get_user"),
+        ({"CONSOLE": pay_later}, "CONSOLE"),
         ({"USER_IDENTITY": "no.such.function"}, "USER_IDENTITY"),
         ({"CLIENT_IP": 1}, "CLIENT_IP"),
         ({"CLIENT_IP": pay_later}, "CLIENT_IP"),
@@ -1098,6 +1252,47 @@ def test_data_that_cannot_be_written_is_named(shop: Shop, tmp_path: Path) -> Non
     assert str(tmp_path / "file") in found["ortto_capture.E002"]
 
 
+LOOKS = """
+import os, sys
+from tests.django_project import configure
+configure()
+from django.core.checks import run_checks
+from django.test import override_settings
+def look(data):
+    with override_settings(ORTTO_CAPTURE={"DATA": data}, ROOT_URLCONF=sys.argv[2]):
+        return [each.id for each in run_checks() if each.id and "ortto" in each.id]
+look(os.path.dirname(sys.argv[1]))
+if os.geteuid() == 0:
+    os.setuid(65534)
+print(look(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("below", ["", "deeper", "activities.json"])
+def test_data_of_another_user_is_named(below: str) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        data = Path(made, "data")
+        data.mkdir()
+        Path(made).chmod(0o755)
+        if below == "activities.json":
+            (data / below).touch(0)
+            data.chmod(0o777)
+        else:
+            data.chmod(0)
+        looked_at = data / below if below == "deeper" else data
+        ended = subprocess.run(
+            [sys.executable, "-c", LOOKS, str(looked_at), URLS],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        data.chmod(0o700)
+
+    assert ended.stdout == "['ortto_capture.E002']\n", ended.stderr
+
+
 def test_looking_makes_no_directory(shop: Shop, tmp_path: Path) -> None:
     assert said(ORTTO_CAPTURE={"DATA": tmp_path / "new" / "capture"}) == {}
     assert list(tmp_path.iterdir()) == []
@@ -1112,6 +1307,19 @@ def test_broken_definitions_are_named(shop: Shop, tmp_path: Path) -> None:
 def test_routes_that_are_not_included_or_twice_are_named(shop: Shop) -> None:
     assert list(said(ROOT_URLCONF=())) == ["ortto_capture.W004"]
     assert list(said(ROOT_URLCONF=(ROUTES, ROUTES))) == ["ortto_capture.E005"]
+
+
+def test_a_project_without_pages_misses_no_routes(shop: Shop) -> None:
+    """A worker of a queue, for example."""
+    with override_settings():
+        del settings.ROOT_URLCONF
+        assert said() == {}
+
+
+def test_routes_that_are_elsewhere_in_each_language_are_named(shop: Shop) -> None:
+    from django.conf.urls.i18n import i18n_patterns
+
+    assert list(said(ROOT_URLCONF=tuple(i18n_patterns(ROUTES)))) == ["ortto_capture.W007"]
 
 
 def test_a_proxy_without_the_visitors_address_is_named(shop: Shop) -> None:

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import close_old_connections
 from django.dispatch import Signal
 from django.http import HttpRequest, HttpResponse
+from django.urls import get_resolver, get_urlconf
 from django.utils.module_loading import import_string
-from django.views.defaults import permission_denied
 from werkzeug.wrappers import Response
 
 from ... import (
@@ -194,16 +195,16 @@ def _opened() -> Account:
     return Account(app, found.key, found.capture)
 
 
-def _imported(name: str, value: object) -> Callable[[HttpRequest], Any]:
+def _imported(name: str, value: object, wanted: str = "a function") -> Callable[..., Any]:
+    """The host's plain function of a request, which may be given as its dotted path."""
+    wrong = f"give {wanted} of a request that is not async, or its dotted path"
     if isinstance(value, str):
         try:
             value = import_string(value)
         except ImportError as error:
-            raise ConfigurationError(name, str(error)) from error
+            raise ConfigurationError(name, f"{error}; {wrong}") from error
     if not callable(value) or iscoroutinefunction(value):
-        raise ConfigurationError(
-            name, "give a plain function of a request, or its dotted path as a string"
-        )
+        raise ConfigurationError(name, wrong)
     return value
 
 
@@ -225,33 +226,73 @@ def _announce(event: Captured) -> None:
 # -- who may see the activity page
 
 
-def _allowed(console: object) -> Callable[[HttpRequest], bool]:
+def asks_for_a_user(console: object) -> bool:
+    """Whether the setting's ``CONSOLE`` speaks of ``request.user``."""
+    return console == "staff" or _is_permission(console)
+
+
+def _allowed(console: object) -> Callable[[HttpRequest], object]:
     if console == "staff":
-        return lambda request: request.user.is_active and request.user.is_staff
-    if isinstance(console, str) and console.count(".") == 1:
-        return lambda request: request.user.has_perm(console)
-    if callable(console):
-        return console
-    raise ConfigurationError(
+        return lambda request: bool(_user(request).is_active and request.user.is_staff)
+    if _is_permission(console):
+        return lambda request: bool(_user(request).has_perm(console))
+    return _imported(
         "CONSOLE",
-        'give "staff", a permission such as "shop.view_order", or a function of a request',
+        console,
+        '"staff", a permission of an installed app, such as "shop.view_order", or a function',
     )
 
 
+def _is_permission(console: object) -> bool:
+    """Whether it names a permission, and no function."""
+    if not isinstance(console, str) or console.count(".") != 1:
+        return False
+    label, _, name = console.partition(".")
+    try:
+        app = apps.get_app_config(label)
+    except LookupError:
+        return False
+    if hasattr(app.module, name):
+        raise ConfigurationError(
+            "CONSOLE", f"{console} may be a permission or {app.name}.{name}; give the function"
+        )
+    return True
+
+
+def _user(request: HttpRequest) -> Any:
+    if not hasattr(request, "user"):
+        raise ConfigurationError(
+            "CONSOLE",
+            "the request has no user: put "
+            "django.contrib.auth.middleware.AuthenticationMiddleware into MIDDLEWARE",
+        )
+    return request.user
+
+
 def _guard(
-    allowed: Callable[[HttpRequest], bool],
+    allowed: Callable[[HttpRequest], object],
 ) -> Callable[[WSGIEnvironment], bool | WSGIApplication]:
     """A guard that answers as Django does: the login page, or the 403 page."""
 
     def guard(environ: WSGIEnvironment) -> bool | WSGIApplication:
         request = environ[REQUEST]
-        if allowed(request):
+        try:
+            said = allowed(request)
+        except PermissionDenied as error:
+            return _forbidden(request, error)
+        if isinstance(said, HttpResponse):
+            return _as_wsgi(said)
+        if said is True:
             return True
+        if not (said is False or said is None):
+            # True by accident, such as a coroutine.
+            kind = type(said).__name__
+            raise ConfigurationError("CONSOLE", f"{kind} is neither True, False nor a response")
         user = getattr(request, "user", None)
         if user is None:
             return False
         if user.is_authenticated:
-            return _as_wsgi(permission_denied(request, PermissionDenied()))
+            return _forbidden(request, PermissionDenied())
         # It knows the model of users, and models are there once all apps are.
         from django.contrib.auth.views import redirect_to_login
 
@@ -260,5 +301,14 @@ def _guard(
     return guard
 
 
+def _forbidden(request: HttpRequest, error: PermissionDenied) -> WSGIApplication:
+    """The host's own 403 page."""
+    handler = get_resolver(get_urlconf()).resolve_error_handler(403)
+    return _as_wsgi(handler(request, exception=error))
+
+
 def _as_wsgi(response: HttpResponse) -> WSGIApplication:
-    return Response(response.content, response.status_code, dict(response.items()))
+    if not getattr(response, "is_rendered", True):
+        response = response.render()
+    cookies = [("Set-Cookie", each.OutputString()) for each in response.cookies.values()]
+    return Response(response.content, response.status_code, [*response.items(), *cookies])

@@ -19,15 +19,21 @@ from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from ... import ConfigurationError
 from .account import REQUEST, capture_app
-from .place import URLS
+from .place import URLS, not_fixed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
-def _capture(request: HttpRequest, path: str) -> HttpResponse:
-    """Answer one request below the mount."""
+def _capture(request: HttpRequest, path: str, **more: object) -> HttpResponse:
+    """Answer one request below the mount.
+
+    :param more: what the host's own patterns found in the path above it.
+    """
+    if more:
+        raise ConfigurationError("urls", not_fixed(", ".join(more)))
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _: object = None) -> Any:
@@ -39,7 +45,10 @@ def _capture(request: HttpRequest, path: str) -> HttpResponse:
     # Django gives every answer a type; ours are complete.
     del response.headers["Content-Type"]
     for name, value in headers:
-        response.headers[name] = value
+        if name == "Set-Cookie":  # of what the console's guard answered, perhaps several
+            response.cookies.load(value)
+        else:
+            response.headers[name] = value
     _keep_away(request, response)
     return response
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 
 from ... import ActivityType, Captured, Identity
@@ -64,6 +65,7 @@ def record(
     The person is who is signed in, else whom the visitor's own session names. A refusal or a fault
     of the storage is logged, because neither may break a checkout; None is returned then.
 
+    :param activity_id: the id, or an ``ActivityType`` with its attributes.
     :param event_id: makes a repetition harmless, an order number for example.
     :param at: when it happened, now by default.
     :param on_refused: ``"raise"`` raises what was wrong, as ``Capture.record_for`` does.
@@ -109,8 +111,8 @@ def snippet(
     :param request: tells the nonce, the prefix and who is signed in.
     :param key: the capture key; by default the one that the setting names.
     :param identity: ``"token"`` puts in who is signed in, by a token that is good for five minutes;
-        ``"host"`` keeps the page the same for all visitors, so that it can be cached, and the
-        client asks the server who is signed in; None says nothing.
+        ``"host"`` has the browser ask, which keeps the page the same for all visitors; None says
+        nothing. Where an async view may not look the user up, the browser asks as well.
     :param inline: False for policies without nonces.
     :param nonce: by default that of the request.
     :param endpoint: by default where the URL conf includes ``ortto_capture.contrib.django.urls``.
@@ -119,7 +121,11 @@ def snippet(
     found = account()
     app = found.app
     if identity == "token":
-        identity = token_of(found.identity(request), app.capture)
+        identity = _token(request)
+    if identity not in (None, "host"):
+        # cache_page stands inside of SessionMiddleware and sees no Vary: Cookie. Django REST
+        # framework has a request of its own around Django's.
+        getattr(request, "_request", request)._cache_update_cache = False  # noqa: SLF001  # the only way; see FetchFromCacheMiddleware
     html = app.snippet(
         key or found.key,
         nonce,
@@ -130,3 +136,12 @@ def snippet(
     )
     request.META[SHOWN] = html
     return html
+
+
+def _token(request: HttpRequest) -> str | None:
+    """What tells the client who is signed in."""
+    found = account()
+    try:
+        return token_of(found.identity(request), found.app.capture)
+    except SynchronousOnlyOperation:
+        return "host"
