@@ -868,6 +868,16 @@ def test_what_a_function_answers_is_sent_and_opens_nothing(shop: Shop) -> None:
     assert see(client, "api/feed").status_code == 401
 
 
+def test_a_function_of_a_module_is_no_permission(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guards = ModuleType("guards")
+    vars(guards).update(staff=lambda request: True)
+    monkeypatch.setitem(sys.modules, guards.__name__, guards)
+    with override_settings(ORTTO_CAPTURE=shop.setting | {"CONSOLE": "guards.staff"}):
+        assert see(shop.client()).status_code == 200
+
+
 @setting(CONSOLE=lambda request: SimpleLazyObject(lambda: True))
 def test_what_only_passes_for_true_opens_nothing(
     shop: Shop, caplog: pytest.LogCaptureFixture
