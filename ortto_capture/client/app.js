@@ -183,6 +183,12 @@ const remember = (address, token) => {
   write(own, token && token + (cookie() === token ? "" : " alone"));
 };
 
+const endSession = (address) => {
+  remember(address, null);
+  // The cookie may be one that this page cannot remove.
+  refused = session(address) || refused;
+};
+
 /*
  * Queue
  *
@@ -352,9 +358,7 @@ const forget = (address, token) => {
     else clear(entry);
   }
   for (const entry of queue(address)) save(entry, { signedOut: true });
-  remember(address, null);
-  // The cookie may be one that this page cannot remove.
-  refused = session(address) || refused;
+  endSession(address);
 };
 
 /*
@@ -392,9 +396,13 @@ const hearHost = (entry, identity, outcome) => {
     until: null,
     waitsFor: null
   });
-  // All goes on as though the host had not been asked.
-  release([entry], ({ token, person, waitsFor }) => ({ token, person, waitsFor }));
-  settle(entry, { ...outcome, identified: !!session(entry.endpoint) });
+  // A session that a log-in has vouched for ends with it. Another tab may have a new one by now.
+  const { endpoint: address, token, person, waitsFor } = entry;
+  const ended = identity === null && /\..+\.v\./.test(token);
+  if (ended && session(address) === token) endSession(address);
+  // Else all goes on as though the host had not been asked.
+  release([entry], () => ({ token: ended ? null : token, person, waitsFor }));
+  settle(entry, { ...outcome, identified: !!session(address) });
 };
 
 // After a log-out the host may name the next person, even if it was asked before: a browser adds the

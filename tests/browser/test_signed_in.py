@@ -224,6 +224,43 @@ def test_where_the_host_names_no_visitor_all_goes_on_as_before(
     arrived(website, ("1", BOB))
 
 
+def test_a_session_that_a_login_vouched_for_ends_where_the_host_says_signed_out(
+    open_tab: OpenTab, website: Website
+) -> None:
+    """The next person at the computer is not who was there before, in no tab of the browser."""
+    tab, other = open_tab(), open_tab()
+    visit(tab, website.put("/", script(sign_in(ANNA)) + website.snippet(identity="host")))
+    tab.run(f"() => {{ {seen(1)}; }}")
+    arrived(website, ("1", ANNA))
+    visit(other, website.put("/next", script(sign_in("")) + website.snippet(identity="host")))
+    other.run(f"() => {{ window.told = {seen(2)}; }}")
+    other.until("() => ap3c.getCookie() === null")
+
+    assert tab.run("() => ap3c.getCookie()") is None
+    assert other.run("() => ap3c.track({identity: 'host'})")["identified"] is False
+    other.run(f"() => {track(BOB)}")
+    arrived(website, ("1", ANNA), ("2", BOB))
+
+
+def test_a_session_that_began_while_the_host_was_being_asked_goes_on(
+    open_tab: OpenTab, website: Website
+) -> None:
+    account = website.captures[OURS]
+    tab = open_tab()
+    visit(tab, website.put("/", website.snippet(identity=account.sign_identity(BOB))))
+    tab.run(f"() => {seen(1)}")
+    hold_the_host(website)
+    visit(tab, website.put("/next", website.snippet(identity="host")))
+    assert website.wait_for(lambda: website.sent("identity"))
+    # As a page of another tab does, after a log-in.
+    session = account.identify(identity=account.sign_identity(ANNA)).session
+    tab.run(f"() => {{ document.cookie = 'ap3c={session}; path=/'; }}")
+    website.release()
+    tab.run(f"() => {seen(2)}")
+
+    arrived(website, ("1", BOB), ("2", ANNA))
+
+
 def test_a_page_may_ask_the_host_after_a_login_of_its_own(
     open_tab: OpenTab, website: Website
 ) -> None:
