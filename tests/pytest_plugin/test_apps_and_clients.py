@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -286,8 +287,9 @@ def unbound() -> object:
         Nested(),
         looped(),
         around(LocalProxy(unbound)),
+        SimpleNamespace(capture=TestCapture()),
     ],
-    ids=["flask", "starlette", "fastapi", "none", "text", "endless", "loop", "proxy"],
+    ids=["flask", "starlette", "fastapi", "none", "text", "endless", "loop", "proxy", "account"],
 )
 def test_an_app_without_a_capture_app_is_named(capture: TestCapture, app: object) -> None:
     with pytest.raises(TypeError, match="no capture app was found in"):

@@ -282,6 +282,16 @@ def test_a_site_of_django_is_served_for_a_browser(project: pytest.Pytester) -> N
         run(project, source).assert_outcomes(passed=1)
 
 
+def test_a_site_of_django_that_was_never_started_gets_no_data(
+    project: pytest.Pytester, tmp_path: Path
+) -> None:
+    project.makeconftest("")
+    with override_settings(ORTTO_CAPTURE={"DATA": tmp_path / "capture"}):
+        ran = run(project, "def test_nothing(capture): assert capture.app is not None")
+    ran.assert_outcomes(passed=1)
+    assert not (tmp_path / "capture").exists()
+
+
 def test_a_site_of_django_without_the_app_is_left_alone(project: pytest.Pytester) -> None:
     project.makeconftest("")
     with override_settings(INSTALLED_APPS=[]):
