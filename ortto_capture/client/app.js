@@ -72,6 +72,9 @@ let denied;
 // Between `pagehide` and, when the visitor comes back, `pageshow`.
 let going;
 
+// Until then, the page may be about to go: the cookies may be those of the next page already.
+let doubtful;
+
 // Loads the texts of `debug`; false without.
 let explain;
 
@@ -460,6 +463,8 @@ const send = async (entry) => {
   // Gone, if another tab has settled it; else perhaps changed, by `clearSession`.
   const present = load(name);
   Object.assign(entry, present);
+  // It is asked again if the page stays.
+  if (asks && waitUntil(doubtful)) return;
 
   if (!ok && !isFinal(outcome)) {
     // Not all visitors at once.
@@ -511,7 +516,7 @@ const send = async (entry) => {
   else settle(entry, outcome);
 };
 
-const putOff = (entry) => asksHost(entry) ? 0 : waitUntil(entry.until);
+const putOff = (entry) => waitUntil(asksHost(entry) ? doubtful : entry.until);
 
 // The entry to send now. Tracks keep their order; what failed goes behind the others.
 const next = (address) => {
@@ -650,9 +655,12 @@ const listen = () => {
     doAll(letGo);
   });
   // Firefox keeps no page that holds a lock, and looks before `pagehide`.
-  addEventListener("beforeunload", () => doAll(letGo));
+  addEventListener("beforeunload", () => {
+    doubtful = Date.now() + 5e3;
+    doAll(letGo);
+  });
   addEventListener("pageshow", ({ persisted }) => {
-    going = false;
+    going = doubtful = false;
     // Another person may have signed in meanwhile.
     if (persisted) {
       ourEntries().filter(isPrivate).forEach(clear);
