@@ -316,6 +316,9 @@ class Attempt:
         if source is None:
             pipeline.source(request.key, origin)
         fields = person_fields(request.members, pipeline.settings.merge_keys)
+        if not fields.identifiers and pipeline.recognition.kept(request.session, now).identified:
+            # It is about the session's person, and another one may have signed in since.
+            host = None
         fields, assurance = pipeline.recognition.vouched(fields, fields.identity, now, host)
         person, notes = None, fields.notes
         if not (pipeline.settings.gpc == "drop" and (gpc or request.gpc)):

@@ -99,6 +99,16 @@ def test_a_track_that_names_no_person_is_of_the_one_who_is_signed_in(site: Site)
     assert site.stored == [(JO, "verified")]
 
 
+def test_a_track_that_names_no_person_keeps_the_session_that_it_brings(site: Site) -> None:
+    anns = site.claimed(ANN)
+    site.signed_in = Identity(JO)
+
+    assert site.post("track", session=anns, first="Ann").json["session"] == anns
+    assert site.capture.person(JO) is None
+    assert site.post("track", session="oc1.forged").json["session"] not in (None, anns)
+    assert site.capture.person(JO) is not None
+
+
 @pytest.mark.parametrize("named", [{"email": ANN}, {"email": JO, "ei": "8"}, {"ei": "8"}])
 def test_a_track_that_names_another_person_stays_a_claim_of_that_person(
     site: Site, named: dict[str, str]
