@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import Client, TestResponse, create_environ, run_wsgi_app
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
@@ -168,7 +168,21 @@ def test_the_page_without_its_slash_leads_to_the_page(site: Site) -> None:
     answer = site.get("")
 
     assert answer.status_code == 308
-    assert answer.headers["Location"] == "console/"
+    assert answer.headers["Location"].endswith("/capture/console/")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "leads_to"),
+    [("/caf\xc3\xa9", "/caf%C3%A9/capture/console/"), ("//evil.com", "/evil.com/capture/console/")],
+)
+def test_below_any_prefix_it_leads_to_the_page_of_this_host(
+    site: Site, prefix: str, leads_to: str
+) -> None:
+    """As a server of WSGI has the prefix."""
+    environ = create_environ("/capture/console") | {"SCRIPT_NAME": prefix}
+    answer = run_wsgi_app(site.client.application, environ)
+
+    assert answer[2]["Location"] == leads_to
 
 
 def test_unknown_paths_are_404_and_other_methods_405(site: Site) -> None:

@@ -206,7 +206,7 @@ def test_the_log_of_the_page_is_json_with_the_name_of_the_event(
 
     [line] = done.stderr.splitlines()
     said = json.loads(line)
-    assert (said["level"], said["event"]) == ("ERROR", "not-recorded")
+    assert (said["level"], said["event"]) == ("WARNING", "not-recorded")
     assert "act:cm:unknown" in said["message"]
 
 

@@ -171,7 +171,8 @@ def test_the_console_is_below_the_mount(app: CaptureApp) -> None:
     shown = CaptureApp(app.capture, console_guard=lambda environ: True)
     client = Client(mount(app, shown, at="/a/capture"))
 
-    assert client.get("/a/capture/console").headers["Location"].endswith("/a/capture/console/")
+    assert client.get("/a/capture/console").headers["Location"] == "/a/capture/console/"
+    assert client.get("/a/capture/console", follow_redirects=True).status_code == 200
     assert client.get("/a/capture/console/").status_code == 200
     assert client.get("/a/capture/consoles").status_code == 404
 
@@ -292,7 +293,7 @@ def test_any_path_and_any_headers_are_answered_on_every_route(
     [
         ("app.js", {"HTTP_ACCEPT_ENCODING": 5}),
         ("debug.js", {"HTTP_IF_NONE_MATCH": 5}),
-        ("console", {"SCRIPT_NAME": "//["}),
+        ("-/address", {"HTTP_AUTHORIZATION": 5}),
         ("-/events/track", {"CONTENT_TYPE": 5}),
         ("-/events/activity", {"REMOTE_ADDR": 5}),
     ],

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
@@ -131,8 +131,8 @@ class Console:
             refused.headers["Allow"] = "GET, HEAD"
             return refused
         if path == "":
-            # Relative: it needs neither the prefix nor its quoting.
-            return redirect("console/", 308)
+            # Two slashes would begin with the name of another host.
+            return redirect(f"/{quote(request.root_path.strip('/'))}/", 308)
         if path == "/api/feed":
             return self._feed(request)
         body, content_type = self._files[path]

@@ -808,7 +808,7 @@ def test_staff_sees_the_console_and_others_are_sent_away_as_django_does(shop: Sh
         boss = shop.client(shop.user("boss", is_staff=True))
 
         assert (see(boss).status_code, see(boss, "api/feed").status_code) == (200, 200)
-        assert boss.get("/capture/console").headers["Location"] == "console/"
+        assert boss.get("/capture/console").headers["Location"] == "/capture/console/"
         assert see(stranger).headers["Location"] == "/login/?next=/capture/console/"
         assert see(stranger, "api/feed").status_code == 401
         forbidden = see(jo)
