@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 from werkzeug.test import Client
 
 from ortto_capture import BackendError, Definitions, open_backends
 from ortto_capture.testing import DefinitionsContract
 
-from .services import PATIENCE, ROOT
+from .services import PATIENCE, ROOT, serve
 
 EXAMPLES = ROOT / "examples"
 
@@ -58,9 +59,20 @@ def record(client: Client, mounted: str = "") -> tuple[int, int]:
 def test_a_custom_backend_serves_its_activities(tmp_path: Path) -> None:
     client = Client(load("custom_backend")["build"](tmp_path / "activities.db"))
 
-    assert record(client) == (200, 200)
-    refused = client.post("/-/events/activity", json={"activity_id": "act:cm:refund-issued"})
-    assert refused.status_code == 404
+    assert record(client, "/capture") == (200, 200)
+    refunded = {"activity_id": "act:cm:refund-issued"}
+    assert client.post("/capture/-/events/activity", json=refunded).status_code == 404
+
+
+def test_the_page_of_the_custom_backend_is_answered_by_the_table(
+    tmp_path: Path, page: Page
+) -> None:
+    build = load("custom_backend")["build"]
+    with serve(build(tmp_path / "activities.db")) as address:
+        page.goto(f"{address}/")
+        for name, status in (("Log in", "200"), ("Refund", "404")):
+            page.get_by_role("button", name=name).click()
+            expect(page.locator("p")).to_have_text(status)
 
 
 class TestTableDefinitions(DefinitionsContract):

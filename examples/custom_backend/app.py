@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from werkzeug.serving import run_simple
+from werkzeug.wrappers import Response
 
 from ortto_capture import (
     Attribute,
@@ -21,8 +23,25 @@ from ortto_capture import (
     CaptureApp,
     Definition,
     Settings,
+    mount,
     open_backends,
 )
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+PAGE = """<!doctype html><title>Shop</title>%s
+<button onclick="report('act:cm:login')">Log in</button>
+<button onclick="report('act:cm:refund-issued')">Refund</button>
+<p></p>
+<script>
+ap3c.track({email: "jo@example.com"});
+const report = async (activity_id) => {
+  const outcome = await ap3c.activity({activity_id});
+  document.querySelector("p").textContent = outcome.status;
+};
+</script>
+"""
 
 
 class TableDefinitions:
@@ -80,8 +99,8 @@ def _definition(text: str) -> Definition:
     return Definition(**members, attributes=attributes)
 
 
-def build(path: Path) -> CaptureApp:
-    """The capture app, alone: definitions from that file, the rest in memory."""
+def build(path: Path) -> WSGIApplication:
+    """A page that reports, and the capture app: definitions from that file, the rest in memory."""
     definitions = TableDefinitions(path)
     definitions.declare(
         [
@@ -91,7 +110,8 @@ def build(path: Path) -> CaptureApp:
     )
     backends = replace(open_backends("memory:"), definitions=definitions)
     settings = Settings(secret_keys=["change me: a secret of at least 32 bytes"])
-    return CaptureApp(Capture(backends=backends, settings=settings))
+    app = CaptureApp(Capture(backends=backends, settings=settings))
+    return mount(Response(PAGE % app.snippet("shop"), mimetype="text/html"), app)
 
 
 if __name__ == "__main__":
