@@ -100,8 +100,11 @@ def test_an_exception_of_one_is_logged_and_counted_and_stops_no_other(
     assert __file__ in first
     assert "SystemExit" in second
     assert JO not in caplog.text
+    # An outcome carries the notes of what failed before it.
     capture.record_for(PAID, email=JO)
     assert counts(capture)["note:subscriber-failed"] == 2
+    # What it logs is not to fall into the time of another test.
+    assert capture.flush()
 
 
 def test_too_many_that_wait_are_counted_and_slow_nothing_down(

@@ -71,7 +71,8 @@ def _stored(account: Account) -> Iterator[dict[str, Any]]:
     backends = account.opened()
     every = backends.definitions.all()
     on = sum(each.client_side and not each.archived for each in every)
-    remedy = "" if on else "everything gets 404 until one is: ortto-capture activities enable ID"
+    command = "enable ID" if every else "add act:cm:login --client-side"
+    remedy = "" if on else f"everything gets 404 until one is: ortto-capture activities {command}"
     kept = f" in {backends.definitions.path.name}" if isinstance(backends, FileBackends) else ""
     yield _row("activities", f"{on} of {len(every)}{kept} are on", remedy)
     if isinstance(backends, FileBackends):

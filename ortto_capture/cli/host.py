@@ -45,6 +45,8 @@ def capture_of(target: str) -> Capture:
         raise
     except Exception as error:
         said = f"{target} cannot be used: {type(error).__name__}: {error}"
+        if hasattr(sys.modules.get(module), "create_app"):
+            said += f"; did you mean {module}:create_app()?"
         raise ConfigurationError("app", said) from error
     if capture is None:
         kind = type(found).__name__

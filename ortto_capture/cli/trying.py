@@ -77,7 +77,8 @@ def send(account: Account, /, url: str | None, server: bool, as_json: bool, **sa
     Table(_SENT, as_json=as_json).show(rows)
     step, status = rows[-1]["step"], rows[-1]["status"]
     if not (status == 200 and rows[-1]["answer"] != _NOT_OURS):
-        raise Failed(f"{step} was refused: {status}", STORAGE if status == 503 else 1)
+        advice = "; name a person: --email" if rows[-1]["answer"] == "not-identified" else ""
+        raise Failed(f"{step} was refused: {status}{advice}", STORAGE if status == 503 else 1)
 
 
 def _row(step: str, status: int, answer: str, why: str = "") -> dict[str, Any]:

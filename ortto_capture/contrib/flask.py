@@ -87,11 +87,13 @@ class FlaskCapture:
         self,
         app: Flask | None = None,
         *,
-        definitions: Iterable[Definition] = (),
+        definitions: Iterable[Definition | type[ActivityType]] = (),
         backends: Backends | None = None,
         client_ip: Callable[[WSGIEnvironment], object] | None = None,
     ) -> None:
-        self._definitions = list(definitions)
+        self._definitions = [
+            each if isinstance(each, Definition) else each.definition for each in definitions
+        ]
         self._backends = backends
         self._client_ip = client_ip
         self._who: Who | None = None

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+from ortto_capture import open_backends
 from ortto_capture.cli import doctor
 from ortto_capture.model import Outcome
 
@@ -150,6 +151,13 @@ def test_nothing_is_on(shell: Shell, account: Account) -> None:
     found = wrong(shell)
     assert found.found == "0 of 4 in activities.json are on"
     assert "activities enable" in found.remedy
+
+
+def test_nothing_is_defined(tmp_path: Path) -> None:
+    with open_backends(f"file:{tmp_path}"):
+        pass
+
+    assert "activities add act:cm:login --client-side" in wrong(Shell(tmp_path)).remedy
 
 
 def test_a_row_that_was_damaged(shell: Shell, busy: Account) -> None:

@@ -121,6 +121,7 @@ def test_any_part_of_an_application_leads_to_its_account(
         ("host", "'host' is not MODULE:NAME"),
         ("a host:x", "is not MODULE:NAME"),
         ("{host}:nothing", "AttributeError"),
+        ("{host}:app", "did you mean {host}:create_app()?"),
         ("nowhere_at_all:app", "ModuleNotFoundError"),
         ("{host}:fails()", "ValueError: no database"),
         ("{host}:misconfigured()", "person_limit: not one limit"),
@@ -135,7 +136,7 @@ def test_an_application_without_an_account_is_3(
     ended = shell("--app", named.format(host=host), "tail")
 
     assert (ended.exit_code, ended.stdout) == (3, "")
-    assert says in ended.stderr
+    assert says.format(host=host) in ended.stderr
 
 
 def test_only_one_account_can_be_named(host: str, shell: Shell) -> None:

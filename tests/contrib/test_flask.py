@@ -27,6 +27,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client, TestResponse
 
 from ortto_capture import (
+    ActivityType,
     Capture,
     CaptureApp,
     Captured,
@@ -95,6 +96,10 @@ def extension(**options: Any) -> FlaskCapture:
     return FlaskCapture(definitions=[SEEN, PAID], **options)
 
 
+class Sold(ActivityType):
+    """A definition as a class."""
+
+
 def with_login() -> FlaskCapture:
     capture = extension()
     capture.identity(signed_in)
@@ -139,6 +144,12 @@ def scripts(page: str) -> list[str]:
 
 
 # -- the snippet finds its place
+
+
+def test_a_definition_may_be_given_as_a_class() -> None:
+    app = shop(FlaskCapture(definitions=[Sold, SEEN]))
+
+    assert list(account(app).backends.definitions.all()) == [SEEN, Sold.definition]
 
 
 def test_a_page_loads_the_client_from_where_it_is_mounted() -> None:
