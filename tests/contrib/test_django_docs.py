@@ -45,10 +45,7 @@ request.user.is_authenticated = False
 assert identity.confirmed(request) is None
 from django.conf import settings
 from ortto_capture.contrib.django import capture_app
-from ortto_capture import Attribute, Definition
 capture = capture_app().capture
-paid = Definition("act:cm:paid", "Paid", attributes=[Attribute("int:cm:price")])
-capture.backends.definitions.declare([paid])
 request.COOKIES["ap3c"] = capture.identify(email="jo@example.com").session
 checkout.check_out(request, SimpleNamespace(save=lambda: None))
 assert capture.flush()
@@ -98,8 +95,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_what_the_page_says_works_in_a_new_project(project: Path) -> None:
-    [shell] = [source for _, source in blocks(PAGE, "sh")]
-    for line in shell.splitlines():
+    for line in "".join(source for _, source in blocks(PAGE, "sh")).splitlines():
         python(*line.replace("python manage.py", "-m django").split(), folder=project)
     tested = python("-m", "django", "test", "--verbosity=2", folder=project)
     used = python("-c", USED, folder=project)
