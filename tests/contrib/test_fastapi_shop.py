@@ -30,7 +30,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shop(copy: Path) -> Iterator[str]:
     """The address of the shop, started by its one command."""
-    (line,) = re.findall(r"`(uvicorn .+?)`", (copy / "README.md").read_text("utf-8"))
+    (line,) = re.findall(r"^(uvicorn .+)$", (copy / "README.md").read_text("utf-8"), re.MULTILINE)
     port = free_port()
     with running(f"{line} --port {port}", copy.parent.parent, port):
         yield f"http://127.0.0.1:{port}/"
