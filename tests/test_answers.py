@@ -363,6 +363,8 @@ ACTIVITY = [
     fault(9, "400 not-identified", "person is blank", "session person", person({"email": " "})),
     fault(9, "401 bad-session", "blank person beside a forged session", "session person",
           person({"first": "Johanna"}, lambda world: forged(world.sessions[0]))),
+    fault(9, "401 needs-verified", "proof is needed", "session identity activity_id",
+          member("activity_id", "act:cm:proven")),
     bad_attribute("wrong type", OWNER | {"str:cm:payment-plan": 100_500}, "str:cm:payment-plan"),
     bad_attribute("too long", OWNER | {"str::email": "x" * 256}, "str::email"),
     bad_attribute("required missing", {"str::email": "john@example.com"}, "bol:cm:account-owner"),
@@ -540,8 +542,8 @@ def test_every_row_of_the_table_has_a_fault() -> None:
     assert {fault.code for fault in ACTIVITY + TRACK} == {
         "method-not-allowed", "too-large", "unsupported-media-type", "incomplete", "bad-json",
         "length-required", "bad-request", "unknown-key", "bad-origin", "not-found", "duplicate",
-        "not-identified", "bad-session", "bad-identity", "bad-attribute", "rate-limit",
-        "unavailable", "storage-full",
+        "not-identified", "needs-verified", "bad-session", "bad-identity", "bad-attribute",
+        "rate-limit", "unavailable", "storage-full",
     }  # fmt: skip
 
 

@@ -197,6 +197,9 @@ def definitions() -> list[Definition]:
         Definition(LOGIN, name="Logged in", client_side=True, attributes=login),
         Definition("act:cm:disabled", name="Not from websites", attributes=login),
         Definition(
+            "act:cm:proven", name="Proven", client_side=True, attributes=login, needs="verified"
+        ),
+        Definition(
             "act:cm:archived", name="Over", client_side=True, archived=True, attributes=login
         ),
         Definition(
