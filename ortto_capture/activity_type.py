@@ -123,7 +123,7 @@ class ActivityType:
     def attributes(self) -> dict[str, Any]:
         """The values by attribute key, as plain JSON types; None is left out."""
         values = ((key, getattr(self, name)) for name, key in self._keys.items())
-        return {key: _json(value) for key, value in values if value is not None}
+        return {key: _json(key, value) for key, value in values if value is not None}
 
 
 #: What a class has already, so no attribute can be called that.
@@ -165,9 +165,10 @@ def _prefixes(name: str, hint: Any) -> tuple[str, ...]:
     return found
 
 
-def _json(value: Any) -> Any:
+def _json(key: str, value: Any) -> Any:
     """A value of one of the types above as JSON has it."""
-    if isinstance(value, datetime):
+    # Every datetime is a date to Python, so the attribute says which of the two is meant.
+    if isinstance(value, datetime) and not key.startswith("dtz:"):
         return value.isoformat()
     if isinstance(value, date):
         return {"year": value.year, "month": value.month, "day": value.day}

@@ -127,6 +127,20 @@ def test_an_activity_is_a_value() -> None:
         bought.price = 1  # type: ignore[misc]
 
 
+class Visited(ActivityType):
+    on: date
+    at: datetime
+
+
+def test_a_datetime_is_what_its_attribute_holds() -> None:
+    noon = datetime(2026, 7, 31, 12, tzinfo=UTC)
+
+    assert Visited(on=noon, at=noon).attributes == {
+        "dtz:cm:on": {"year": 2026, "month": 7, "day": 31},
+        "tme:cm:at": "2026-07-31T12:00:00+00:00",
+    }
+
+
 class Everything(ActivityType):
     text: str
     number: int

@@ -2,8 +2,10 @@
 
 The law of this file: the views are the promise, and the tables below them are none. A column keeps
 its name and its meaning within a major version, and new ones come last. Values are spelled as in an
-export: ids, words and ISO 8601 in place of the numbers that the tables hold. The views are no part
-of the store's format: they hold nothing, and are made anew where a file has older ones.
+export: ids, words and ISO 8601 in place of the numbers that the tables hold. Times and ``gpc`` are
+spelled as SQL has them: ``2026-07-31T12:00:00.000Z``, always with milliseconds, and 0 or 1. The
+views are no part of the store's format: they hold nothing, and are made anew where a file has older
+ones.
 """
 
 from __future__ import annotations

@@ -68,7 +68,8 @@ def show(account: Account, activity: str, as_json: bool) -> None:
     found = _one(account.backends, activity)
     say(document(asdict(found), indent=None if as_json else 2))
     if not as_json:
-        call = {"activity_id": found.id, "attributes": example(found)}
+        attributes = example(found, account.settings.max_attributes)
+        call = {"activity_id": found.id, "attributes": attributes}
         say(f"ap3c.activity({document(call)});")
 
 

@@ -97,10 +97,12 @@ def _narrower(was: Definition, now: Definition, settings: Settings) -> Iterator[
     if was.unknown_attributes == "drop" and now.unknown_attributes == "reject":
         why = "attributes that are not listed were left out; now the activity is refused"
         yield Change(was.id, "unknown_attributes: drop, now reject", why)
-    for kind, common in (("person", settings.person_limit), ("ip", settings.ip_limit)):
+    # What websites may not send is recorded by the host alone, which has no limits.
+    limits = {"person": settings.person_limit, "ip": settings.ip_limit} if was.client_side else {}
+    for kind, common in limits.items():
         before, after = ((each.limits or {}).get(kind, common) for each in (was, now))
-        if _rate(after) < _rate(before):
-            why = "what comes more often gets 429"
+        if _lower(Quota.parse(before), Quota.parse(after)):
+            why = "what comes more often, or more at once, gets 429"
             yield Change(was.id, f"limits: {kind}: {before}, now {after}", why)
 
 
@@ -119,8 +121,14 @@ def _attributes(was: Definition, now: Definition) -> Iterator[Change]:
         if each.required and not (key in before and before[key].required):
             why = "an activity without it is refused"
             yield Change(was.id, f"{key}: required now", why)
+        elif key not in before and was.unknown_attributes == "drop":
+            why = "any value was left out; now the activity is refused where it does not fit"
+            yield Change(was.id, f"{key}: declared now", why)
 
 
-def _rate(limit: str) -> float:
-    quota = Quota.parse(limit)
-    return quota.amount / quota.seconds
+def _lower(was: Quota, now: Quota) -> bool:
+    """Tell whether ``now`` can be full with what ``was`` lets through.
+
+    All of a window may come at once; in a longer window, as often as the shorter one fits in.
+    """
+    return now.amount * was.seconds < was.amount * max(was.seconds, now.seconds)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,12 @@ _NO_FIELD = ("", "do-not-map")
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--client-side", is_flag=True, help="Let websites send them: Ortto does not say.")
-@click.option("--replace", "replacing", is_flag=True, help="Even those whose id is there already.")
+@click.option(
+    "--replace",
+    "replacing",
+    is_flag=True,
+    help="Even those whose id is there already; what Ortto does not say stays.",
+)
 @with_account
 def import_(account: Account, file: Path, client_side: bool, replacing: bool) -> None:
     """Take over Ortto's own definitions, from its API's answers."""
@@ -61,16 +67,41 @@ def import_(account: Account, file: Path, client_side: bool, replacing: bool) ->
     found = [each for one in _activities(read) for each in _definition(one, client_side, left)]
     if found:
         definitions = account.create().definitions
-        for new in found:
-            if replacing or definitions.get(new.id) is None:
+        seen: set[str] = set()
+        for each in found:
+            stored = definitions.get(each.id)
+            new = _over(stored, each) if stored is not None else each
+            if new.id in seen:
+                left.append(f"left out: {new.id}: {new.name}: this id comes before it in the file")
+            elif replacing or stored is None:
                 definitions.put(new)
-                say(f"{new.id} is defined, and {'on' if client_side else 'off'}")
+                say(f"{new.id} is defined, and {'on' if new.client_side else 'off'}")
             else:
                 left.append(f"left out: {new.id}: is defined already; --replace defines it anew")
-    for each in dict.fromkeys(left):
-        say(each, err=True)
+            seen.add(new.id)
+    for line in dict.fromkeys(left):
+        say(line, err=True)
     if not found:
         raise Failed(f"{file} holds no activity that could be taken over")
+
+
+def _over(stored: Definition, new: Definition) -> Definition:
+    """``new`` with everything of ``stored`` that Ortto does not say."""
+    before = {each.key: each for each in stored.attributes}
+    attributes = [
+        replace(each, required=before[each.key].required, sensitive=before[each.key].sensitive)
+        if each.key in before
+        else each
+        for each in new.attributes
+    ]
+    return replace(
+        stored,
+        name=new.name,
+        client_side=stored.client_side or new.client_side,
+        attributes=attributes,
+        icon=new.icon or stored.icon,
+        archived=stored.archived or new.archived,
+    )
 
 
 def _activities(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -91,8 +122,13 @@ def _definition(one: Mapping[str, Any], client_side: bool, left: list[str]) -> I
     id_ = str(one.get("activity_field_id") or f"act:cm:{_slug(name)}")
     attributes: dict[str, Attribute] = {}
     given = one.get("attributes")
+    if not isinstance(given, list | None):
+        left.append(f"left out: {id_}: attributes, which are no list")
     for each in given if isinstance(given, list) else ():
         for attribute in _attribute(each, id_, left):
+            if attribute.key in attributes:
+                said = f"{attribute.name}: {attribute.key} comes before it in the list"
+                left.append(f"left out: {id_}: {said}")
             attributes.setdefault(attribute.key, attribute)
     icon = one.get("icon_id")
     try:

@@ -35,10 +35,13 @@ _TYPESCRIPT = {
     "tme": "string",
     "phn": "{ c?: string; n: string }",
     "geo": "{ name: string }",
-    "sst": "string[]",
-    "stl": "string[]",
-    "obj": "object",
+    "sst": "readonly string[]",
+    "stl": "readonly string[]",
+    "obj": "Members",
 }
+#: What ``obj`` takes. An interface has no index signature, so it needs the second part; what stands
+#: there is of arrays and of functions.
+_MEMBERS = "{ [name: string]: unknown } | (object & { concat?: never; bind?: never })"
 _WORDS = {
     "str": "text, at most 255 characters",
     "txt": "text, at most 4,000 characters",
@@ -84,6 +87,9 @@ def typescript(definitions: Sequence[Definition]) -> str:
     lines = [line for each in sendable for line in _declared(each)]
     activities = "\n".join(
         [
+            "  /** An object, and neither an array nor a function. */",
+            f"  type Members = {_MEMBERS};",
+            "",
             "  /** What each activity may carry. */",
             "  interface Attributes {",
             *(f"    {line}" for line in lines),
@@ -108,7 +114,8 @@ def _declared(definition: Definition) -> Iterator[str]:
     """The member of the interface that stands for one activity."""
     yield f"/** {_comment(definition.name)} */"
     if not definition.attributes:
-        yield f"{json.dumps(definition.id)}: {{ [none: string]: never }};"
+        taken = "unknown" if definition.unknown_attributes == "drop" else "never"
+        yield f"{json.dumps(definition.id)}: {{ [none: string]: {taken} }};"
         return
     yield f"{json.dumps(definition.id)}: {{"
     for each in definition.attributes:
@@ -167,7 +174,8 @@ def _section(definition: Definition, account: Account) -> Iterator[str]:
             yield f"| {_text(each.name)} | `{each.key}` | {_WORDS[each.type]} | {_marks(each)} |"
         yield ""
     if definition.client_side and not definition.archived:
-        call = {"activity_id": definition.id, "attributes": example(definition)}
+        attributes = example(definition, account.settings.max_attributes)
+        call = {"activity_id": definition.id, "attributes": attributes}
         yield "```js"
         yield f"ap3c.activity({json.dumps(call, indent=2)});"
         yield "```"

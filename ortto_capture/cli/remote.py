@@ -12,7 +12,7 @@ from http.client import HTTPException
 from socket import create_connection
 from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
@@ -62,15 +62,22 @@ class Remote:
     """A capture endpoint.
 
     :param url: such as ``https://shop.example/capture``.
+    :raises click.UsageError: it is no such address; what it is may be secret, and is not told.
     """
 
     def __init__(self, url: str) -> None:
-        if not url.startswith(("https://", "http://")):
-            raise click.UsageError(f"{url} is no address such as https://shop.example/capture")
+        if "@" in url:
+            raise click.UsageError("--url takes no name and password, and no @")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = SplitResult("", "", "", "", ""), None
+        if parts.scheme not in ("https", "http") or not parts.hostname:
+            raise click.UsageError("--url takes an address such as https://shop.example/capture")
         self.url = url.rstrip("/")
-        parts = urlsplit(url)
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._host = parts.hostname
+        self._port = port or (443 if parts.scheme == "https" else 80)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask for what is at ``path`` below the endpoint.

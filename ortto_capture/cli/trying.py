@@ -42,7 +42,6 @@ def _of_an_activity(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--ip", help="The visitor's address; else no limit of an address is used."
             ),
             click.option("--event-id", help="Makes a repetition harmless."),
-            click.option("--key", help="The capture key; else the first of the sources."),
         )
     ):
         command = option(command)
@@ -63,17 +62,33 @@ _SENT = [
 @_of_an_activity
 @click.option("--server", is_flag=True, help="On the host's own word, as record_for does.")
 @click.option("--url", help="Over HTTP, to https://…/capture.")
+@click.option("--key", help="The capture key, over HTTP; else the first of the sources.")
 @json_option
 @with_account
-def send(account: Account, /, url: str | None, server: bool, as_json: bool, **said: Any) -> None:
+def send(
+    account: Account,
+    /,
+    url: str | None,
+    key: str | None,
+    server: bool,
+    as_json: bool,
+    **said: Any,
+) -> None:
     """Send one activity, the whole way that a page goes.
 
     It identifies the person first. What is accepted is stored and counted.
     """
     if url and (server or said["ip"]):
         raise click.UsageError("over HTTP the server sees for itself who calls, and from where")
-    steps = _over_http(Remote(url), said) if url else _in_process(account, server=server, **said)
-    rows = list(steps)
+    if key and not url:
+        raise click.UsageError("--key is for --url: in this process there is no capture key")
+    if server and said["ip"]:
+        raise click.UsageError("the host's own word has no address: leave out --ip or --server")
+    if url:
+        remote, key = Remote(url), key or next(iter(account.settings.sources), None)
+        rows = list(_over_http(remote, {**said, "key": key}))
+    else:
+        rows = list(_in_process(account, server=server, **said))
     Table(_SENT, as_json=as_json).show(rows)
     step, status = rows[-1]["step"], rows[-1]["status"]
     if not (status == 200 and rows[-1]["answer"] != _NOT_OURS):
@@ -128,7 +143,6 @@ def _in_process(
     attributes: dict[str, Any] | None,
     ip: str | None,
     event_id: str | None,
-    key: str | None,  # noqa: ARG001  # says nothing without HTTP
 ) -> Iterator[dict[str, Any]]:
     capture, step = account.capture, "record_for" if server else "track"
     try:
@@ -171,6 +185,7 @@ _CHECKED = [
 @click.command()
 @_of_an_activity
 @click.option("--verified", is_flag=True, help="The host vouches for that person.")
+@click.option("--key", help="The capture key; else the first of the sources.")
 @click.option("--origin", help="The page's origin, such as https://shop.example.")
 @json_option
 @with_account

@@ -65,6 +65,34 @@ DROPS: dict[str, Any] = {"unknown_attributes": "drop"}
         ({}, {"limits": {"person": "9/day"}}, "limits: person: 10/day, now 9/day"),
         ({}, {"limits": {"ip": "99/hour"}}, "limits: ip: 100/hour, now 99/hour"),
         ({"limits": {"ip": "5/minute"}}, {"limits": None}, "limits: ip: 5/minute, now 100/hour"),
+        # What came at once, or in one window, does not fit any more.
+        ({}, {"limits": {"ip": "2/minute"}}, "limits: ip: 100/hour, now 2/minute"),
+        ({}, {"limits": {"ip": "3/minute"}}, "limits: ip: 100/hour, now 3/minute"),
+        (
+            {"limits": {"person": "1000/day"}},
+            {"limits": {"person": "100/hour"}},
+            "limits: person: 1000/day, now 100/hour",
+        ),
+        (
+            {"limits": {"person": "600/hour"}},
+            {"limits": {"person": "10/minute"}},
+            "limits: person: 600/hour, now 10/minute",
+        ),
+        (
+            {"limits": {"person": "10/minute"}},
+            {"limits": {"person": "500/hour"}},
+            "limits: person: 10/minute, now 500/hour",
+        ),
+        (
+            DROPS,
+            {"attributes": [PLAN, PRICE, Attribute("int:cm:new")]},
+            "int:cm:new: declared now",
+        ),
+        (
+            DROPS,
+            {"attributes": [PLAN, PRICE, Attribute("int:cm:new", required=True)]},
+            "int:cm:new: required now",
+        ),
     ],
 )
 def test_a_change_that_refuses_what_is_sent_today_is_named(
@@ -87,8 +115,11 @@ def test_a_change_that_refuses_what_is_sent_today_is_named(
         ({}, {"attributes": [PRICE, PLAN]}),
         ({"needs": "verified"}, {"needs": "claimed"}),
         ({}, DROPS),
-        ({}, {"limits": {"person": "11/day", "ip": "2/minute"}}),
+        ({}, {"limits": {"person": "11/day", "ip": "100/minute"}}),
         ({"limits": {"person": "5/day"}}, {"limits": None}),
+        ({"limits": {"person": "10/minute"}}, {"limits": {"person": "600/hour"}}),
+        # The host's own word has no limits.
+        ({"client_side": False}, {"limits": {"person": "1/day"}}),
     ],
 )
 def test_a_change_that_refuses_nothing_is_none(

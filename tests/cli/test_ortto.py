@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +147,14 @@ def test_what_cannot_be_taken_over_keeps_nothing_else_from_it(shell: Shell, tmp_
     ]
     assert defined(shell)["act:cm:put-away"].archived
     assert len(defined(shell)["act:cm:twice"].attributes) == 1
-    assert [line.partition(": ")[2].partition(":")[0] for line in left] == [
-        *("Opened an e-mail", "an activity", "act", "act", "act")
+    assert [line.removeprefix("left out: ") for line in left[2:]] == [
+        "act:cm:odd: an attribute that is no object",
+        "act:cm:odd: x: there is no type like ':cm:x' here",
+        "act:cm:odd: :cm:: there is no type like ':cm:' here",
+        "act:cm:numbered: attributes, which are no list",
+        "act:cm:twice: A: str:cm:a comes before it in the list",
     ]
+    assert [line.split(": ")[1] for line in left[:2]] == ["Opened an e-mail", "an activity"]
 
 
 def test_one_that_is_there_stays_unless_it_is_to_be_replaced(
@@ -163,7 +169,57 @@ def test_one_that_is_there_stays_unless_it_is_to_be_replaced(
         "left out: act:cm:login: is defined already; --replace defines it anew",
     ]
     imported(shell, tmp_path, login, "--replace")
-    assert defined(shell)["act:cm:login"] == Definition("act:cm:login", "New")
+    assert defined(shell)["act:cm:login"] == Definition("act:cm:login", "New", client_side=True)
+
+
+def test_what_ortto_does_not_say_stays_when_one_is_replaced(
+    shell: Shell, account: Account, tmp_path: Path
+) -> None:
+    before = Definition(
+        "act:cm:bought",
+        "Bought",
+        client_side=True,
+        attributes=[
+            Attribute("str:cm:voucher", required=True, sensitive=True),
+            Attribute("str:cm:gone", sensitive=True),
+        ],
+        limits={"person": "1/day"},
+        unknown_attributes="drop",
+        icon="coin",
+        needs="verified",
+    )
+    account.backends.definitions.put(before)
+    fields = [("Code", "str:cm:voucher"), ("Plan", "str:cm:plan")]
+    bought = {
+        "name": "Bought it",
+        "activity_field_id": before.id,
+        "attributes": [
+            {"name": name, "field_id": key, "display_type": "text"} for name, key in fields
+        ],
+    }
+    _, said, _ = imported(shell, tmp_path, bought, "--replace")
+
+    assert said == "act:cm:bought is defined, and on\n"
+    assert defined(shell)[before.id] == replace(
+        before,
+        name="Bought it",
+        attributes=[
+            Attribute("str:cm:voucher", "Code", required=True, sensitive=True),
+            Attribute("str:cm:plan", "Plan"),
+        ],
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["--replace"]])
+def test_an_id_that_is_repeated_is_taken_once(
+    options: list[str], shell: Shell, tmp_path: Path
+) -> None:
+    twice = [{"name": name, "activity_field_id": "act:cm:size"} for name in ("First", "Second")]
+    code, said, left = imported(shell, tmp_path, twice, *options)
+
+    assert (code, said) == (0, "act:cm:size is defined, and off\n")
+    assert left == ["left out: act:cm:size: Second: this id comes before it in the file"]
+    assert defined(shell)["act:cm:size"].name == "First"
 
 
 @pytest.mark.parametrize("value", [[], {}, 3, "text", {"activities": [{"name": 3}]}])

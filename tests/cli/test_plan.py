@@ -65,6 +65,42 @@ def test_typescript_takes_what_the_server_takes_of_each_type(tmp_path: Path) -> 
     assert compiled(tmp_path, typescript([every]), f"ap3c.activity({call});") == []
 
 
+def test_typescript_takes_objects_and_lists_of_a_program(tmp_path: Path) -> None:
+    keys = ["obj:cm:details", "stl:cm:tags", "sst:cm:sizes"]
+    declared = typescript([Definition("act:cm:a", "A", True, keys)])
+    calls = [
+        "interface Order { readonly total: number; lines: Order[] }; class Box { size = 1 }",
+        'const order: Order = { total: 1, lines: [] }; const tags = ["a", "b"] as const;',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"obj:cm:details": order}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"obj:cm:details": new Box()}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"obj:cm:details": {length: 3}}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"obj:cm:details": {}}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"stl:cm:tags": tags}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"sst:cm:sizes": ["a"]}});',
+        # What follows is refused by the server too.
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"obj:cm:details": [1]}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"obj:cm:details": tags}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"obj:cm:details": () => 1}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"obj:cm:details": Box}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"obj:cm:details": "x"}});',
+        'ap3c.activity({activity_id: "act:cm:a", attributes: {"stl:cm:tags": [1] as const}});',
+    ]
+
+    assert compiled(tmp_path, declared, *calls) == list(range(9, 15))
+
+
+def test_typescript_takes_any_attribute_of_what_drops_them_all(tmp_path: Path) -> None:
+    drops = Definition("act:cm:drop", "Drops", True, unknown_attributes="drop")
+    none = Definition("act:cm:none", "None", True)
+    calls = [
+        f'ap3c.activity({{activity_id: "act:cm:{name}", attributes: {{"str:cm:x": "1"}}}});'
+        for name in ("drop", "none")
+    ]
+    calls.append('ap3c.activity({activity_id: "act:cm:drop"});')
+
+    assert compiled(tmp_path, typescript([drops, none]), *calls) == [2]
+
+
 def test_without_activities_none_can_be_sent(tmp_path: Path) -> None:
     archived = Definition("act:cm:login", "Old", client_side=True, archived=True)
     calls = [
@@ -130,6 +166,20 @@ def test_the_tracking_plan_says_what_is_special(shell: Shell, account: Account) 
     assert "| Signed in | `act:cm:login` | put away, no longer accepted |" in page
     assert "At most 10/day for a person, 5/hour for an address. Attributes that are not" in page
     assert "for an address. Only of visitors for whom the host vouches.\n" in page
+
+
+@pytest.mark.parametrize("command", [["docs"], ["activities", "show", "act:cm:wide"]])
+def test_a_call_has_no_more_attributes_than_the_settings_let_through(
+    command: list[str], shell: Shell, account: Account, tmp_path: Path
+) -> None:
+    three = [Attribute(f"str:cm:a{number}", required=number == 2) for number in range(3)]
+    account.backends.definitions.put(Definition("act:cm:wide", "Wide", True, three))
+    settings = tmp_path / "settings.toml"
+    settings.write_text("max_attributes = 2\n")
+    said = shell.ok(*command, "--config", str(settings))
+    call = said.partition("ap3c.activity({")[2] if command != ["docs"] else said.split("```")[-2]
+
+    assert [number for number in range(3) if f'"str:cm:a{number}": "text"' in call] == [0, 2]
 
 
 def test_what_an_operator_wrote_is_text_in_the_tracking_plan(shell: Shell, tmp_path: Path) -> None:

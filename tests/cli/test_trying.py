@@ -137,12 +137,38 @@ def test_subscribers_are_told_before_the_command_ends(account: Account, tmp_path
         ["--url", "shop.example"],
         ["--url", "https://shop.example", "--server"],
         ["--url", "https://shop.example", "--ip", "203.0.113.7"],
+        ["--url", "http://[::1/capture"],
+        ["--url", "http://127.0.0.1:99999/capture"],
+        ["--url", "http:///capture"],
+        ["--key", "shop"],
+        ["--server", "--key", "shop"],
+        ["--server", "--ip", "203.0.113.7"],
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(
     wrong: list[str], shell: Shell, account: Account
 ) -> None:
     assert shell("send", "act:cm:login", *wrong).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://jo:s3cret@shop.example/capture",
+        "https://jo:s3/cret@shop.example/capture",
+        "https://jo:s3cret@[::1/capture",
+        "jo:s3cret@shop.example",
+    ],
+)
+@pytest.mark.parametrize("command", [["send", "act:cm:login"], ["doctor"]])
+def test_a_password_in_an_address_is_refused_and_never_printed(
+    command: list[str], url: str, shell: Shell, account: Account
+) -> None:
+    ended = shell(*command, "--url", url)
+
+    assert ended.exit_code == 2
+    assert "takes no name and password" in ended.stderr
+    assert "s3" not in ended.output
 
 
 # -- over HTTP
@@ -181,6 +207,18 @@ def test_over_http_it_goes_as_a_browser_goes(shell: Shell, account: Account, url
     assert sent(elsewhere, *arguments, "--url", url)[1][1][2] == "a repetition, stored before"
     [row] = account.backends.journal.latest()
     assert (row.source, row.attributes) == ("shop", {"str:cm:plan": "Pot"})
+
+
+def test_over_http_the_key_is_the_first_of_the_sources(
+    shell: Shell, account: Account, url: str, tmp_path: Path
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text('[sources.shop]\nname = "Shop"\norigins = ["https://shop.example"]\n')
+    asked = ("act:cm:login", "--email", JO, "--url", url, "--config", str(settings))
+
+    assert sent(shell, *asked)[0] == sent(shell, *asked, "--key", "other")[0] == 0
+    sources = [each.source for each in account.backends.journal.latest()]
+    assert sources == ["shop", "other"]
 
 
 def test_over_http_the_public_answer_is_shown(shell: Shell, url: str) -> None:
