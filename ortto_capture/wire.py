@@ -48,7 +48,7 @@ DROP_CODES = frozenset(
 #: No client holds more activities than this, so no report of one is counted higher.
 MAX_DROPPED = 100
 
-_is_event_id = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+is_event_id = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 # Possessive, and an unclosed string matches to the end: no input is scanned twice.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -261,7 +261,7 @@ def activity_request(members: Mapping[str, Any], size: int | None = None) -> Act
     if not activity_id:
         raise MalformedRequest("activity_id is missing", field="activity_id")
     event_id = get("event_id") or None
-    if event_id is not None and not _is_event_id(event_id):
+    if event_id is not None and not is_event_id(event_id):
         raise MalformedRequest("event_id is not well formed", field="event_id")
     age = get("age") or 0
     if not 0 <= age <= MAX_AGE:

@@ -25,7 +25,7 @@ from . import clients, report
 from .fakes import FakeClock, Ids
 from .pages import page_problems
 from .report import Wanted
-from .watched import Came, WaitedFor, Watched
+from .watched import Came, WaitedFor, Watched, is_value
 
 #: More activities than a test records; the memory backend holds no more.
 EVERYTHING = 100_000
@@ -87,6 +87,11 @@ class TestCapture(Capture):
                 capture_app.capture = self
             self._at = at or place
         self.app = app
+
+    @property
+    def mounted_at(self) -> str:
+        """The path of the mount, without a slash at its end."""
+        return (self._at if isinstance(self._at, str) else self._at()).rstrip("/")
 
     def _learn(self, own: Capture) -> None:
         """Take over what an app's ``Capture`` knows."""
@@ -183,13 +188,13 @@ class TestCapture(Capture):
         """
         __tracebackhide__ = True
         body = {
+            "key": next(iter(self.settings.sources), None),
             "session": clients.session_of(client),
             "activity_id": activity_id,
             "attributes": dict(attributes or {}),
             "event_id": event_id or self._new_id(),
         }
-        at = self._at if isinstance(self._at, str) else self._at()
-        path, before = f"{at.rstrip('/')}/-/events/activity", len(self.came)
+        path, before = f"{self.mounted_at}/-/events/activity", len(self.came)
         status = clients.post(client, path, json.dumps(body))
         if len(self.came) == before:
             raise AssertionError(
@@ -252,7 +257,8 @@ class TestCapture(Capture):
         __tracebackhide__ = True
         wanted = Wanted(activity_id, attributes, email, ei)
         found = self._recorded(wanted)
-        if len(found) != times and (times is not None or not found):
+        otherwise = len(found) != times and (times is not None or not found)
+        if otherwise or report.misspelled(self, activity_id, attributes or ()):
             raise AssertionError(report.recorded_otherwise(self, wanted, len(found), times))
         return found
 
@@ -287,12 +293,12 @@ class TestCapture(Capture):
         """
         __tracebackhide__ = True
         wanted = Wanted(activity_id, attributes, email, ei)
+        # What can never come is not waited for.
+        if report.misspelled(self, activity_id, attributes or ()):
+            so_far = len(self._recorded(wanted))
+            raise AssertionError(report.recorded_otherwise(self, wanted, so_far, times))
         with self._arrived:
-            arrived = self._arrived.wait_for(
-                lambda: len(self._recorded(wanted)) >= times,
-                # What can never come is not waited for.
-                0 if report.misspelled(self, activity_id, attributes or ()) else timeout,
-            )
+            arrived = self._arrived.wait_for(lambda: len(self._recorded(wanted)) >= times, timeout)
         found = self._recorded(wanted)
         if not arrived:
             words = report.recorded_otherwise(self, wanted, len(found), times)
@@ -312,7 +318,7 @@ class TestCapture(Capture):
             for each in self.backends.journal.after("", EVERYTHING)
             if wanted.activity_id in (None, each.activity_id)
             and person_id in (None, each.person_id)
-            and all(each.attributes.get(key) == value for key, value in values)
+            and all(is_value(each.attributes.get(key), value) for key, value in values)
         ]
 
     def assert_page_reports(

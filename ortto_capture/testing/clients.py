@@ -1,13 +1,17 @@
 """The test clients of frameworks, each asked in its own way for the same three things.
 
-The law of this file: clients are told apart by what they can do, and no framework is imported.
+The law of this file: clients are told apart by what they can do, and no framework is imported
+that the client is not of.
 """
 
 from __future__ import annotations
 
 from http.cookies import SimpleCookie
+from importlib import import_module
 from inspect import iscoroutinefunction
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 #: Where the browser client keeps the session.
 COOKIE = "ap3c"
@@ -59,9 +63,27 @@ def post(client: Any, path: str, body: str) -> int:
 
 
 def get(client: Any, path: str) -> tuple[int, str]:
-    """Return status and text of what is at ``path``."""
+    """Return status and text of what is at ``path``.
+
+    Django's client does not serve static files: these are taken from where Django finds them.
+    """
     answer = client.get(path)
+    if answer.status_code == 404 and _kind(client) == "django":
+        found = _static_file(urlsplit(path).path)
+        if found is not None:
+            return 200, found
     return int(answer.status_code), text_of(answer)
+
+
+def _static_file(path: str) -> str | None:
+    """The text of a static file of the Django project that the tests run in."""
+    apps = import_module("django.apps").apps
+    base = urlsplit(import_module("django.conf").settings.STATIC_URL or "").path
+    if not (base and path.startswith(base) and apps.is_installed("django.contrib.staticfiles")):
+        return None
+    finders = import_module("django.contrib.staticfiles.finders")
+    found = finders.find(unquote(path.removeprefix(base)))
+    return Path(found).read_text("utf-8") if found and Path(found).is_file() else None
 
 
 def text_of(response: Any) -> str:
@@ -85,13 +107,16 @@ def text_of(response: Any) -> str:
     raise TypeError(f"{type(response).__name__} is no response with a text; give one, or HTML")
 
 
-def path_of(response: Any) -> str:
-    """The path that a response is the answer for, ``/`` when it does not tell."""
+def url_of(response: Any) -> str:
+    """The address that a response is the answer for, ``/`` when it does not tell."""
     request = getattr(response, "request", None)
     if isinstance(request, dict):  # Django
-        return str(request.get("PATH_INFO", "/"))
-    path = getattr(request, "path", None) or getattr(getattr(request, "url", None), "path", None)
-    return path if isinstance(path, str) else "/"
+        asked = getattr(response, "wsgi_request", None) or getattr(response, "asgi_request", None)
+        meta = getattr(asked, "META", {})
+        host = meta.get("HTTP_HOST") or meta.get("SERVER_NAME", "")
+        return f"//{host}{request.get('PATH_INFO', '/')}"
+    # A browser's page has an address of its own.
+    return str(getattr(request, "url", None) or getattr(response, "url", None) or "/")
 
 
 def _kind(client: Any) -> Literal["django", "httpx", "werkzeug"]:

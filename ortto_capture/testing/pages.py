@@ -6,16 +6,18 @@ let pass, and said where the page fails.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
-from ..client import assets
+from ..client import assets, script_text
 from ..errors import InvalidAttributes
 from ..model import Definition
 from ..schema import compile_check
+from ..wire import is_event_id
 from . import clients, report
 from .scripts import UNKNOWN, Call, Literal, broken_at, calls, plain, sketch
 
@@ -25,7 +27,17 @@ if TYPE_CHECKING:
 #: What ``ap3c.activity`` takes.
 _MEMBERS = ("activity_id", "attributes", "event_id")
 #: Types of scripts that browsers run.
-_RUN = ("", "module", "text/javascript", "application/javascript")
+_runs = re.compile(
+    r"|module|(?:text|application)/(?:x-)?(?:java|ecma)script|text/(?:javascript1\.[0-5]|jscript"
+    r"|livescript)",
+    re.IGNORECASE,
+).fullmatch
+#: Attributes that are code for htmx, Alpine, Vue and Angular.
+_is_directive = re.compile(r"[@(:]|(?:data-)?hx-|x-|v-|ng-").match
+#: Attributes whose address may be code.
+_ADDRESSES = ("href", "xlink:href", "action", "formaction")
+#: Elements whose scripts do not run.
+_INERT = ("template", "noscript", "textarea", "title")
 
 
 class Script(NamedTuple):
@@ -52,6 +64,7 @@ class _Page(HTMLParser):
         self.whole = False
         self._line: int | None = None
         self._text: list[str] = []
+        self._inert: list[str] = []
 
     def handle_decl(self, decl: str) -> None:
         self.whole |= decl.lower().startswith("doctype html")
@@ -60,10 +73,20 @@ class _Page(HTMLParser):
         line = self.getpos()[0]
         given = {name: value or "" for name, value in attrs}
         self.whole |= tag in ("html", "head", "body")
+        if tag in _INERT:
+            self._inert.append(tag)
+        if self._inert:
+            return
         for name, value in given.items():
-            if "ap3c" in value and name != "src":
+            if name.startswith("on"):
                 self.scripts.append(Script("", line, value))
-        if tag == "script" and given.get("type", "").lower() in _RUN:
+            elif _is_directive(name):
+                # Alpine's data are an object, and not a block.
+                code = f"({value})" if value.lstrip().startswith("{") else value
+                self.scripts.append(Script("", line, code))
+            elif name in _ADDRESSES and value.strip().lower().startswith("javascript:"):
+                self.scripts.append(Script("", line, unquote(value.partition(":")[2])))
+        if tag == "script" and "nomodule" not in given and _runs(given.get("type", "").strip()):
             if "src" in given:
                 self.sources.append((given["src"], line))
             else:
@@ -77,6 +100,8 @@ class _Page(HTMLParser):
         if tag == "script" and self._line is not None:
             self.scripts.append(Script("", self._line, "".join(self._text)))
             self._line, self._text = None, []
+        elif self._inert and tag == self._inert[-1]:
+            self._inert.pop()
 
 
 def page_problems(
@@ -88,31 +113,52 @@ def page_problems(
     :param client: fetches the scripts of the page's own origin.
     """
     page = _Page()
-    page.feed(text := clients.text_of(response))
+    page.feed(clients.text_of(response))
     page.close()
-    scripts, problems, unread = list(page.scripts), [], []
+    scripts, problems, unread, loaded = list(page.scripts), [], [], False
+    base = clients.url_of(response)
     for source, line in page.sources:
-        path = urljoin(clients.path_of(response), source)
-        if urlsplit(path).netloc or client is None:
+        url = urlsplit(urljoin(base, source))
+        loaded |= unquote(url.path).endswith(f"{capture.mounted_at}/app.js")
+        own = url.scheme in ("", "http", "https") and url.netloc in ("", urlsplit(base).netloc)
+        if client is None or not own:
             unread.append(source)
             continue
-        status, code = clients.get(client, path)
+        status, code = clients.get(client, url._replace(scheme="", netloc="").geturl())
         if status != 200:
             problems.append(f"line {line}: the script {source} was answered {status}")
-        elif not code.startswith(_client_begins()):
+        elif code.startswith(_client_begins()):
+            loaded = True
+        else:
             scripts.append(Script(source, 1, code))
-    if page.whole and "app.js" not in text and not any("app.js" in each.text for each in scripts):
+    if page.whole and not loaded and not any(_loads_it(capture, each.text) for each in scripts):
         problems.append("the page does not load the client: its snippet is missing in the head")
     made = [(script, call) for script in scripts for call in calls(script.text)]
     for script, call in made:
         faults = _faults(capture, call)
         problems += [f"{script.at(call.line)}: {fault}" for fault in faults]
-    reported = {call.members.get("activity_id") for _, call in made if call.members is not None}
-    missing = [each for each in activity_ids if each not in reported]
+    for script in dict.fromkeys(script for script, _ in made):
+        if (broken := broken_at(script.text)) is not None:
+            problems.append(f"{script.at(broken)}: not JavaScript, so browsers run none of it")
+    given = [call.members.get("activity_id") for _, call in made if call.members is not None]
+    missing = [each for each in activity_ids if each not in given]
     problems = [*(f"{each} is not reported" for each in missing), *problems]
     if not problems:
         return ""
-    return "\n".join(["the page's reports are wrong:", *_indented(problems), *_seen(made, unread)])
+    if client is None:
+        why = "client= reads those of the page's own host"
+    elif urlsplit(base).netloc:
+        why = "they are not of the page's own host"
+    else:
+        why = "give the response and not its text, which does not tell the page's own host"
+    return "\n".join(
+        ["the page's reports are wrong:", *_indented(problems), *_seen(made, unread, why)]
+    )
+
+
+def _loads_it(capture: TestCapture, script: str) -> bool:
+    """Whether a script is the inline part of the snippet, or one that does the same."""
+    return script_text("snippet.js").strip() in script or f"{capture.mounted_at}/app.js" in script
 
 
 def _client_begins() -> str:
@@ -120,20 +166,19 @@ def _client_begins() -> str:
     return assets()["app.js"].body[:200].decode()
 
 
-def _seen(made: list[tuple[Script, Call]], unread: list[str]) -> Iterator[str]:
+def _seen(made: list[tuple[Script, Call]], unread: list[str], why: str) -> Iterator[str]:
     """What was read, and what was not."""
     yield "calls on the page:" if made else "there is no call of ap3c.activity on the page"
     for script, call in made:
         members = call.members or {}
         named = members.get("activity_id", UNKNOWN)
-        words = "an id that is worked out when the script runs" if named is UNKNOWN else named
+        words = named if isinstance(named, str) else sketch(named)
+        if named is UNKNOWN:
+            words = "an id that is worked out when the script runs"
         attributes = sketch(members["attributes"]) if "attributes" in members else ""
         yield f"  {script.at(call.line)}: {words} {attributes}".rstrip()
-    for script in {script for script, _ in made}:
-        if (line := broken_at(script.text)) is not None:
-            yield f"  {script.at(line)}: not JavaScript, so browsers may run none of this script"
     if unread:
-        yield f"scripts that were not read: {', '.join(unread)}; client= reads those of the origin"
+        yield f"scripts that were not read: {', '.join(unread)}; {why}"
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:
@@ -148,6 +193,7 @@ def _faults(capture: TestCapture, call: Call) -> Iterator[str]:
         if name not in _MEMBERS:
             meant = report.did_you_mean(name, _MEMBERS)
             yield f"{name} is no member of an activity{meant or report.there_are(_MEMBERS)}"
+    yield from _event_id_faults(call.members.get("event_id"))
     activity_id = call.members.get("activity_id", UNKNOWN if call.open else None)
     if activity_id is UNKNOWN:
         return
@@ -171,6 +217,13 @@ def _faults(capture: TestCapture, call: Call) -> Iterator[str]:
         yield from _attribute_faults(definition, attributes, most)
     elif attributes is not UNKNOWN:
         yield f"{activity_id}: attributes is {sketch(attributes)}, and no object"
+
+
+def _event_id_faults(event_id: Any) -> Iterator[str]:
+    if event_id is None or event_id is UNKNOWN or event_id == "":
+        return
+    if not (isinstance(event_id, str) and is_event_id(event_id)):
+        yield f"event_id is {sketch(event_id)}; expected 1 to 64 of the characters A-Z a-z 0-9 _ -"
 
 
 def _attribute_faults(definition: Definition, given: Literal, most: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InvalidAttributes, RateLimited, Refused
 from ..wire import ActivityRequest
+from .watched import is_value
 
 if TYPE_CHECKING:
     from .capture import TestCapture
@@ -57,6 +58,9 @@ def recorded_otherwise(capture: TestCapture, wanted: Wanted, found: int, times: 
     was = f"was recorded {_times(found)}" if found else "was not recorded"
     expected = "" if times is None else f", expected {_times(times)}"
     wrong = misspelled(capture, str(wanted.activity_id), wanted.attributes or ())
+    who = wanted.email if wanted.email is not None else wanted.ei
+    if not wrong and who is not None and capture.person(wanted.email, ei=wanted.ei) is None:
+        wrong = f"no person {who!r} has come"
     return f"{wanted} {was}{expected}{wrong and f': {wrong}'}{table(capture, wanted)}"
 
 
@@ -173,7 +177,7 @@ def _difference(came: Came, wanted: Wanted) -> str:
     differ = [
         f"{key} is {shown(sent.get(key))}, not {shown(value)}"
         for key, value in (wanted.attributes or {}).items()
-        if sent.get(key) != value
+        if not is_value(sent.get(key), value)
     ]
     return "; ".join(differ)
 

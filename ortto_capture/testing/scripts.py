@@ -56,7 +56,8 @@ class Literal(NamedTuple):
 def calls(script: str) -> list[Call]:
     """The calls of ``ap3c.activity`` and ``ap3c.act.push`` in a script, in order.
 
-    A call of another function counts when it is given an object with an ``activity_id``.
+    A call of another function counts when it is given an object whose ``activity_id`` is written
+    down and begins with ``act:``: other interfaces have members of that name, too.
 
     :raises ImportError: when the extra ``testing`` is not installed.
     """
@@ -107,14 +108,24 @@ def _made(node: Node) -> Iterator[Call]:
     name = re.sub(r"\s|\?(?=\.)", "", _text(called))
     ours = re.search(r"\bap3c\.activity$", name) is not None
     pushes = re.search(r"\bap3c\.act\b.*\.push$", name) is not None
-    for place, argument in enumerate(given.named_children):
+    for place, argument in enumerate(_parts(given)):
         value = _value(argument)
         line = node.start_point.row
-        if isinstance(value, Literal) and (ours or pushes or "activity_id" in value.members):
+        if isinstance(value, Literal) and (ours or pushes or _names_an_activity(value)):
             if not (ours and place):
                 yield Call(line, value.members, value.open)
         elif pushes or (ours and not place):
             yield Call(line, None)
+
+
+def _names_an_activity(given: Literal) -> bool:
+    activity_id = given.members.get("activity_id")
+    return isinstance(activity_id, str) and activity_id.startswith("act:")
+
+
+def _parts(node: Node) -> list[Node]:
+    """What a node is made of, without comments."""
+    return [each for each in node.named_children if each.type != "comment"]
 
 
 def _text(node: Node) -> str:
@@ -123,22 +134,22 @@ def _text(node: Node) -> str:
 
 def _value(node: Node) -> Any:
     """What a node is, as far as it is a literal; objects are :class:`Literal`."""
-    text = _text(node)
+    text, parts = _text(node), _parts(node)
     if node.type == "object":
         return _object(node)
-    if node.type == "parenthesized_expression" and node.named_child_count == 1:
-        return _value(node.named_children[0])
+    if node.type == "parenthesized_expression" and len(parts) == 1:
+        return _value(parts[0])
     if node.type == "array":
         # A hole or a spread has no value of its own.
-        return [_value(each) for each in node.named_children]
+        return [_value(each) for each in parts]
     if node.type == "string":
         return _string(text[1:-1])
     if node.type == "template_string":
         return UNKNOWN if "${" in text else _string(text[1:-1])
     if node.type == "number":
         return _number(text)
-    if node.type == "unary_expression" and text[0] in "+-" and node.named_child_count == 1:
-        number = _value(node.named_children[0])
+    if node.type == "unary_expression" and text[0] in "+-" and len(parts) == 1:
+        number = _value(parts[0])
         plain = isinstance(number, int | float) and not isinstance(number, bool)
         return (-number if text[0] == "-" else number) if plain else UNKNOWN
     constants = {"true": True, "false": False, "null": None, "undefined": _UNDEFINED}
@@ -148,20 +159,20 @@ def _value(node: Node) -> Any:
 def _object(node: Node) -> Literal:
     members: dict[str, Any] = {}
     open_ = False
-    for each in node.named_children:
+    for each in _parts(node):
         key, value = each.child_by_field_name("key"), each.child_by_field_name("value")
         if each.type == "pair" and key is not None and value is not None:
             name = _value(key) if key.type == "string" else _text(key)
             if key.type == "computed_property_name":
                 # `{["str:cm:plan"]: …}` is as good as without the brackets.
-                name = _value(key.named_children[0])
+                name = _value(_parts(key)[0])
             if isinstance(name, str):
                 members[name] = _value(value)
             else:
                 open_ = True
         elif each.type == "shorthand_property_identifier":
             members[_text(each)] = UNKNOWN
-        elif each.type != "comment":  # a spread, a method
+        else:  # a spread, a method
             open_ = True
     return Literal({k: v for k, v in members.items() if v is not _UNDEFINED}, open_)
 
@@ -196,14 +207,17 @@ _NAMED = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "0":
 _NAMED |= dict.fromkeys(["\n", "\r\n", "\r", "\u2028", "\u2029"], "")
 
 
-def _string(inside: str) -> str:
-    """What stands between quotes, with its escapes resolved."""
+def _string(inside: str) -> Any:
+    """What stands between quotes, with its escapes resolved; UNKNOWN when one is no character."""
 
     def one(escape: re.Match[str]) -> str:
         code = escape[1] or escape[2] or escape[3]
         return chr(int(code, 16)) if code else _NAMED.get(escape[4], escape[4])
 
-    text = _ESCAPE.sub(one, inside)
+    try:
+        text = _ESCAPE.sub(one, inside)
+    except (ValueError, OverflowError):
+        return UNKNOWN
     # Two escapes may be the halves of one character.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

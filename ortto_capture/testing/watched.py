@@ -38,6 +38,13 @@ class Came(NamedTuple):
         return self.request.activity_id if isinstance(self.request, ActivityRequest) else None
 
 
+def is_value(value: Any, wanted: Any) -> bool:
+    """Whether an attribute is what a test wants: by ``==``, except that True is not 1."""
+    if isinstance(value, bool) != isinstance(wanted, bool) and type(wanted) in (bool, int, float):
+        return False
+    return bool(value == wanted)
+
+
 class Watched(Attempt):
     """An attempt that tells what became of it."""
 

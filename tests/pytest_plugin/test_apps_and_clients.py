@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,7 +84,12 @@ def code(request: HttpRequest) -> HttpResponse:
     return HttpResponse(CODE.encode("latin-1"), content_type="text/javascript; charset=latin-1")
 
 
+def one(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f'<script src="{request.GET["s"]}"></script>')
+
+
 urlpatterns = [
+    path("one/", one),
     path("cart/", cart),
     path("cart/s.js", code),
     path("track/", include("ortto_capture.contrib.django.urls")),
@@ -170,6 +177,35 @@ def test_pages_and_their_scripts_are_read(capture: TestCapture, client: Any) -> 
 
     with pytest.raises(AssertionError, match=r"s\.js, line 1: act:cm:login declares no attribute"):
         capture.assert_page_reports(client.get("/cart/"), "act:cm:login", client=client)
+
+
+STATICFILES = ["django.contrib.staticfiles", "ortto_capture.contrib.django"]
+
+
+@pytest.mark.parametrize(
+    ("installed", "source", "found"),
+    [
+        (STATICFILES, "/static/s.js?v=1", "s.js?v=1, line 1: act:cm:login declares no attribute"),
+        (STATICFILES, "http://testserver/static/s.js", "s.js, line 1: act:cm:login declares no"),
+        (STATICFILES, "/static/gone.js", "line 1: the script /static/gone.js was answered 404"),
+        (STATICFILES, "/static/", "line 1: the script /static/ was answered 404"),
+        (STATICFILES, "/s.js", "line 1: the script /s.js was answered 404"),
+        (STATICFILES[1:], "/static/s.js", "line 1: the script /static/s.js was answered 404"),
+    ],
+)
+def test_static_files_of_django_are_read_where_django_finds_them(
+    capture: TestCapture, tmp_path: Path, installed: list[str], source: str, found: str
+) -> None:
+    """Its test client does not serve them."""
+    code = "ap3c.activity({activity_id: 'act:cm:login', attributes: {x: 1}})"
+    tmp_path.joinpath("s.js").write_text(code)
+
+    with override_settings(
+        ROOT_URLCONF=__name__, INSTALLED_APPS=installed, STATICFILES_DIRS=[tmp_path]
+    ):
+        client = django_client(capture)
+        with pytest.raises(AssertionError, match=re.escape(found)):
+            capture.assert_page_reports(client.get("/one/", {"s": source}), client=client)
 
 
 def test_a_login_of_the_host_is_asked_as_for_the_app_s_own_pages(capture: TestCapture) -> None:

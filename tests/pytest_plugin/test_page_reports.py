@@ -48,6 +48,12 @@ CALLS = [
     "ap3c.activity({ID, attributes: {PRICE: 1e3, 'str:cm:plan': undefined}})",
     r"ap3c.activity({activity_id: 'act:cm:b\x6fu\u0067h\u{74}', attributes: {PRICE: +.5e1,},})",
     "ap3c\n  .activity({ // a comment\n ID /* the id */, attributes: {PRICE: 1}})",
+    "ap3c.activity(/* what */ {ID, attributes: {PRICE: - /* less */ 5}} /* end */)",
+    "ap3c.activity({ID, event_id: 'order-17_A', attributes: {[/* a */ PRICE]: (/* b */ 1)}})",
+    "ap3c.activity({ID, event_id: '', attributes: {PRICE: 1}})",
+    "ap3c.activity({ID, event_id: order.id, attributes: {PRICE: 1}})",
+    "ap3c.activity({ID, attributes: {PRICE: 1}}); runs.list({activity_id: 5, page: 2})",
+    "ap3c.activity({ID, attributes: {PRICE: 1}}); runs.get({activity_id: 'run-7'})",
 ]
 
 
@@ -75,6 +81,11 @@ def test_calls_are_understood_as_people_write_them(capture: TestCapture, call: s
         "ap3c.activity({activity_id: login})",
         'ap3c.activity({["activity" + "_id"]: "act:cm:login"})',
         "ap3c.activity({activity_id})",
+        "ap3c.activity({activity_id: ['act:cm:login']})",
+        "ap3c.activity({activity_id: {}})",
+        r"ap3c.activity({activity_id: 'act:cm:login\u{110000}'})",
+        r"ap3c.activity({activity_id: 'act:cm:login\u{fffffffffffffffffffff}'})",
+        "send({activity_id: id})",
     ],
 )
 def test_what_is_no_call_with_that_id_reports_nothing(capture: TestCapture, script: str) -> None:
@@ -91,6 +102,84 @@ def test_a_page_s_handlers_are_its_code_and_its_data_are_not(capture: TestCaptur
         <button @click="ap3c.activity({activity_id: &quot;act:cm:login&quot;}); return false">
     """
     assert problems(capture, page, "act:cm:login") == []
+
+
+LOGIN_CALL = "ap3c.activity({activity_id: 'act:cm:login'})"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        '<button onclick="CALL">',
+        """<button onclick="report({activity_id: 'act:cm:login'})">""",
+        '<form onsubmit="return CALL">',
+        '<button hx-on:click="CALL">',
+        '<button data-hx-on:click="CALL">',
+        '<button x-on:click="CALL">',
+        '<button v-on:click="CALL">',
+        '<button (click)="CALL">',
+        '<div x-data="{open: false, buy() { CALL }}">',
+        '<a href=" JavaScript:CALL">',
+        """<a href="javascript:ap3c.activity(%7Bactivity_id:'act:cm:login'})">""",
+        "<SCRIPT TYPE=' Text/JavaScript '>CALL</SCRIPT>",
+        "<script type=application/x-javascript>CALL</script>",
+        "<script type=text/ecmascript>CALL</script>",
+        "<script type=text/javascript1.5>CALL</script>",
+        "<script type=module>import x from './x.js'; await CALL</script>",
+        "<template><b></b></template><script>CALL</script>",
+    ],
+)
+def test_code_that_browsers_run_is_read(capture: TestCapture, part: str) -> None:
+    assert problems(capture, part.replace("CALL", LOGIN_CALL), "act:cm:login") == []
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        '<p title="CALL">',
+        '<p data-code="CALL">',
+        '<a href="CALL">',
+        "<template><template></template><script>CALL</script></template>",
+        "<template><button onclick='CALL'></template>",
+        "<noscript><script>CALL</script></noscript>",
+        "<textarea><script>CALL</script></textarea>",
+        "<script nomodule>CALL</script>",
+        "<script type=text/x-template>CALL</script>",
+    ],
+)
+def test_code_that_browsers_do_not_run_is_not_read(capture: TestCapture, part: str) -> None:
+    found = problems(capture, part.replace("CALL", LOGIN_CALL), "act:cm:login")
+    assert found == ["act:cm:login is not reported"]
+
+
+def test_a_script_that_browsers_cannot_parse_fails_the_page(capture: TestCapture) -> None:
+    assert problems(capture, f"<script>\n{LOGIN_CALL};\nif (</script>", "act:cm:login") == [
+        "line 3: not JavaScript, so browsers run none of it"
+    ]
+    # Of a script that reports nothing, others have to take care.
+    page = f"<script>if (</script><script>{LOGIN_CALL}</script>"
+    assert problems(capture, page, "act:cm:login") == []
+
+
+@pytest.mark.parametrize("event_id", ["'order 17'", "17", f"'{'x' * 65}'", "{}", "true"])
+def test_an_event_id_that_would_be_refused_is_a_mistake(
+    capture: TestCapture, event_id: str
+) -> None:
+    page = f"<script>ap3c.activity({{activity_id: 'act:cm:login', event_id: {event_id}}})</script>"
+    [found] = problems(capture, page, "act:cm:login")
+    assert found.startswith("line 1: event_id is ")
+    assert found.endswith("; expected 1 to 64 of the characters A-Z a-z 0-9 _ -")
+
+
+def test_an_id_that_is_no_text_is_shown(capture: TestCapture) -> None:
+    page = "<script>ap3c.activity({activity_id: ['act:cm:login']})</script>"
+    with pytest.raises(AssertionError) as failed:
+        capture.assert_page_reports(page)
+    assert str(failed.value).splitlines()[1:] == [
+        "  line 1: the call has no activity_id",
+        "calls on the page:",
+        '  line 1: ["act:cm:login"]',
+    ]
 
 
 def test_each_mistake_is_named_with_its_line(capture: TestCapture) -> None:
@@ -192,13 +281,13 @@ def test_a_failure_shows_what_was_read_and_what_was_not(capture: TestCapture) ->
     assert str(failed.value) == dedent("""\
         the page's reports are wrong:
           act:cm:loggin is not reported
+          line 6: not JavaScript, so browsers run none of it
         calls on the page:
           line 3: an id that is worked out when the script runs {"int:cm:price": …, …}
           line 4: act:cm:bought {"int:cm:price": [1, …]}
           line 5: an id that is worked out when the script runs
           line 6: act:cm:login
-          line 6: not JavaScript, so browsers may run none of this script
-        scripts that were not read: /static/shop.js; client= reads those of the origin""")
+        scripts that were not read: /static/shop.js; client= reads those of the page's own host""")
 
 
 def test_a_page_without_calls_is_told_from_one_with_others(capture: TestCapture) -> None:
@@ -214,8 +303,36 @@ def test_a_page_that_does_not_load_the_client_reports_nothing(capture: TestCaptu
             "the page does not load the client: its snippet is missing in the head"
         ]
     assert problems(capture, f"<html><head>{SNIPPET}</head>{call}", "act:cm:login") == []
+    # Behind a proxy, the path may be longer.
+    behind = SNIPPET.replace("/capture", "https://shop.example/a%20shop/capture")
+    assert problems(capture, f"<html><head>{behind}</head>{call}", "act:cm:login") == []
+    # Code of the page's own may load it.
+    own = 'load("/capture/app.js")'
+    assert problems(capture, f"<html><script>{own}</script>{call}", "act:cm:login") == []
     # A part of a page stands within one that loads it.
     assert problems(capture, f"<div>{call}</div>", "act:cm:login") == []
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        '<script src="/static/app.js"></script>',
+        '<script src="/capture/app.jsx"></script>',
+        "<p>our app.js, at /capture/app.js</p>",
+        '<template><script src="/capture/app.js"></script></template>',
+    ],
+)
+def test_another_app_js_is_not_taken_for_the_client(capture: TestCapture, part: str) -> None:
+    page = f"<html><head>{part}</head><script>{LOGIN_CALL}</script></html>"
+    assert problems(capture, page, "act:cm:login") == [
+        "the page does not load the client: its snippet is missing in the head"
+    ]
+
+
+def test_the_snippet_is_known_whatever_its_endpoint_is(capture: TestCapture, app: Flask) -> None:
+    snippet = app.config["capture_app"].snippet("shop", endpoint="https://t.example/t")
+    page = f"<html><head>{snippet}</head><script>{LOGIN_CALL}</script></html>"
+    assert problems(capture, page, "act:cm:login") == []
 
 
 # -- through an app
@@ -248,7 +365,7 @@ def test_scripts_of_the_origin_are_read_through_the_client(
     capture: TestCapture, shop: Flask
 ) -> None:
     client = shop.test_client()
-    page = client.get("/cart/?s=buy.js&s=https://cdn.example/x.js")
+    page = client.get("/cart/?s=buy.js&s=//cdn.example/x.js")
 
     with pytest.raises(AssertionError) as failed:
         capture.assert_page_reports(page, "act:cm:login", client=client)
@@ -258,10 +375,34 @@ def test_scripts_of_the_origin_are_read_through_the_client(
           buy.js, line 2: act:cm:login declares no attribute x; there are none
         calls on the page:
           buy.js, line 2: act:cm:login {"x": 1}
-        scripts that were not read: https://cdn.example/x.js; client= reads those of the origin""")
+        scripts that were not read: //cdn.example/x.js; they are not of the page's own host""")
 
 
 def test_a_script_that_is_not_there_fails_the_page(capture: TestCapture, shop: Flask) -> None:
     client = shop.test_client()
     with pytest.raises(AssertionError, match=r"line \d+: the script gone\.js was answered 404"):
         capture.assert_page_reports(client.get("/cart/?s=gone.js"), client=client)
+
+
+def test_the_client_is_known_at_any_address_of_the_app(capture: TestCapture, app: Flask) -> None:
+    """Hosts may serve the file themselves, from a place of their own."""
+    client = app.test_client()
+    text = client.get("/capture/app.js").text
+    app.add_url_rule("/own.js", view_func=lambda: text)
+    page = f'<html><head><script src="/own.js"></script></head><script>{LOGIN_CALL}</script></html>'
+
+    capture.assert_page_reports(page, "act:cm:login", client=client)
+
+
+def test_absolute_addresses_of_the_page_s_own_host_are_read(
+    capture: TestCapture, shop: Flask
+) -> None:
+    client = shop.test_client()
+    page = client.get("/cart/?s=http://localhost/cart/buy.js&s=data:text/javascript,x")
+
+    with pytest.raises(AssertionError, match=r"/cart/buy\.js, line 2: act:cm:login declares no"):
+        capture.assert_page_reports(page, "act:cm:login", client=client)
+    with pytest.raises(
+        AssertionError, match=r"buy\.js, data:.*; give the response and not its text"
+    ):
+        capture.assert_page_reports(page.text, "act:cm:login", client=client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent
+from unittest.mock import ANY
 
 import pytest
 from flask import Flask
@@ -98,6 +99,14 @@ def test_a_repeated_event_is_recorded_once(capture: TestCapture, app: Flask) -> 
 
     assert capture.activity(client, "act:cm:login", event_id="once").duplicate
     assert capture.recorded() == [first]
+
+
+def test_an_activity_comes_from_the_first_of_the_app_s_sources(capture: TestCapture) -> None:
+    capture.use(app := create_app(sources={"shop": {"name": "Shop"}, "blog": {"name": "Blog"}}))
+    client = app.test_client()
+    capture.identify(client, "jo@example.com")
+
+    assert capture.activity(client, "act:cm:login").source == "shop"
 
 
 def test_a_client_of_another_app_is_told_from_a_refused_activity(
@@ -382,6 +391,49 @@ def test_a_misspelled_activity_is_neither_recorded_nor_not_recorded(
         capture.assert_not_recorded("act:cm:bought", {"int:cm:prise": 1})
     with pytest.raises(AssertionError, match="no attribute txt:x:y; there are int:cm:price, str"):
         capture.assert_not_recorded("act:cm:bought", {"txt:x:y": 1})
+
+
+def test_what_is_misspelled_fails_whatever_was_recorded(capture: TestCapture, app: Flask) -> None:
+    client = app.test_client()
+    capture.identify(client, "jo@example.com")
+    capture.activity(client, "act:cm:bought", {"int:cm:price": 1})
+
+    unknown = r"act:cm:logn is not defined; did you mean act:cm:login\?"
+    with pytest.raises(AssertionError, match=unknown):
+        capture.assert_recorded("act:cm:logn", times=0)
+    with pytest.raises(AssertionError, match=unknown):
+        capture.wait_for("act:cm:logn", times=0)
+    absent = {"int:cm:prise": None}
+    undeclared = "act:cm:bought declares no attribute int:cm:prise; did"
+    with pytest.raises(AssertionError, match=undeclared):
+        capture.assert_recorded("act:cm:bought", absent)
+    with pytest.raises(AssertionError, match=undeclared):
+        capture.assert_not_recorded("act:cm:bought", absent)
+    with pytest.raises(AssertionError, match=undeclared):
+        capture.wait_for("act:cm:bought", absent)
+
+
+def test_true_is_not_one(capture: TestCapture) -> None:
+    capture.define(
+        Definition("act:cm:set", "Set", attributes=["bol:cm:on", "int:cm:level"], client_side=True)
+    )
+    capture.record_for("act:cm:set", {"bol:cm:on": True, "int:cm:level": 1}, email="jo@example.com")
+
+    capture.assert_recorded("act:cm:set", {"bol:cm:on": True, "int:cm:level": 1})
+    capture.assert_recorded("act:cm:set", {"bol:cm:on": ANY, "int:cm:level": ANY})
+    capture.assert_not_recorded("act:cm:set", {"bol:cm:on": 1})
+    with pytest.raises(AssertionError, match="int:cm:level is 1, not true"):
+        capture.assert_recorded("act:cm:set", {"int:cm:level": True})
+
+
+def test_a_person_who_never_came_is_said(capture: TestCapture, app: Flask) -> None:
+    app.test_client().post("/paid")
+
+    with pytest.raises(AssertionError, match=r"not recorded: no person 'al@example\.com' has come"):
+        capture.assert_recorded("act:cm:paid", email="al@example.com")
+    with pytest.raises(AssertionError, match="not recorded: no person 7 has come"):
+        capture.assert_recorded("act:cm:paid", ei=7)
+    capture.assert_not_recorded("act:cm:paid", email="al@example.com")
 
 
 def test_when_nothing_came_the_failure_says_what_to_do(capture: TestCapture, app: Flask) -> None:
