@@ -1,9 +1,8 @@
 """The pytest plugin: a ``Capture`` for each test, in place of the one that the app has.
 
 The law of this file: pytest imports it in every run of an environment that has this package, and
-with it the package itself, which takes about a tenth of a second. So it adds no other import, does
-nothing before a fixture is asked for, and names no framework that the test run has not imported
-itself.
+the package with it, which takes some hundredths of a second. So it imports no more, does nothing
+before a fixture is asked for, and names no framework that the test run has not imported itself.
 """
 
 from __future__ import annotations

@@ -110,29 +110,13 @@ def page_problems(
     """What is wrong with a page's reports, a line each; empty when nothing is.
 
     :param activity_ids: what the page has to report.
-    :param client: fetches the scripts of the page's own origin.
+    :param client: fetches the scripts of the page's own host.
     """
     page = _Page()
     page.feed(clients.text_of(response))
     page.close()
-    scripts, problems, unread, loaded = list(page.scripts), [], [], False
     base = clients.url_of(response)
-    for source, line in page.sources:
-        url = urlsplit(urljoin(base, source))
-        loaded |= unquote(url.path).endswith(f"{capture.mounted_at}/app.js")
-        own = url.scheme in ("", "http", "https") and url.netloc in ("", urlsplit(base).netloc)
-        if client is None or not own:
-            unread.append(source)
-            continue
-        status, code = clients.get(client, url._replace(scheme="", netloc="").geturl())
-        if status != 200:
-            problems.append(f"line {line}: the script {source} was answered {status}")
-        elif code.startswith(_client_begins()):
-            loaded = True
-        else:
-            scripts.append(Script(source, 1, code))
-    if page.whole and not loaded and not any(_loads_it(capture, each.text) for each in scripts):
-        problems.append("the page does not load the client: its snippet is missing in the head")
+    scripts, problems, unread = _read(capture, page, base, client)
     made = [(script, call) for script in scripts for call in calls(script.text)]
     for script, call in made:
         faults = _faults(capture, call)
@@ -154,6 +138,34 @@ def page_problems(
     return "\n".join(
         ["the page's reports are wrong:", *_indented(problems), *_seen(made, unread, why)]
     )
+
+
+def _read(
+    capture: TestCapture, page: _Page, base: str, client: object
+) -> tuple[list[Script], list[str], list[str]]:
+    """The scripts of a page at ``base``, what is wrong with them, and those that were not read."""
+    scripts, problems, unread, loaded = list(page.scripts), [], [], False
+    for source, line in page.sources:
+        try:
+            url = urlsplit(urljoin(base, source))
+        except ValueError:
+            problems.append(f"line {line}: the script {source} has no sound address")
+            continue
+        loaded |= unquote(url.path).endswith(f"{capture.mounted_at}/app.js")
+        own = url.scheme in ("", "http", "https") and url.netloc in ("", urlsplit(base).netloc)
+        if client is None or not own:
+            unread.append(source)
+            continue
+        status, code = clients.get(client, url._replace(scheme="", netloc="").geturl())
+        if status != 200:
+            problems.append(f"line {line}: the script {source} was answered {status}")
+        elif code.startswith(_client_begins()):
+            loaded = True
+        else:
+            scripts.append(Script(source, 1, code))
+    if page.whole and not loaded and not any(_loads_it(capture, each.text) for each in scripts):
+        problems.append("the page does not load the client: its snippet is missing in the head")
+    return scripts, problems, unread
 
 
 def _loads_it(capture: TestCapture, script: str) -> bool:

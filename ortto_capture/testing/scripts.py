@@ -109,7 +109,10 @@ def _made(node: Node) -> Iterator[Call]:
     ours = re.search(r"\bap3c\.activity$", name) is not None
     pushes = re.search(r"\bap3c\.act\b.*\.push$", name) is not None
     for place, argument in enumerate(_parts(given)):
-        value = _value(argument)
+        try:
+            value = _value(argument)
+        except RecursionError:  # data, nested deeper than Python may recurse
+            value = UNKNOWN
         line = node.start_point.row
         if isinstance(value, Literal) and (ours or pushes or _names_an_activity(value)):
             if not (ours and place):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -24,6 +25,7 @@ from werkzeug.test import Client
 from ortto_capture import Capture, CaptureApp, Identity, Settings, mount, open_backends
 from ortto_capture.contrib.asgi import CaptureASGI
 from ortto_capture.testing import LiveCapture, TestCapture
+from ortto_capture.testing.clients import url_of
 
 from ..django_project import configure
 from .shop import LOGIN, create_app
@@ -177,6 +179,13 @@ def test_pages_and_their_scripts_are_read(capture: TestCapture, client: Any) -> 
 
     with pytest.raises(AssertionError, match=r"s\.js, line 1: act:cm:login declares no attribute"):
         capture.assert_page_reports(client.get("/cart/"), "act:cm:login", client=client)
+
+
+def test_an_answer_tells_the_address_that_it_is_of(capture: TestCapture, client: Any) -> None:
+    answer = client.get("/cart/")
+    address = urlsplit(url_of(answer))
+    assert address.netloc
+    assert address.path == "/cart/"
 
 
 STATICFILES = ["django.contrib.staticfiles", "ortto_capture.contrib.django"]

@@ -86,7 +86,9 @@ def test_calls_are_understood_as_people_write_them(capture: TestCapture, call: s
         r"ap3c.activity({activity_id: 'act:cm:login\u{110000}'})",
         r"ap3c.activity({activity_id: 'act:cm:login\u{fffffffffffffffffffff}'})",
         "send({activity_id: id})",
+        f"ap3c.activity({{activity_id: {'[' * 3000}{']' * 3000}}})",
     ],
+    ids=lambda script: script[:60],
 )
 def test_what_is_no_call_with_that_id_reports_nothing(capture: TestCapture, script: str) -> None:
     found = problems(capture, f"<script>{script}</script>", "act:cm:login")
@@ -150,6 +152,12 @@ def test_code_that_browsers_run_is_read(capture: TestCapture, part: str) -> None
 def test_code_that_browsers_do_not_run_is_not_read(capture: TestCapture, part: str) -> None:
     found = problems(capture, part.replace("CALL", LOGIN_CALL), "act:cm:login")
     assert found == ["act:cm:login is not reported"]
+
+
+def test_a_script_without_a_sound_address_fails_the_page(capture: TestCapture) -> None:
+    assert problems(capture, "<p><script src='http://[x'></script>") == [
+        "line 1: the script http://[x has no sound address"
+    ]
 
 
 def test_a_script_that_browsers_cannot_parse_fails_the_page(capture: TestCapture) -> None:
