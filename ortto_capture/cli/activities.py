@@ -21,7 +21,7 @@ def activities() -> None:
     """What visitors may do, and what each activity may carry."""
 
 
-def _one(backends: Backends, activity_id: str) -> Definition:
+def one(backends: Backends, activity_id: str) -> Definition:
     """The definition with exactly this id, or an end that names those that look like it."""
     found = backends.definitions.get(activity_id)
     if found is not None:
@@ -65,7 +65,7 @@ def list_(account: Account, as_json: bool) -> None:
 @with_account
 def show(account: Account, activity: str, as_json: bool) -> None:
     """Show one, as the definition file has it, and the code that reports it."""
-    found = _one(account.backends, activity)
+    found = one(account.backends, activity)
     say(document(asdict(found), indent=None if as_json else 2))
     if not as_json:
         attributes = example(found, account.settings.max_attributes)
@@ -153,7 +153,7 @@ def _changing(name: str, text: str, said: str, change: Mapping[str, Any]) -> Non
     def changing(account: Account, activity: Sequence[str]) -> None:
         backends = account.backends
         # All are looked up first: a wrong name changes nothing.
-        for found in [_one(backends, each) for each in activity]:
+        for found in [one(backends, each) for each in activity]:
             changed = replace(found, **change)
             if changed != found:
                 backends.definitions.put(changed)
@@ -176,5 +176,5 @@ _changing("archive", "Put them away; their history stays.", "archived", {"archiv
 @with_account
 def schema(account: Account, activity: str, as_json: bool) -> None:
     """Print the JSON Schema of an activity's attributes."""
-    found = json_schema(_one(account.backends, activity), account.settings.max_attributes)
+    found = json_schema(one(account.backends, activity), account.settings.max_attributes)
     say(document(found, indent=None if as_json else 2))

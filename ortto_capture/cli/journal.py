@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import takewhile
@@ -28,7 +28,7 @@ from .account import (
     output_option,
     with_account,
 )
-from .selection import PAGE, check_cursor, every, selected, selecting
+from .selection import PAGE, check_activities, check_cursor, every, selected, selecting
 from .show import Column, Table, document, hint, json_option, moment, on_terminal, safe
 
 #: Seconds between two looks of ``tail -f``.
@@ -86,6 +86,7 @@ def tail(
     backends, wanted = account.backends, selected(account, **chosen)
     rows = Rows(backends, show_sensitive=show_sensitive)
     begun: Iterable[Any]
+    kept: Callable[[], Iterable[Any]]
     cursor: Any = wanted.after
     look: Any
     if refused:
@@ -93,7 +94,7 @@ def tail(
         if backends.outcomes is None:
             raise Failed("these backends do not remember what was refused", CONFIGURATION)
         look, place, cursor = backends.outcomes.refused, attrgetter("number"), _number(cursor)
-        begun = look(cursor, ALL_REFUSED)
+        begun, kept = look(cursor, ALL_REFUSED), partial(look, 0, ALL_REFUSED)
     else:
         columns, draw = CAPTURED, partial(_with_cursor, rows)
         look, place = backends.journal.after, attrgetter("cursor")
@@ -101,6 +102,10 @@ def tail(
         # At least one, even where none is to be shown: it says where to go on.
         latest = max(number, 1)
         begun = backends.journal.latest(latest) if wanted.everything else every(look, cursor)
+        kept = partial(every, look)
+    # What is followed may come yet.
+    if not follow:
+        check_activities(account, wanted, kept)
     first: deque[Any] = deque(maxlen=number)
     for row in begun:
         cursor = place(row)
@@ -154,6 +159,7 @@ def export(
     """Write out activities, oldest first."""
     journal, wanted = account.backends.journal, selected(account, **chosen)
     check_cursor(journal, wanted.after)
+    check_activities(account, wanted, partial(every, journal.after))
     rows = Rows(account.backends, show_sensitive=show_sensitive)
     until = max((row.position for row in journal.latest(1)), default=0)
 

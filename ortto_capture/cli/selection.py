@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ import click
 from .. import Capture, Captured, Journal, Person, Refused
 from ..model import Outcome
 from .account import Account, Failed
+from .activities import one
 
 #: Rows asked for at a time.
 PAGE = 500
@@ -92,6 +93,22 @@ def selected(
     if person is not None and found is None:
         raise Failed(f"no person is known as {person!r}")
     return Selection(since, until, activity, found.id if found else None, after)
+
+
+def check_activities(
+    account: Account, wanted: Selection, rows: Callable[[], Iterable[Captured | Outcome]]
+) -> None:
+    """Tell a mistaken id from one that no visitor did: no definition and no row has it.
+
+    :param rows: returns all that there are; called when an id has no definition.
+    :raises Failed: naming the definitions that look like it.
+    """
+    definitions = account.backends.definitions
+    missing = {each for each in wanted.activities if definitions.get(each) is None}
+    for row in rows() if missing else ():
+        missing.discard(row.activity_id or "")
+    for each in sorted(missing):
+        one(account.backends, each)
 
 
 def known(capture: Capture, text: str) -> Person | None:

@@ -124,6 +124,33 @@ def test_where_nothing_arrived_a_person_is_told_so(shell: Shell, account: Accoun
     assert bare(shell.seen("tail", "--refused")[0])[0] == "Nothing was refused so far."
 
 
+@pytest.mark.parametrize("command", [["tail"], ["tail", "--refused"], ["export"]])
+def test_an_activity_that_no_definition_and_no_row_has_is_1(
+    command: list[str], shell: Shell, busy: Account, tmp_path: Path
+) -> None:
+    ended = shell(*command, "--activity", "act:cm:login", "--activity", "act:cm:lgoin")
+
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    said = "no activity has the id 'act:cm:lgoin'; did you mean act:cm:login?"
+    assert ended.stderr == f"Error: {said}\n"
+
+
+def test_an_activity_that_is_gone_is_found_by_its_rows(shell: Shell, busy: Account) -> None:
+    (shell.data / "activities.json").write_text('{"activities": []}')
+
+    for command in (["tail"], ["export"]):
+        assert len(shell.ok(*command, "--activity", "act:cm:plan-chosen").splitlines()) == 2
+    assert len(shell.ok("tail", "--refused", "--activity", "act:cm:wish-list").splitlines()) == 1
+
+
+def test_what_is_followed_may_come_yet(shell: Shell, busy: Account) -> None:
+    with following(shell, "--json", "--activity", "act:cm:new") as process:
+        assert process.stdout is not None
+        shell.ok("activities", "add", "act:cm:new", "--client-side")
+        shell.ok("send", "act:cm:new", "--email", JO)
+        assert json.loads(process.stdout.readline())["activity_id"] == "act:cm:new"
+
+
 @contextmanager
 def following(shell: Shell, *options: str) -> Iterator[subprocess.Popen[str]]:
     """``tail -f``, ended by SIGINT, which is to be a clean end."""
@@ -235,7 +262,7 @@ def test_an_export_that_fails_leaves_no_file(shell: Shell, busy: Account, tmp_pa
         ([], [1, 2, 3]),
         (["--activity", "act:cm:plan-chosen"], [2, 3]),
         (["--activity", "act:cm:plan-chosen", "--activity", "act:cm:login"], [1, 2, 3]),
-        (["--activity", "act:cm:none"], []),
+        (["--activity", "act:cm:refund-issued"], []),
         (["--person", JO], [1, 2]),
         (["--person", "4711"], [1, 2]),
         (["--person", LU, "--activity", "act:cm:login"], []),
