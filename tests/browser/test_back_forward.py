@@ -28,8 +28,13 @@ class Restored(NamedTuple):
     reasons: str
 
 
+#: Its `load` has been told to every listener. No browser keeps a page that it still loads.
+LOADED = "() => performance.getEntriesByType('navigation')[0].loadEventEnd > 0"
+
+
 def leave(tab: Tab) -> None:
-    """Follow the link."""
+    """Follow the link, once the page is there as a whole."""
+    tab.until(LOADED)
     tab.run("() => { window.left = true; }")
     tab.run(FOLLOW)
     tab.until(HERE % "/next")
