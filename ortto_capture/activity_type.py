@@ -94,6 +94,7 @@ class ActivityType:
         unknown_attributes: Literal["reject", "drop"] = "reject",
         icon: str | None = None,
         needs: Assurance = "claimed",
+        shown_as: str | None = None,
     ) -> None:
         """Make the class a frozen dataclass, and its definition."""
         words = _WORDS.sub(" ", cls.__name__).lower().replace("_", " ")
@@ -108,6 +109,7 @@ class ActivityType:
                 unknown_attributes,
                 icon,
                 needs=needs,
+                shown_as=shown_as,
             )
         except ConfigurationError as error:
             said = str(error).removeprefix(f"{error.field}: ")

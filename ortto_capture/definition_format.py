@@ -67,6 +67,7 @@ _ACTIVITY = _Shape(
         "icon": _Shape((str, NoneType), "a name for a picture, in quotes"),
         "archived": _FLAG,
         "needs": _Shape((str,), '"claimed" or "verified"', ("claimed", "verified").__contains__),
+        "shown_as": _Shape((str, NoneType), 'a text such as "Placed order #{str:cm:order-id}"'),
     },
     required=("id", "name"),
 )
@@ -90,11 +91,18 @@ def parse_definitions(data: bytes, name: str) -> list[Definition]:
         raise ConfigurationError("activities", words) from error
     if problems := list(_problems(file, _FILE, name)):
         raise ConfigurationError("activities", "\n".join(problems))
-    activities = file.get("activities", [])
-    for each in activities:
+    made = []
+    for number, each in enumerate(file.get("activities", [])):
         attributes = each.get("attributes", ())
         each["attributes"] = [Attribute(**a) if isinstance(a, dict) else a for a in attributes]
-    return [Definition(**each) for each in activities]
+        try:
+            made.append(Definition(**each))
+        except ConfigurationError as error:
+            # What only the whole of it tells: a text names an attribute that it does not have.
+            problems.append(f"{name}: activities[{number}] ({each['id']}): {error}")
+    if problems:
+        raise ConfigurationError("activities", "\n".join(problems))
+    return made
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -25,6 +25,9 @@ ATTRIBUTE_TYPES = ("str", "txt", "int", "bol", "dtz", "tme", "phn", "geo", "sst"
 #: The longest activity id or attribute key, in characters (contract §3).
 MAX_ID = 100
 
+#: The longest text that says how an activity reads, in characters: as long as a value of ``str``.
+MAX_TEXT = 255
+
 #: JavaScript's largest safe integer. Beyond it browsers round, and backends do not agree.
 MAX_INTEGER = 2**53 - 1
 
@@ -34,6 +37,8 @@ EVENT_ID_SECONDS = 7 * 86_400
 # The ``limits`` package reads "1/0 day" as one a day.
 _NO_WINDOW = re.compile(r"(?:/|per)\s*0+\s*[a-z]", re.IGNORECASE)
 _ATTRIBUTE_KEY = re.compile(r"(?:%s):[a-z0-9]{0,8}:[A-Za-z0-9_-]+" % "|".join(ATTRIBUTE_TYPES))
+#: In a text that says how an activity reads: where the value of an attribute goes.
+_PLACE = re.compile(r"\{([^{}]*)\}")
 _ACTIVITY_ID = re.compile(r"act:[a-z0-9]{1,8}:[A-Za-z0-9_-]+")
 
 
@@ -138,6 +143,8 @@ class Definition:
     :param archived: kept for its history, no longer accepted.
     :param needs: the assurance without which it is refused: ``"verified"`` for what a stranger must
         not claim for another person, such as a purchase.
+    :param shown_as: how one of its activities reads, such as ``Placed order #{str:cm:order-id}``,
+        at most 255 characters; its name alone when left out.
     :raises ConfigurationError: naming the member and the remedy.
     """
 
@@ -150,6 +157,7 @@ class Definition:
     icon: str | None = None
     archived: bool = False
     needs: Assurance = "claimed"
+    shown_as: str | None = None
 
     if TYPE_CHECKING:
         # The dataclass's own, except that bare keys are accepted for attributes.
@@ -164,6 +172,7 @@ class Definition:
             icon: str | None = None,
             archived: bool = False,
             needs: Assurance = "claimed",
+            shown_as: str | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -187,6 +196,8 @@ class Definition:
         keys = [attribute.key for attribute in attributes]
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
             raise ConfigurationError("attributes", f"declared twice: {', '.join(twice)}")
+        if self.shown_as is not None:
+            _check_text(self.shown_as, keys)
         for kind, notation in (self.limits or {}).items():
             if kind not in ("person", "ip"):
                 raise ConfigurationError("limits", f'{kind!r} is neither "person" nor "ip"')
@@ -202,6 +213,23 @@ class Definition:
             return self
         declared = replace(self, client_side=stored.client_side, archived=stored.archived)
         return stored if declared == stored else declared
+
+
+def places_of(text: str) -> list[str]:
+    """Split a text such as ``Order #{str:cm:order-id}``: words and keys in turn, words first."""
+    return _PLACE.split(text)
+
+
+def _check_text(text: str, keys: Sequence[str]) -> None:
+    parts = places_of(text)
+    if not text.strip() or len(text) > MAX_TEXT or {"{", "}"} & set("".join(parts[::2])):
+        raise ConfigurationError(
+            "shown_as",
+            f"write at most {MAX_TEXT} characters, each brace around the key of an attribute: "
+            '"Placed order #{str:cm:order-id}"',
+        )
+    if missing := [key for key in parts[1::2] if key not in keys]:
+        raise ConfigurationError("shown_as", f"{missing[0]!r} is no attribute of this activity")
 
 
 @dataclass(frozen=True, slots=True)

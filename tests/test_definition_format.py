@@ -34,6 +34,7 @@ EVERYTHING = Definition(
     icon="coin",
     archived=True,
     needs="verified",
+    shown_as="Paid for {str:cm:payment-plan}",
 )
 
 JSON = """\
@@ -66,7 +67,8 @@ JSON = """\
       "unknown_attributes": "drop",
       "icon": "coin",
       "archived": true,
-      "needs": "verified"
+      "needs": "verified",
+      "shown_as": "Paid for {str:cm:payment-plan}"
     }
   ]
 }
@@ -92,6 +94,7 @@ unknown_attributes = "drop"
 icon = "coin"
 archived = true
 needs = "verified"
+shown_as = "Paid for {str:cm:payment-plan}"
 """
 
 BOTH = [Definition("act:cm:login", "Logged in – à Paris"), EVERYTHING]
@@ -218,6 +221,14 @@ def test_a_mistake_in_the_list_is_said_with_its_place_and_a_remedy(text: str, fo
         (
             {"needs": "proof"},
             '(act:cm:a): needs: write "claimed" or "verified", not "proof"',
+        ),
+        (
+            {"shown_as": 5},
+            '(act:cm:a): shown_as: write a text such as "Placed order #{str:cm:order-id}", not 5',
+        ),
+        (
+            {"shown_as": "Paid {int:cm:amount}"},
+            "(act:cm:a): shown_as: 'int:cm:amount' is no attribute of this activity",
         ),
         (
             {"limits": "20/day"},
@@ -412,6 +423,7 @@ DEFINITIONS = st.builds(
     icon=st.none() | TEXTS,
     archived=st.booleans(),
     needs=st.sampled_from(["claimed", "verified"]),
+    shown_as=st.none() | TEXTS.filter(lambda text: text.strip() and not {"{", "}"} & set(text)),
 )
 FILES = st.lists(DEFINITIONS, max_size=5, unique_by=lambda each: each.id)
 
