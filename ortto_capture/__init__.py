@@ -21,7 +21,7 @@ from .errors import (
 )
 from .identity import Identity
 from .model import Attribute, Captured, Definition, Person, Source
-from .ports import Backends, Definitions, Journal, Outcomes, People, RateLimiter
+from .ports import Backends, Definitions, Documents, Journal, Outcomes, People, RateLimiter
 from .settings import Settings
 from .wsgi import CaptureApp, mount
 
@@ -37,6 +37,7 @@ __all__ = [
     "ConfigurationError",
     "Definition",
     "Definitions",
+    "Documents",
     "Identity",
     "InvalidAttributes",
     "Journal",

@@ -388,6 +388,20 @@ class Erased(NamedTuple):
     complete: bool
 
 
+class Document(NamedTuple):
+    """One thing that operators saved: a report, an audience, an access token's hash.
+
+    :param kind: what it is; a name is one of its kind.
+    :param value: plain JSON.
+    :param version: at least 1; each ``put`` gives a higher one, and none is given twice.
+    """
+
+    kind: str
+    name: str
+    value: Any
+    version: int
+
+
 class Outcome(NamedTuple):
     """What became of one request; exactly one each. ``at`` is epoch seconds.
 

@@ -16,11 +16,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 from types import TracebackType
-from typing import Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 from uuid import uuid4
 
 from .locks import fork_safe_lock
-from .model import Activity, Captured, Charge, Definition, Full, Identifier, Outcome, Person
+from .model import (
+    Activity,
+    Captured,
+    Charge,
+    Definition,
+    Document,
+    Full,
+    Identifier,
+    Outcome,
+    Person,
+)
 
 T = TypeVar("T")
 
@@ -177,6 +187,32 @@ class Outcomes(Protocol):
         """Take the person's id off what is kept; return how many outcomes that were."""
 
 
+class Documents(Protocol):
+    """Keeps what operators save beside the definitions, by kind and name.
+
+    Kinds and names that differ in case or spelling are different ones.
+    """
+
+    def get(self, kind: str, name: str) -> Document | None:
+        """Return the document, or None. Any string may be asked for."""
+
+    def all(self, kind: str) -> Sequence[Document]:
+        """Return every document of this kind, ordered by name."""
+
+    def put(self, kind: str, name: str, value: Any, version: int | None = None) -> Document | None:
+        """Store plain JSON durably, replacing what has the name, and return it with its version.
+
+        Each version is higher than all before it. When ``version`` is given and the stored one is
+        another, nothing is written and None is returned; 0 says that there must be none.
+        """
+
+    def remove(self, kind: str, name: str, version: int | None = None) -> bool:
+        """Remove the document, if it is there and, when ``version`` is given, has that one.
+
+        Return whether it was removed.
+        """
+
+
 @runtime_checkable
 class Pingable(Protocol):
     """A backend that can be away: a server, or a disk that may fail.
@@ -196,6 +232,8 @@ class Backends:
     place: it is a context manager.
 
     :param outcomes: where outcomes are remembered; none are when left out.
+    :param documents: where operators' reports, audiences and tokens are saved; none are when left
+        out.
     :param in_process: everything is in this process's memory, so that several processes each count
         and remember alone.
     :param epoch: changes when positions may have started over; part of the console's cursor.
@@ -206,6 +244,7 @@ class Backends:
     limiter: RateLimiter
     journal: Journal
     outcomes: Outcomes | None = None
+    documents: Documents | None = None
     in_process: bool = False
     epoch: str = field(default_factory=lambda: uuid4().hex[:12])
     #: Shared by the copies that ``replace`` makes: they decide about the same ports.

@@ -59,6 +59,8 @@ class Settings:
     retain_activities_days: int = 400
     #: How long claimed people without activity are kept by media that can forget.
     retain_idle_people_days: int = 30
+    #: In which zone reports begin a day, by its IANA name. Limits keep to UTC.
+    time_zone: str = "UTC"
 
     def __post_init__(self) -> None:
         self._check_secrets()
@@ -71,6 +73,10 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
                 raise ConfigurationError(name, f"give a whole number from {least} to {most}")
+        if not _is_time_zone(self.time_zone):
+            raise ConfigurationError(
+                "time_zone", 'give an IANA name that this machine knows, such as "Europe/Berlin"'
+            )
         for key, source in self.sources.items():
             if not (isinstance(key, str) and 0 < len(key) <= 100 and isinstance(source, Source)):
                 raise ConfigurationError(
@@ -139,3 +145,16 @@ _BOUNDS = {
     "retain_activities_days": (EVENT_ID_SECONDS // 86_400, _CENTURY),
     "retain_idle_people_days": (1, _CENTURY),
 }
+
+
+def _is_time_zone(name: object) -> bool:
+    """Whether this machine knows a zone of this name; UTC needs no files for that."""
+    if name == "UTC":
+        return True
+    # Imported on use: it takes some milliseconds, and most programs keep the default.
+    from zoneinfo import ZoneInfo
+
+    try:
+        return isinstance(name, str) and ZoneInfo(name).key == name
+    except (KeyError, ValueError, OSError):
+        return False

@@ -38,6 +38,12 @@ SECRET = "an example secret of more than 32 bytes"
         ({"retain_activities_days": 6}, "retain_activities_days"),
         ({"retain_activities_days": 10**9}, "retain_activities_days"),
         ({"retain_idle_people_days": 0}, "retain_idle_people_days"),
+        ({"time_zone": "Europe"}, "time_zone"),
+        ({"time_zone": "Middle-earth/Shire"}, "time_zone"),
+        ({"time_zone": "../etc/localtime"}, "time_zone"),
+        ({"time_zone": ""}, "time_zone"),
+        ({"time_zone": 2}, "time_zone"),
+        ({"time_zone": None}, "time_zone"),
         ({"max_body": 2**63}, "max_body"),
         ({"person_limit": f"{2**63}/day"}, "person_limit"),
         ({"ip_limit": f"1/{2**63} seconds"}, "ip_limit"),
@@ -110,7 +116,13 @@ def test_the_settings_are_those_of_the_contract() -> None:
         "gpc": "record",
         "retain_activities_days": 400,
         "retain_idle_people_days": 30,
+        "time_zone": "UTC",
     }
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "Asia/Kolkata", "Etc/GMT+5"])
+def test_reports_may_go_by_any_time_zone_that_the_machine_knows(name: str) -> None:
+    assert Settings(secret_keys=[SECRET], time_zone=name).time_zone == name
 
 
 def test_secrets_are_never_shown() -> None:

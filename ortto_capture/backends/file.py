@@ -8,7 +8,7 @@ leaves no byte behind and does not come back with a backup.
 
     data/
       activities.json    definitions, or activities.toml written by hand
-      store.sqlite3      people, counters, journal, outcomes
+      store.sqlite3      people, counters, journal, outcomes, documents
       erased             the people whom a restored backup must not bring back, as hashes
       secret             the signing key, when none was configured
 """
@@ -23,6 +23,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import NamedTuple, TypeVar
@@ -33,7 +34,9 @@ from ..ports import Backends
 from ..settings import MIN_SECRET
 from .atomic_files import exclusive_lock, faults, replace_file, sync_directory, write_all
 from .definition_file import FileDefinitions
-from .rows import FileJournal, FileOutcomes, FilePeople, FileRateLimiter, tombstone
+from .documents import FileDocuments
+from .outcomes import FileOutcomes
+from .rows import FileJournal, FilePeople, FileRateLimiter, tombstone
 from .store import Store
 from .store_file import OPENING
 
@@ -56,6 +59,7 @@ class Directory(NamedTuple):
     limiter: FileRateLimiter
     journal: FileJournal
     outcomes: FileOutcomes
+    documents: FileDocuments
 
     @property
     def erased(self) -> Path:
@@ -157,7 +161,8 @@ class FileBackends(Backends):
         own = self.own
         if found := own.store.problems():
             return found
-        return list(dict.fromkeys([*own.people.problems(), *own.journal.problems()]))
+        checked = (own.people, own.journal, own.documents)
+        return list(dict.fromkeys(chain.from_iterable(each.problems() for each in checked)))
 
     def close(self) -> None:
         self.own.outcomes.flush()
@@ -194,7 +199,8 @@ def _opened(directory: Path, store: Store) -> FileBackends:
     limiter = FileRateLimiter(store)
     journal = FileJournal(store)
     outcomes = FileOutcomes(store)
-    own = Directory(directory, store, people, limiter, journal, outcomes)
+    documents = FileDocuments(store)
+    own = Directory(directory, store, people, limiter, journal, outcomes, documents)
     _erase_again(own)
     return FileBackends(
         definitions=FileDefinitions(directory),
@@ -202,6 +208,7 @@ def _opened(directory: Path, store: Store) -> FileBackends:
         limiter=limiter,
         journal=journal,
         outcomes=outcomes,
+        documents=documents,
         epoch=str(store.meta("epoch")),
         own=own,
     )

@@ -6,11 +6,13 @@ background. A process that ends forgets everything; several processes count each
 
 from __future__ import annotations
 
+import json
 import marshal
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from ..errors import StorageFull
 from ..limiting import FixedWindows
@@ -21,12 +23,13 @@ from ..model import (
     Captured,
     Charge,
     Definition,
+    Document,
     Full,
     Identifier,
     Outcome,
     Person,
 )
-from ..ports import Backends, Definitions, Journal, Outcomes, People, RateLimiter
+from ..ports import Backends, Definitions, Documents, Journal, Outcomes, People, RateLimiter
 
 #: The fastest of the formats of `marshal` to write: later ones look every object up, to write what
 #: occurs twice but once (1.5 times as long, for 50 bytes less a row).
@@ -231,6 +234,51 @@ class MemoryOutcomes:
         return theirs
 
 
+class MemoryDocuments:
+    """Documents in a dict.
+
+    :param capacity: documents at most; one more is :class:`StorageFull`.
+    """
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self.capacity = capacity
+        #: As text, so that no program changes by accident what is stored.
+        self._stored: dict[tuple[str, str], tuple[str, int]] = {}
+        self._last = 0
+        self._lock = fork_safe_lock()
+
+    def get(self, kind: str, name: str) -> Document | None:
+        text, version = self._stored.get((kind, name), ("", 0))
+        return Document(kind, name, json.loads(text), version) if version else None
+
+    def all(self, kind: str) -> Sequence[Document]:
+        with self._lock:
+            names = sorted(name for each, name in self._stored if each == kind)
+            return [found for name in names if (found := self.get(kind, name)) is not None]
+
+    def put(self, kind: str, name: str, value: Any, version: int | None = None) -> Document | None:
+        text = json.dumps(value, allow_nan=False)
+        with self._lock:
+            _, stored = self._stored.get((kind, name), ("", 0))
+            if version is not None and version != stored:
+                return None
+            if not stored and len(self._stored) >= self.capacity:
+                raise StorageFull(
+                    f"{self.capacity} documents are held in memory, as many as may be"
+                )
+            self._last += 1
+            self._stored[kind, name] = (text, self._last)
+            return self.get(kind, name)
+
+    def remove(self, kind: str, name: str, version: int | None = None) -> bool:
+        with self._lock:
+            _, stored = self._stored.get((kind, name), ("", 0))
+            removed = bool(stored) and version in (None, stored)
+            if removed:
+                del self._stored[kind, name]
+            return removed
+
+
 @dataclass(frozen=True, kw_only=True)
 class MemoryBackends(Backends):
     """All ports in memory, with room for a small site."""
@@ -240,6 +288,7 @@ class MemoryBackends(Backends):
     limiter: RateLimiter = field(default_factory=FixedWindows)
     journal: Journal = field(default_factory=MemoryJournal)
     outcomes: Outcomes | None = field(default_factory=MemoryOutcomes)
+    documents: Documents | None = field(default_factory=MemoryDocuments)
     in_process: bool = True
 
     def record(

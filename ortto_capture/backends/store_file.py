@@ -42,7 +42,7 @@ CHANGES = 3_000
 #: "ortC": tells our files from other SQLite files.
 APPLICATION_ID = 0x6F727443
 #: Raised with every change of SCHEMA.
-FORMAT = 2
+FORMAT = 3
 #: Bytes of a page: an activity changes about five, and each of them is written whole.
 PAGE = 2_048
 #: What a transaction may need on top of a file's present size, for telling a full quota.
@@ -71,6 +71,8 @@ CREATE TABLE counts (seconds INTEGER, slot INTEGER, key BLOB, amount INTEGER, co
     CHECK (count <= amount), PRIMARY KEY (seconds, slot, key)) WITHOUT ROWID;
 CREATE TABLE outcomes (code TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
 CREATE TABLE refusals (number INTEGER PRIMARY KEY AUTOINCREMENT, person_id TEXT, outcome TEXT);
+CREATE TABLE documents (version INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, name TEXT, value TEXT,
+    UNIQUE (kind, name));
 CREATE TABLE erased (tombstone TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 

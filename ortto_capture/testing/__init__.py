@@ -18,6 +18,7 @@ pytest.register_assert_rewrite("ortto_capture.testing.contracts")
 from .capture import TestCapture  # noqa: E402
 from .contracts.backends import BackendsContract  # noqa: E402
 from .contracts.definitions import DefinitionsContract  # noqa: E402
+from .contracts.documents import DocumentsContract  # noqa: E402
 from .contracts.erasure import ErasureContract  # noqa: E402
 from .contracts.journal import JournalContract  # noqa: E402
 from .contracts.limiter import RateLimiterContract  # noqa: E402
@@ -29,6 +30,7 @@ from .live import LiveCapture  # noqa: E402
 __all__ = [
     "BackendsContract",
     "DefinitionsContract",
+    "DocumentsContract",
     "ErasureContract",
     "FakeClock",
     "Ids",

@@ -7,6 +7,7 @@ that a mistake is one method replaced (see ``test_wrong_backends``).
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from ortto_capture.model import (
     Captured,
     Charge,
     Definition,
+    Document,
     Full,
     Identifier,
     Outcome,
@@ -411,7 +413,66 @@ class DictOutcomes(DictPort):
         return outcome._replace(person_id=None)
 
 
-PORTS = ("definitions", "people", "limiter", "journal", "outcomes")
+class DictDocuments(DictPort):
+    def get(self, kind: str, name: str) -> Document | None:
+        with self.use():
+            text, version = self.rows.get(self.asked(kind, name), ("", 0))
+            return self.told(kind, name, text, version) if version else None
+
+    def all(self, kind: str) -> Sequence[Document]:
+        with self.use():
+            names = self.order([name for each, name in self.rows if self.same(each, kind)])
+            return [found for name in names if (found := self.get(kind, name))]
+
+    def put(self, kind: str, name: str, value: Any, version: int | None = None) -> Document | None:
+        text = self.encoded(value)
+        with self.use():
+            stored = self.version(kind, name)
+            self.pause()
+            if not self.may(stored, version):
+                return None
+            self.make_room()
+            self.medium.last += 1
+            self.rows[self.asked(kind, name)] = (text, self.number(stored))
+            return self.get(kind, name)
+
+    def remove(self, kind: str, name: str, version: int | None = None) -> bool:
+        with self.use():
+            stored = self.version(kind, name)
+            if not stored or not self.may_remove(stored, version):
+                return False
+            del self.rows[self.asked(kind, name)]
+            return True
+
+    def asked(self, kind: str, name: str) -> tuple[str, str]:
+        return kind, name
+
+    def same(self, one: str, other: str) -> bool:
+        return one == other
+
+    def order(self, names: list[str]) -> list[str]:
+        return sorted(names)
+
+    def encoded(self, value: Any) -> Any:
+        return json.dumps(value, allow_nan=False)
+
+    def told(self, kind: str, name: str, text: Any, version: int) -> Document:
+        return Document(kind, name, json.loads(text), version)
+
+    def version(self, kind: str, name: str) -> int:
+        return int(self.rows.get(self.asked(kind, name), ("", 0))[1])
+
+    def number(self, stored: int) -> int:
+        return self.medium.last
+
+    def may(self, stored: int, version: int | None) -> bool:
+        return version is None or version == stored
+
+    def may_remove(self, stored: int, version: int | None) -> bool:
+        return self.may(stored, version)
+
+
+PORTS = ("definitions", "people", "limiter", "journal", "outcomes", "documents")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -423,6 +484,7 @@ class DictBackends(Backends):
     limiter: DictLimiter = field(default_factory=DictLimiter)
     journal: DictJournal = field(default_factory=DictJournal)
     outcomes: DictOutcomes = field(default_factory=DictOutcomes)
+    documents: DictDocuments = field(default_factory=DictDocuments)
     alone: Any = field(default_factory=RLock)
 
     def atomically(self, decide: Callable[[], T]) -> T:

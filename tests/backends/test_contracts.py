@@ -15,15 +15,25 @@ from ortto_capture.backends.file import FileBackends, open_file
 from ortto_capture.backends.limits import LimitsRateLimiter
 from ortto_capture.backends.memory import (
     MemoryDefinitions,
+    MemoryDocuments,
     MemoryJournal,
     MemoryOutcomes,
     MemoryPeople,
 )
 from ortto_capture.limiting import FixedWindows
-from ortto_capture.ports import Backends, Definitions, Journal, Outcomes, People, RateLimiter
+from ortto_capture.ports import (
+    Backends,
+    Definitions,
+    Documents,
+    Journal,
+    Outcomes,
+    People,
+    RateLimiter,
+)
 from ortto_capture.testing import (
     BackendsContract,
     DefinitionsContract,
+    DocumentsContract,
     ErasureContract,
     JournalContract,
     OutcomesContract,
@@ -75,6 +85,16 @@ class TestMemoryOutcomes(OutcomesContract):
     @pytest.fixture
     def outcomes(self) -> Outcomes:
         return MemoryOutcomes()
+
+
+class TestMemoryDocuments(DocumentsContract):
+    @pytest.fixture
+    def documents(self) -> Documents:
+        return MemoryDocuments()
+
+    @pytest.fixture
+    def full(self) -> Documents:
+        return MemoryDocuments(capacity=0)
 
 
 class TestMemory(BackendsContract):
@@ -201,6 +221,24 @@ class TestFileOutcomes(OutcomesContract):
     @pytest.fixture
     def broken(self, spoiled: FileBackends) -> Outcomes | None:
         return spoiled.outcomes
+
+
+class TestFileDocuments(DocumentsContract):
+    @pytest.fixture
+    def documents(self, opening: Callable[[], FileBackends]) -> Documents:
+        return opening().own.documents
+
+    @pytest.fixture
+    def reopen(self, opening: Callable[[], FileBackends]) -> Callable[[], Documents]:
+        return lambda: opening().own.documents
+
+    @pytest.fixture
+    def broken(self, spoiled: FileBackends) -> Documents:
+        return spoiled.own.documents
+
+    @pytest.fixture
+    def full(self, full_disk: FileBackends) -> Documents:
+        return full_disk.own.documents
 
 
 class TestFile(BackendsContract):

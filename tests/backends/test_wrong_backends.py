@@ -19,6 +19,7 @@ from .dicts import (
     PORTS,
     DictBackends,
     DictDefinitions,
+    DictDocuments,
     DictJournal,
     DictLimiter,
     DictOutcomes,
@@ -26,11 +27,11 @@ from .dicts import (
     Erasable,
     HandWrittenDefinitions,
 )
-from .wrong import Mistake, definitions, journal, limiter, outcomes, people, whole
+from .wrong import Mistake, definitions, documents, journal, limiter, outcomes, people, whole
 
 MISTAKES = [
     mistake
-    for table in (definitions, people, limiter, journal, outcomes, whole)
+    for table in (definitions, people, limiter, journal, outcomes, documents, whole)
     for mistake in table.MISTAKES
 ]
 
@@ -42,12 +43,17 @@ HELD: dict[type, tuple[type, str]] = {
     DictLimiter: (testing.RateLimiterContract, "limiter"),
     DictJournal: (testing.JournalContract, "journal"),
     DictOutcomes: (testing.OutcomesContract, "outcomes"),
+    DictDocuments: (testing.DocumentsContract, "documents"),
     DictBackends: (testing.BackendsContract, "backends"),
     Erasable: (testing.ErasureContract, "backends"),
 }
 #: The right port of each name.
 RIGHT = dict(
-    zip(PORTS, (DictDefinitions, DictPeople, DictLimiter, DictJournal, DictOutcomes), strict=True)
+    zip(
+        PORTS,
+        (DictDefinitions, DictPeople, DictLimiter, DictJournal, DictOutcomes, DictDocuments),
+        strict=True,
+    )
 )
 #: What the dicts can do that not every medium can.
 ABLE = ("rolls_back", "retains", "closes")
@@ -102,6 +108,7 @@ TestPeople = suite(DictPeople)
 TestLimiter = suite(DictLimiter)
 TestJournal = suite(DictJournal)
 TestOutcomes = suite(DictOutcomes)
+TestDocuments = suite(DictDocuments)
 TestBackends = suite(DictBackends)
 TestErasure = suite(Erasable)
 

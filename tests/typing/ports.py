@@ -13,6 +13,7 @@ from ortto_capture.backends.limits import LimitsRateLimiter
 from ortto_capture.backends.memory import (
     MemoryBackends,
     MemoryDefinitions,
+    MemoryDocuments,
     MemoryJournal,
     MemoryOutcomes,
     MemoryPeople,
@@ -25,6 +26,7 @@ people: ports.People = MemoryPeople()
 limiter: ports.RateLimiter = FixedWindows()
 journal: ports.Journal = MemoryJournal()
 outcomes: ports.Outcomes = MemoryOutcomes()
+documents: ports.Documents = MemoryDocuments()
 any_storage: ports.RateLimiter = LimitsRateLimiter("memory://")
 can_be_away: ports.Pingable = LimitsRateLimiter("memory://")
 together: ports.Backends = MemoryBackends()
