@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 #: The page itself. It holds no data: that comes from ``/api/feed`` alone.
 FILES = {
     "/": ("console.html", "text/html; charset=utf-8"),
-    "/console.css": ("console.css", "text/css; charset=utf-8"),
-    "/console.js": ("console.js", "text/javascript; charset=utf-8"),
+    "/console.css": ("activity-page.css", "text/css; charset=utf-8"),
+    "/console.js": ("activity-page.js", "text/javascript; charset=utf-8"),
     "/reasons.js": ("reasons.js", "text/javascript; charset=utf-8"),
 }
 _HEADERS = {
