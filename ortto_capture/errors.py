@@ -17,7 +17,10 @@ refusal knows the HTTP status and the public code it stands for; what may not le
     │   ├── BadToken                401 bad-session
     │   │   └── BadIdentity         401 bad-identity
     │   ├── InvalidAttributes       400 bad-attribute; .field .expected
-    │   └── RateLimited             429 rate-limit; .retry_after .quota
+    │   ├── RateLimited             429 rate-limit; .retry_after .quota
+    │   ├── BadQuery                400 bad-query; .field .expected
+    │   ├── ReportTooLong           422 too-long
+    │   └── ReportsBusy             429 busy; .retry_after
     ├── BackendError                503 unavailable: a backend's fault; the cause is the driver's
     │   └── StorageFull             503 storage-full
     └── ConfigurationError          the operator's fault; .field, and the message says what to do
@@ -187,6 +190,33 @@ class RateLimited(Refused):
         self.quota = quota
         self.retry_after = retry_after
         self.public_retry_after = public_retry_after
+
+
+class BadQuery(Refused):
+    """A question cannot be asked like this; ``field`` names its member."""
+
+    code = "bad-query"
+    message = "the question cannot be asked like this"
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(field=field, expected=expected)
+
+
+class ReportTooLong(Refused):
+    """A report needs more time than one may take."""
+
+    status = 422
+    code = "too-long"
+    message = "the report takes too long, ask for a shorter period"
+
+
+class ReportsBusy(Refused):
+    """Another report is made at this moment; ``retry_after`` says when to try again, in seconds."""
+
+    status = 429
+    code = "busy"
+    message = "another report is being made, try again in a second"
+    retry_after = 1
 
 
 class BackendError(CaptureError):

@@ -126,6 +126,11 @@ def is_attribute_key(key: str) -> bool:
     return len(key) <= MAX_ID and _ATTRIBUTE_KEY.fullmatch(key) is not None
 
 
+def is_activity_id(activity_id: str) -> bool:
+    """Tell whether it is well formed: ``act:namespace:slug``, at most 100 characters."""
+    return len(activity_id) <= MAX_ID and _ACTIVITY_ID.fullmatch(activity_id) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """What may happen.
@@ -176,7 +181,7 @@ class Definition:
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        if len(self.id) > MAX_ID or _ACTIVITY_ID.fullmatch(self.id) is None:
+        if not is_activity_id(self.id):
             raise ConfigurationError(
                 "id", f"{self.id!r} is not act:namespace:slug of at most {MAX_ID} characters"
             )

@@ -31,6 +31,8 @@ from .model import (
     Outcome,
     Person,
 )
+from .questions.answer import Answer, Found, Wanted
+from .questions.query import Question
 
 T = TypeVar("T")
 
@@ -159,6 +161,30 @@ class Journal(Protocol):
         """Remove everything this person did; return how many activities that were.
 
         Readers skip what was removed; no position is given twice.
+        """
+
+    def ask(self, question: Question, now: float) -> Answer:
+        """Answer a question about what the journal holds, as ``questions.plain.answer`` does.
+
+        ``now`` is epoch seconds. What is appended or erased is in the next answer, or no longer.
+        No audience is named in the question: one that is refused with ``BadQuery``. A journal may
+        bound the time of a report, with ``ReportTooLong``, and how many are made at once, with
+        ``ReportsBusy``.
+        """
+
+    def search(self, wanted: Wanted, before: str = "", limit: int = 100) -> Found:
+        """Look for activities from the newest back, as ``questions.plain.is_wanted`` says.
+
+        At most ``limit``, which is at least 1, are returned, the newest first. ``before`` is that
+        of an answer before, and the search goes on from there: it misses none that was stored at
+        its beginning, and returns none twice. A journal may stop early, with as many as it has
+        found by then.
+        """
+
+    def first_and_last(self, activity_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        """Return when each of these activities first and last occurred, in epoch seconds.
+
+        What the journal holds none of is left out. Any strings may be asked for.
         """
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import marshal
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -30,6 +30,9 @@ from ..model import (
     Person,
 )
 from ..ports import Backends, Definitions, Documents, Journal, Outcomes, People, RateLimiter
+from ..questions import plain
+from ..questions.answer import Answer, Found, Wanted
+from ..questions.query import Question
 
 #: The fastest of the formats of `marshal` to write: later ones look every object up, to write what
 #: occurs twice but once (1.5 times as long, for 50 bytes less a row).
@@ -176,6 +179,25 @@ class MemoryJournal:
                 self._rows[place], self._keys[place] = b"", ""
                 self._positions.pop(_event_key(each.activity), None)
         return len(theirs)
+
+    def ask(self, question: Question, now: float) -> Answer:
+        return plain.answer(question, now, (each.activity for each in self._newest_first()))
+
+    def search(self, wanted: Wanted, before: str = "", limit: int = 100) -> Found:
+        return plain.look(wanted, self._newest_first(before), limit)
+
+    def first_and_last(self, activity_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        every = (each.activity for each in self._newest_first())
+        return plain.first_and_last(activity_ids, every)
+
+    def _newest_first(self, before: str = "") -> Iterator[Captured]:
+        """The activities that are held at this moment, read while others are stored."""
+        with self._lock:
+            last = int(before or self._last + 1) - 1
+            rows = [(each, self._rows[(each - 1) % self.capacity]) for each in self._held()]
+        for position, row in reversed(rows):
+            if row and position <= last:
+                yield Captured(position, str(position), Activity(*marshal.loads(row)))  # noqa: S302  # our own bytes
 
     def _held(self, cursor: str = "") -> range:
         """The positions that are held and follow ``cursor``."""

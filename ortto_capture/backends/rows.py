@@ -9,7 +9,7 @@ both understand, and only the store knows which of them it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from hashlib import blake2b
 from math import floor
@@ -18,7 +18,19 @@ from zlib import crc32
 
 from ..errors import BackendError
 from ..limiting import longest_wait
-from ..model import EVENT_ID_SECONDS, Activity, Captured, Charge, Full, Identifier, Person
+from ..model import (
+    EVENT_ID_SECONDS,
+    MAX_INTEGER,
+    Activity,
+    Captured,
+    Charge,
+    Full,
+    Identifier,
+    Person,
+)
+from ..questions import plain
+from ..questions.answer import Answer, Found, Wanted
+from ..questions.query import Question
 from .store import Store
 from .store_file import CheckViolated, Row
 
@@ -274,6 +286,17 @@ class FileJournal:
         rows = self._store.write(erase, (person_id,))
         self._store.write("DELETE FROM person_ids WHERE id = ?", (person_id,))
         return len(rows)
+
+    def ask(self, question: Question, now: float) -> Answer:
+        return plain.answer(question, now, (each.activity for each in self._rows("position > 0")))
+
+    def search(self, wanted: Wanted, before: str = "", limit: int = 100) -> Found:
+        which = "position < ? ORDER BY position DESC"
+        return plain.look(wanted, self._rows(which, int(before or MAX_INTEGER)), limit)
+
+    def first_and_last(self, activity_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        every = (each.activity for each in self._rows("position > 0"))
+        return plain.first_and_last(activity_ids, every)
 
     def forget_before(self, since: float) -> bool:
         """Remove a few activities received before ``since``; say whether there may be more."""

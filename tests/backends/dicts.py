@@ -30,6 +30,9 @@ from ortto_capture.model import (
     Person,
 )
 from ortto_capture.ports import Backends
+from ortto_capture.questions import plain
+from ortto_capture.questions.answer import Answer, Found, Wanted
+from ortto_capture.questions.query import Question
 
 T = TypeVar("T")
 
@@ -316,6 +319,30 @@ class DictJournal(DictPort):
             for each in theirs:
                 self.remove(each)
             return len(theirs)
+
+    def ask(self, question: Question, now: float) -> Answer:
+        with self.use():
+            return self.answer(question, now, [each.activity for each in self.newest()])
+
+    def search(self, wanted: Wanted, before: str = "", limit: int = 100) -> Found:
+        with self.use():
+            older = [each for each in self.newest() if self.older(each, before)]
+            found = self.look(wanted, older, limit)
+            return found._replace(rows=self.page(found.rows))
+
+    def first_and_last(self, activity_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        with self.use():
+            every = [each.activity for each in self.newest()]
+            return plain.first_and_last(activity_ids, every)
+
+    def answer(self, question: Question, now: float, activities: list[Activity]) -> Answer:
+        return plain.answer(question, now, activities)
+
+    def look(self, wanted: Wanted, newest_first: list[Captured], limit: int) -> Found:
+        return plain.look(wanted, newest_first, limit)
+
+    def older(self, captured: Captured, before: str) -> bool:
+        return not before or captured.position < self.number(before)
 
     def newest(self) -> Iterator[Captured]:
         return (self.rows[position] for position in sorted(self.rows, reverse=True))
