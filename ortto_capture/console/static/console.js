@@ -17,7 +17,7 @@ const PAGES = [
 const LETTERS = /** @type {Record<string, string>} */ ({ o: "overview", l: "live", a: "activities", p: "people", r: "reports", u: "audiences", h: "health" });
 const KEYS = [
   ["/", "search or find"], ["j k", "next row, row before"], ["Enter", "open"], ["Esc", "close, or go back"],
-  ["g o", "Overview"], ["g l", "Live"], ["g a", "Activities"], ["g p", "People"], ["g r", "Reports"],
+  ["p", "pause, or go on (Live)"], ["g o", "Overview"], ["g l", "Live"], ["g a", "Activities"], ["g p", "People"], ["g r", "Reports"],
   ["g u", "Audiences"], ["g h", "Health"], ["?", "these keys"]
 ];
 

@@ -305,7 +305,8 @@ export const codeBox = (text, label) =>
  * Ask before something is done.
  *
  * @param {{title: string, body: Child, actions: {label: string, kind?: "first" | "danger",
- *   run?: () => unknown}[]}} what `run` may be async; while it fails, the dialog stays and says why
+ *   run?: () => unknown}[]}} what `run` may be async; while it fails, the dialog stays and says
+ *   why; it stays without a word when `run` returns false
  * @returns {Promise<string | null>} the label of what was chosen; null when it was closed
  */
 export function dialog({ title, body, actions }) {
@@ -322,8 +323,8 @@ export function dialog({ title, body, actions }) {
           const pressed = /** @type {HTMLButtonElement} */ (event.currentTarget);
           pressed.disabled = true;
           try {
-            await (run && run());
-            box.close(label);
+            if (run && await run() === false) pressed.disabled = false;
+            else box.close(label);
           } catch (error) {
             wrong.replaceChildren(problem(error));
             pressed.disabled = false;
