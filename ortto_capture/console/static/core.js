@@ -10,6 +10,7 @@ import { ApiError, freshness, passing } from "./server.js";
 export { ApiError, ask, can, download, freshness, me, poll } from "./server.js";
 
 /** @typedef {Node | string | number | null | undefined | false | any[]} Child */
+/** @typedef {import("./server.js").Me} Me */
 /** @typedef {Record<string, string>} Here the state in the address */
 /** @typedef {(main: HTMLElement, here: Here, gone: AbortSignal) => unknown} Page */
 
@@ -101,6 +102,8 @@ export function rows(parent, items, key, make) {
       origins.set(row, { key: name, print });
       if (old) {
         if (old === next) next = row;
+        const made = row.querySelectorAll("details");
+        old.querySelectorAll("details").forEach((each, index) => { if (each.open && made[index]) made[index].open = true; });
         const at = [...old.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement || old);
         old.replaceWith(row);
         const heir = at < 0 ? null : row.querySelectorAll(FOCUSABLE)[at];
@@ -242,14 +245,16 @@ const AGAIN = 5;
 export function problem(error, again) {
   const known = error instanceof ApiError ? error : null;
   const [title, remedy] = (known && PROBLEMS[known.code]) || (known && known.status >= 500
-    ? ["The server failed.", "Its log says why."]
+    ? ["The server failed.", "Its log says why. This page asks again by itself."]
     : known ? ["This was refused.", ""] : ["This page failed.", "Reload it."]);
   const said = error instanceof Error ? error.message : String(error);
   const needs = known && known.code === "missing-scope" && known.expected ? " (" + known.expected + ")" : "";
   const box = h("section.problem", { role: "alert" },
     h("h2", null, title), h("p", null, remedy, needs),
     known && known.status === 0 ? null : h("p.quiet", null, "It said: ", h("bdi", null, said)),
-    again && h("button.button", { type: "button", onclick: again }, "Try again"));
+    again && (known && known.status === 404
+      ? h("button.button", { type: "button", onclick: () => history.back() }, "Go back")
+      : h("button.button", { type: "button", onclick: again }, "Try again")));
   if (again && passing(error)) {
     setTimeout(() => { if (box.isConnected) again(); }, 1000 * Math.max(AGAIN, (known && known.retryAfter) || 0));
   }
@@ -317,7 +322,7 @@ export function dialog({ title, body, actions }) {
       if (opener instanceof HTMLElement) opener.focus();
       resolve(box.returnValue || null);
     } }, h("form", { method: "dialog" }, h("h2", null, title), h("div", null, body), wrong,
-      h("p.actions", null, h("button.button", { value: "" }, "Cancel"), actions.map(({ label, kind, run }) =>
+      h("p.actions", null, h("button.button", { value: "" }, actions.length ? "Cancel" : "Close"), actions.map(({ label, kind, run }) =>
         h("button.button" + (kind ? "." + kind : ""), { value: label, onclick: async (/** @type {Event} */ event) => {
           event.preventDefault();
           const pressed = /** @type {HTMLButtonElement} */ (event.currentTarget);

@@ -5,7 +5,7 @@
  * The law of this file: every input has a label; an error is tied to its input for eyes and ears;
  * no form is sent by the browser.
  */
-import { ApiError, h, problem } from "./core.js";
+import { ApiError, h, problem, say } from "./core.js";
 
 let last = 0;
 
@@ -42,10 +42,23 @@ export function field(label, control, more = {}) {
 
 /** @param {Element} box of `field` @param {string} error "" for none */
 export function mark(box, error) {
-  const wrong = box.querySelector(".wrong"), control = box.querySelector("input, select, textarea");
+  const wrong = box.querySelector(":scope > .wrong"), control = box.querySelector(":scope > :is(input, select, textarea)");
   if (wrong) wrong.textContent = error;
   if (control && error) control.setAttribute("aria-invalid", "true");
   else if (control) control.removeAttribute("aria-invalid");
+}
+
+/**
+ * The field of a member, or of what it is a part of: `attributes[2].key` is in that of `attributes[2]`.
+ * @param {Element} form @param {string} member
+ * @returns {Element | undefined}
+ */
+function placeOf(form, member) {
+  const boxes = [...form.querySelectorAll("[data-field]")];
+  for (let name = member; name; name = name.replace(/(?:\.|\[|^)[^.[]*$/, "")) {
+    const found = boxes.find((box) => box.getAttribute("data-field") === name);
+    if (found) return found;
+  }
 }
 
 /**
@@ -58,8 +71,7 @@ export function showError(form, error) {
   if (rest) rest.replaceChildren();
   form.querySelectorAll(".field").forEach((box) => mark(box, ""));
   if (!error) return;
-  const named = error instanceof ApiError && error.field
-    ? [...form.querySelectorAll("[data-field]")].find((box) => box.getAttribute("data-field") === error.field) : null;
+  const named = error instanceof ApiError && placeOf(form, error.field);
   if (named && error instanceof Error) {
     mark(named, error.message);
     const control = named.querySelector("input, select, textarea");
@@ -102,7 +114,7 @@ export function toggle(label, on, change, words = ["Off", "On"]) {
       await change(now);
     } catch (error) {
       turn(!now);
-      throw error;
+      say(error instanceof Error ? "This stays as it was: " + error.message : "This stays as it was.");
     } finally {
       button.removeAttribute("aria-busy");
     }

@@ -12,7 +12,7 @@ import { count } from "./format.js";
 const AT_ONCE = 200;
 
 /**
- * @typedef {{name: string | Node, kind?: string}} Column
+ * @typedef {{name: import("./core.js").Child, kind?: string}} Column
  * `kind` are classes for its cells: `number` (to the right), `fold` (left out on narrow screens),
  * `tiny`, `small`, `middle` (a fixed width; the others share what is left).
  */

@@ -5,7 +5,7 @@
  * The law of this file: a token goes into this tab's storage and into the Authorization header, and
  * nowhere else; no form is sent with it and no address holds it.
  */
-import { ask, go, h } from "../core.js";
+import { ApiError, ask, go, h } from "../core.js";
 import { field, form, input } from "../form.js";
 import { keepToken, token } from "../server.js";
 
@@ -29,12 +29,13 @@ export async function show(main, here) {
       await ask("me");
     } catch (error) {
       keepToken(before);
-      throw error;
+      if (!(error instanceof ApiError && error.status === 401)) throw error;
+      throw new ApiError(401, { code: error.code, field: "token", message: WHY["bad-token"] }, 0);
     }
     // The address is still that of the page that was asked for.
     go(here.page === "token" ? { page: null } : {}, { replace: true });
   },
-  field("Token", given, { error: token() || here.why !== "bad-token" ? WHY[here.why] : "" }),
+  field("Token", given, { name: "token", error: WHY[here.why] }),
   h("div.errors"),
   h("p.actions", null, h("button.button.first", null, "Open the console")));
   main.replaceChildren(h("section.empty", null, h("h1", null, "Who reads?"),
