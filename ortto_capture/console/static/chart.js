@@ -97,13 +97,14 @@ function summary(points, { name, format = count }) {
 
 /** @param {ReturnType<typeof scale>} at @param {Point[]} points @param {number} width @param {number} height */
 function axes({ ticks, x, y, step }, points, width, height) {
-  const every = Math.ceil(points.length / Math.max(1, Math.floor((width - LEFT) / LABEL)));
+  const room = Math.max(LABEL, ...points.map(({ label }) => 8 * label.length + 8));
+  const every = Math.ceil(points.length / Math.max(1, Math.floor((width - LEFT) / room)));
   return [
     ticks.map((tick) => [
       s(tick === 0 ? "line.grid.zero" : "line.grid", { x1: LEFT, x2: width, y1: y(tick), y2: y(tick) }),
       s("text.axis", { x: LEFT - 8, y: y(tick) + 4, "text-anchor": "end" }, short(tick))]),
     points.map(({ label }, index) => index % every === 0 &&
-      s("text.axis", { x: Math.max(x(index) + step / 2, LEFT - 8), y: height - 6, "text-anchor": "middle" }, label))];
+      s("text.axis", { x: Math.min(Math.max(x(index) + step / 2, room / 2 - 16), width - room / 2 + 16), y: height - 6, "text-anchor": "middle" }, label))];
 }
 
 /** @param {Point} point @param {How} how */
