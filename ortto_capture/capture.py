@@ -300,7 +300,8 @@ class Capture:
     ) -> dict[str, Any] | None:
         """Everything that is kept about a person, as plain JSON types; None for an unknown one.
 
-        That is ``{"person": …, "activities": […], "refusals": […]}``.
+        That is ``{"person": …, "activities": […], "refusals": […], "passed": […]}``; the last
+        are repetitions and identifications, of which only the latest are kept.
         """
         person = self.person(email, ei=ei)
         return privacy.export(self.backends, person) if person else None

@@ -39,6 +39,17 @@ _NO_WINDOW = re.compile(r"(?:/|per)\s*0+\s*[a-z]", re.IGNORECASE)
 _ATTRIBUTE_KEY = re.compile(r"(?:%s):[a-z0-9]{0,8}:[A-Za-z0-9_-]+" % "|".join(ATTRIBUTE_TYPES))
 #: In a text that says how an activity reads: where the value of an attribute goes.
 _PLACE = re.compile(r"\{([^{}]*)\}")
+#: Codes of refusals behind row 8 of the contract's §4, where the definition was found.
+_PAST_DEFINITION = frozenset(
+    {
+        "not-identified",
+        "needs-verified",
+        "bad-session",
+        "bad-identity",
+        "bad-attribute",
+        "rate-limit",
+    }
+)
 _ACTIVITY_ID = re.compile(r"act:[a-z0-9]{1,8}:[A-Za-z0-9_-]+")
 
 
@@ -426,6 +437,22 @@ class Outcome(NamedTuple):
     expected: str | None = None
     notes: tuple[str, ...] = ()
     number: int = 0
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the page shows it: refused requests, and those that no activity tells of."""
+        return bool(self.reason) or self.code in ("identified", "duplicate")
+
+    @property
+    def refusal(self) -> tuple[float, str, str]:
+        """As what a refused request is tallied: the start of its hour, the activity, the reason.
+
+        The activity is told where the request came as far as a definition. What is refused before
+        that may name any activity, and is tallied under none.
+        """
+        known = self.reason in ("disabled", "archived") or self.code in _PAST_DEFINITION
+        activity_id = self.activity_id if known else None
+        return self.at // 3_600 * 3_600, activity_id or "", self.reason
 
     @property
     def counted(self) -> list[str]:

@@ -189,15 +189,16 @@ class Journal(Protocol):
 
 
 class Outcomes(Protocol):
-    """Remembers what became of requests: counts of all, and the last few hundred refused ones.
+    """Remembers what became of requests: counts of all, and the last few hundred of some.
 
-    Bounded, and not durable.
+    Bounded, and not durable: a crash may lose the last moment.
     """
 
     def note(self, outcome: Outcome) -> None:
         """Count ``outcome`` by its code, and each of its notes as ``note:<note>``.
 
-        One whose ``reason`` is not empty is kept among the refused.
+        One whose ``reason`` is not empty is kept among the refused and tallied; one whose code is
+        ``identified`` or ``duplicate`` is kept among the passed.
         """
 
     def counts(self) -> Mapping[str, int]:
@@ -206,8 +207,20 @@ class Outcomes(Protocol):
     def refused(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
         """Return at most ``limit`` of the latest refused numbered above ``after``, in order."""
 
+    def passed(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
+        """Return at most ``limit`` of the latest passed numbered above ``after``, in order.
+
+        Both are numbered together, and neither pushes the other out.
+        """
+
+    def tally(self, since: float) -> Mapping[tuple[float, str, str], int]:
+        """Return how often requests were refused: by the hour's start, activity and reason.
+
+        That is :attr:`Outcome.refusal` of each, in the hours that end after ``since``.
+        """
+
     def of(self, person_id: str) -> Sequence[Outcome]:
-        """Return what is kept of this person's refused requests, in order."""
+        """Return what is kept of this person's requests, refused or passed, in order."""
 
     def erase(self, person_id: str) -> int:
         """Take the person's id off what is kept; return how many outcomes that were."""
@@ -341,8 +354,8 @@ class Backends:
     def retain(self, activities_since: float, people_since: float) -> bool:
         """Remove a bounded batch of what is older; say whether there may be more.
 
-        That is activities received before ``activities_since``, and claimed people made before
-        ``people_since`` who have no activity. Both are epoch seconds.
+        That is activities received before ``activities_since``, tallies of hours before it, and
+        claimed people made before ``people_since`` who have no activity. Both are epoch seconds.
         """
         return False
 

@@ -18,11 +18,13 @@ PAGE = 500
 
 def export(backends: Backends, person: Person) -> dict[str, Any]:
     """Everything kept about a person, as plain JSON types; times are ISO 8601, UTC."""
-    outcomes = backends.outcomes.of(person.id) if backends.outcomes is not None else ()
+    kept = backends.outcomes.of(person.id) if backends.outcomes is not None else ()
+    outcomes = [each.plain() for each in kept]
     return {
         "person": person.plain(),
         "activities": [each.plain() for each in _activities(backends, person.id)],
-        "refusals": [each.plain() for each in outcomes],
+        "refusals": [each for each in outcomes if each["reason"]],
+        "passed": [each for each in outcomes if not each["reason"]],
     }
 
 

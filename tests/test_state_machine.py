@@ -782,6 +782,7 @@ class FileMachine(CaptureMachine):
             for person in self.model.people
             if person in self.ids
             for outcome in self.backends.outcomes.of(self.ids[person])
+            if outcome.reason
         ]
         assert not Counter(kept) - Counter(self.model.refusals)
         self.model.refusals = kept

@@ -115,6 +115,7 @@ class FileBackends(Backends):
     def retain(self, activities_since: float, people_since: float) -> bool:
         own = self.own
         more = own.journal.forget_before(activities_since)
+        more = own.outcomes.forget_before(activities_since) or more
         # With another journal ours does not know who has activities.
         return (self.journal is own.journal and own.people.forget_idle(people_since)) or more
 

@@ -37,6 +37,7 @@ from ..questions.query import Question
 #: The fastest of the formats of `marshal` to write: later ones look every object up, to write what
 #: occurs twice but once (1.5 times as long, for 50 bytes less a row).
 MARSHAL = 2
+HOUR = 3_600
 
 
 class MemoryDefinitions:
@@ -216,11 +217,18 @@ def _event_key(activity: Activity) -> str:
 
 
 class MemoryOutcomes:
-    """Counts of all outcomes and the last ``capacity`` refused ones."""
+    """Counts of all outcomes, the last ``capacity`` refused and as many passed ones.
 
-    def __init__(self, capacity: int = 500) -> None:
+    :param tallied: hours, activities and reasons that are tallied apart at most; beyond it the
+        oldest are forgotten.
+    """
+
+    def __init__(self, capacity: int = 500, tallied: int = 10_000) -> None:
         self._counts: Counter[str] = Counter()
         self._refused: deque[Outcome] = deque(maxlen=capacity)
+        self._passed: deque[Outcome] = deque(maxlen=capacity)
+        self._tallied = tallied
+        self._tally: Counter[tuple[float, str, str]] = Counter()
         self._last = 0
         self._lock = fork_safe_lock()
 
@@ -229,31 +237,48 @@ class MemoryOutcomes:
             self._counts[outcome.code] += 1
             for note in outcome.notes:
                 self._counts[f"note:{note}"] += 1
-            if outcome.reason:
+            if outcome.is_kept:
                 self._last += 1
-                self._refused.append(outcome._replace(number=self._last))
+                kept = self._refused if outcome.reason else self._passed
+                kept.append(outcome._replace(number=self._last))
+            if outcome.reason:
+                self._tally[outcome.refusal] += 1
+                if len(self._tally) > self._tallied:
+                    del self._tally[next(iter(self._tally))]
 
     def counts(self) -> Mapping[str, int]:
         with self._lock:
             return dict(self._counts)
 
     def refused(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
+        return self._latest(self._refused, after, limit)
+
+    def passed(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
+        return self._latest(self._passed, after, limit)
+
+    def tally(self, since: float) -> Mapping[tuple[float, str, str], int]:
         with self._lock:
-            newest_first = islice(reversed(self._refused), limit)
-            found = [outcome for outcome in newest_first if outcome.number > after]
-        return found[::-1]
+            return {key: count for key, count in self._tally.items() if key[0] + HOUR > since}
 
     def of(self, person_id: str) -> Sequence[Outcome]:
         with self._lock:
-            return [each for each in self._refused if each.person_id == person_id]
+            kept = sorted([*self._refused, *self._passed], key=lambda each: each.number)
+        return [each for each in kept if each.person_id == person_id]
 
     def erase(self, person_id: str) -> int:
         with self._lock:
             theirs = len(self.of(person_id))
-            for place, each in enumerate(self._refused):
-                if each.person_id == person_id:
-                    self._refused[place] = each._replace(person_id=None)
+            for kept in (self._refused, self._passed):
+                for place, each in enumerate(kept):
+                    if each.person_id == person_id:
+                        kept[place] = each._replace(person_id=None)
         return theirs
+
+    def _latest(self, kept: deque[Outcome], after: int, limit: int) -> Sequence[Outcome]:
+        with self._lock:
+            newest_first = islice(reversed(kept), limit)
+            found = [outcome for outcome in newest_first if outcome.number > after]
+        return found[::-1]
 
 
 class MemoryDocuments:

@@ -13,16 +13,71 @@ from _thread import start_new_thread
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
+from operator import itemgetter
 from threading import RLock
 from time import sleep
 
 from ..errors import BackendError
 from ..model import Outcome
-from .rows import decision, encode, tombstone
+from .rows import BATCH, decision, encode, tombstone
 from .store import Store
 
 #: Seconds for which outcomes are gathered before they are written.
 GATHERED = 1.0
+HOUR = 3_600
+
+
+class Noted:
+    """What became of some requests, not written yet.
+
+    :param capacity: refused ones that are kept at most, and passed ones.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.counts: Counter[str] = Counter()
+        self.tally: Counter[tuple[float, str, str]] = Counter()
+        #: The refused and the passed, each with its place among both.
+        self._kept: dict[bool, deque[tuple[int, Outcome]]] = {
+            refused: deque(maxlen=capacity) for refused in (True, False)
+        }
+        self._last = 0
+
+    def note(self, outcome: Outcome) -> None:
+        """Count it, and keep it where it is kept."""
+        for name in outcome.counted:
+            self.counts[name] += 1
+        if outcome.reason:
+            self.tally[outcome.refusal] += 1
+        if outcome.is_kept:
+            self._keep(outcome)
+
+    def kept(self) -> list[Outcome]:
+        """The refused and the passed, in order."""
+        both = chain.from_iterable(self._kept.values())
+        return [outcome for _, outcome in sorted(both, key=itemgetter(0))]
+
+    def add(self, later: Noted) -> None:
+        """Take over what was noted after this."""
+        self.counts.update(later.counts)
+        self.tally.update(later.tally)
+        for outcome in later.kept():
+            self._keep(outcome)
+
+    def erase(self, person_id: str) -> int:
+        """Take the person's id off what is kept; return how many outcomes that were."""
+        erased = 0
+        for kept in self._kept.values():
+            for index, (place, outcome) in enumerate(kept):
+                if outcome.person_id == person_id:
+                    kept[index] = (place, outcome._replace(person_id=None))
+                    erased += 1
+        return erased
+
+    def _keep(self, outcome: Outcome) -> None:
+        self._last += 1
+        self._kept[bool(outcome.reason)].append((self._last, outcome))
 
 
 class Gathered:
@@ -32,33 +87,27 @@ class Gathered:
         self.pid = os.getpid()
         #: Reentrant: a signal handler may record while this thread notes.
         self.lock = RLock()
-        self.counts: Counter[str] = Counter()
-        self.refused: deque[Outcome] = deque(maxlen=capacity)
+        self.noted = Noted(capacity)
         #: Whether a thread waits to write this.
         self.awaited = False
         #: One token for each thread that writes.
         self.writing: set[object] = set()
 
-    def take(self) -> tuple[Counter[str], deque[Outcome]]:
+    def take(self) -> Noted:
         """Take all of it, to be written."""
         with self.lock:
-            taken = (self.counts, self.refused)
-            self.counts, self.refused = Counter(), deque(maxlen=self.refused.maxlen)
+            taken, self.noted = self.noted, Noted(self.noted.capacity)
         return taken
 
-    def put_back(self, counts: Counter[str], refused: deque[Outcome]) -> None:
+    def put_back(self, taken: Noted) -> None:
         """Keep for the next time what could not be written."""
         with self.lock:
-            self.counts.update(counts)
-            self.refused = deque([*refused, *self.refused], self.refused.maxlen)
+            taken.add(self.noted)
+            self.noted = taken
 
 
 class FileOutcomes:
-    """Counts and the last ``capacity`` refused, as rows that all processes share.
-
-    No request costs a write of its own: what is noted is gathered and written a moment later, and a
-    crash may lose that moment.
-    """
+    """Counts, tallies, the last ``capacity`` refused and as many passed ones, as rows."""
 
     def __init__(self, store: Store, capacity: int = 500) -> None:
         self._store = store
@@ -68,10 +117,7 @@ class FileOutcomes:
     def note(self, outcome: Outcome) -> None:
         gathered = self._mine()
         with gathered.lock:
-            for name in outcome.counted:
-                gathered.counts[name] += 1
-            if outcome.reason:
-                gathered.refused.append(outcome)
+            gathered.noted.note(outcome)
             if not gathered.awaited:
                 # Not a Timer, whose event can be left locked by a signal handler's exception. Where
                 # no thread can be started, the next outcome tries again: the answer is decided.
@@ -83,12 +129,26 @@ class FileOutcomes:
         self.flush()
         gathered = self._mine()
         with gathered.lock:
-            counts = gathered.counts.copy()
+            counts = gathered.noted.counts.copy()
         return counts + Counter(dict(self._store.read("SELECT code, count FROM outcomes")))
 
     def refused(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
+        return self._latest(True, after, limit)
+
+    def passed(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
+        return self._latest(False, after, limit)
+
+    def tally(self, since: float) -> Mapping[tuple[float, str, str], int]:
         self.flush()
-        return self._rows("number > ? ORDER BY number DESC LIMIT ?", after, limit)[::-1]
+        gathered = self._mine()
+        with gathered.lock:
+            tally = Counter(
+                {key: count for key, count in gathered.noted.tally.items() if key[0] + HOUR > since}
+            )
+        sql = "SELECT hour, activity_id, reason, count FROM tally WHERE hour > ?"
+        for hour, activity_id, reason, count in self._store.read(sql, (since - HOUR,)):
+            tally[float(hour), activity_id, reason] += count
+        return tally
 
     def of(self, person_id: str) -> Sequence[Outcome]:
         self.flush()
@@ -98,11 +158,20 @@ class FileOutcomes:
     def erase(self, person_id: str) -> int:
         gathered = self._mine()
         with gathered.lock:
-            theirs = [n for n, each in enumerate(gathered.refused) if each.person_id == person_id]
-            for place in theirs:
-                gathered.refused[place] = gathered.refused[place]._replace(person_id=None)
-        erase = "UPDATE refusals SET person_id = NULL WHERE person_id = ? RETURNING number"
-        return len(theirs) + len(self._store.write(erase, (person_id,)))
+            erased = gathered.noted.erase(person_id)
+        erase = "UPDATE latest SET person_id = NULL WHERE person_id = ? RETURNING number"
+        return erased + len(self._store.write(erase, (person_id,)))
+
+    def forget_before(self, since: float) -> bool:
+        """Remove a few tallies of hours before ``since``; say whether there may be more."""
+        old = "SELECT hour, activity_id, reason FROM tally WHERE hour <= ? LIMIT ?"
+        if not self._store.read(old, (since - HOUR, 1)):
+            return False
+        removed = self._store.write(
+            f"DELETE FROM tally WHERE (hour, activity_id, reason) IN ({old}) RETURNING hour",
+            (since - HOUR, BATCH),
+        )
+        return len(removed) == BATCH
 
     def flush(self) -> None:
         """Write what was gathered; what cannot be written now is kept for the next time.
@@ -111,16 +180,16 @@ class FileOutcomes:
         """
         gathered = self._mine()
         gathered.awaited = False
-        if not gathered.counts and not gathered.writing:
+        if not gathered.noted.counts and not gathered.writing:
             return
-        taken: list[tuple[Counter[str], deque[Outcome]]] = []
+        taken: list[Noted] = []
 
         def decide() -> None:
             # Within the decision, so that what an erasure looks at is either here or in the rows.
             while taken:
-                gathered.put_back(*taken.pop())
+                gathered.put_back(taken.pop())
             taken.append(gathered.take())
-            self._write(*taken[0])
+            self._write(taken[0])
 
         token = object()
         try:
@@ -128,7 +197,7 @@ class FileOutcomes:
             self._store.atomically(decide)
         except BackendError:
             for each in taken:
-                gathered.put_back(*each)
+                gathered.put_back(each)
         finally:
             gathered.writing.discard(token)
 
@@ -142,30 +211,48 @@ class FileOutcomes:
             self._gathered = Gathered(self._capacity)
         return self._gathered
 
-    def _write(self, counts: Counter[str], refused: Sequence[Outcome]) -> None:
-        for row in counts.items():
+    def _write(self, noted: Noted) -> None:
+        for row in noted.counts.items():
             self._store.write(
                 "INSERT INTO outcomes (code, count) VALUES (?, ?) "
                 "ON CONFLICT (code) DO UPDATE SET count = outcomes.count + excluded.count",
                 row,
             )
-        for outcome in refused:
+        for (hour, activity_id, reason), count in noted.tally.items():
+            self._store.write(
+                "INSERT INTO tally (hour, activity_id, reason, count) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (hour, activity_id, reason) "
+                "DO UPDATE SET count = tally.count + excluded.count",
+                (int(hour), activity_id, reason, count),
+            )
+        kept = noted.kept()
+        for outcome in kept:
             # A person who was erased meanwhile, by whichever process, is not named again.
             self._store.write(
-                "INSERT INTO refusals (person_id, outcome) VALUES "
-                "((SELECT ? WHERE NOT EXISTS (SELECT 1 FROM erased WHERE tombstone = ?)), ?)",
+                "INSERT INTO latest (refused, person_id, outcome) VALUES "
+                "(?, (SELECT ? WHERE NOT EXISTS (SELECT 1 FROM erased WHERE tombstone = ?)), ?)",
                 (
+                    int(bool(outcome.reason)),
                     outcome.person_id,
                     tombstone(outcome.person_id or ""),
                     encode(outcome._replace(person_id=None)),
                 ),
             )
-        last = "SELECT max(number) FROM refusals"
-        self._store.write(f"DELETE FROM refusals WHERE number <= ({last}) - ?", (self._capacity,))
+        for refused in {int(bool(outcome.reason)) for outcome in kept}:
+            self._store.write(
+                "DELETE FROM latest WHERE refused = ? AND number <= (SELECT number FROM latest "
+                "WHERE refused = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                (refused, refused, self._capacity),
+            )
+
+    def _latest(self, refused: bool, after: int, limit: int) -> Sequence[Outcome]:
+        self.flush()
+        which = "refused = ? AND number > ? ORDER BY number DESC LIMIT ?"
+        return self._rows(which, int(refused), after, limit)[::-1]
 
     def _rows(self, which: str, *parameters: str | int) -> list[Outcome]:
         rows = self._store.read(
-            f"SELECT number, person_id, outcome FROM refusals WHERE {which}", parameters
+            f"SELECT number, person_id, outcome FROM latest WHERE {which}", parameters
         )
         return [self._outcome(*row) for row in rows]
 
@@ -173,5 +260,5 @@ class FileOutcomes:
         try:
             outcome = Outcome(*json.loads(stored))
         except (TypeError, ValueError):
-            raise self._store.damaged("a refused request") from None
+            raise self._store.damaged("a request that is kept") from None
         return outcome._replace(number=number, person_id=person_id, notes=tuple(outcome.notes))

@@ -70,7 +70,12 @@ CREATE INDEX journal_person ON journal (person, activity, event_id, occurred_at)
 CREATE TABLE counts (seconds INTEGER, slot INTEGER, key BLOB, amount INTEGER, count INTEGER,
     CHECK (count <= amount), PRIMARY KEY (seconds, slot, key)) WITHOUT ROWID;
 CREATE TABLE outcomes (code TEXT PRIMARY KEY, count INTEGER) WITHOUT ROWID;
-CREATE TABLE refusals (number INTEGER PRIMARY KEY AUTOINCREMENT, person_id TEXT, outcome TEXT);
+-- The latest requests, refused and passed ones: a few hundred of each.
+CREATE TABLE latest (number INTEGER PRIMARY KEY AUTOINCREMENT, refused INTEGER, person_id TEXT,
+    outcome TEXT);
+CREATE INDEX latest_refused ON latest (refused, number);
+CREATE TABLE tally (hour INTEGER, activity_id TEXT, reason TEXT, count INTEGER,
+    PRIMARY KEY (hour, activity_id, reason)) WITHOUT ROWID;
 CREATE TABLE documents (version INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, name TEXT, value TEXT,
     UNIQUE (kind, name));
 CREATE TABLE erased (tombstone TEXT PRIMARY KEY) WITHOUT ROWID;

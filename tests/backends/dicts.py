@@ -388,6 +388,7 @@ class DictOutcomes(DictPort):
     def __init__(self, medium: Medium | None = None) -> None:
         super().__init__(medium)
         self.seen: Counter[str] = Counter()
+        self.tallies: dict[tuple[float, str, str], int] = {}
 
     def note(self, outcome: Outcome) -> None:
         with self.use():
@@ -395,6 +396,9 @@ class DictOutcomes(DictPort):
                 seen = self.seen[name]
                 self.pause()
                 self.seen[name] = seen + 1
+            if outcome.reason:
+                key = self.tallied(outcome)
+                self.tallies[key] = self.tallies.get(key, 0) + 1
             if self.kept(outcome):
                 self.medium.last += 1
                 self.rows[self.medium.last] = self.stored(outcome, self.medium.last)
@@ -406,8 +410,26 @@ class DictOutcomes(DictPort):
 
     def refused(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
         with self.use():
-            above = [each for each in self.rows.values() if each.number > after]
-            return above[max(0, len(above) - limit) :]
+            return self.latest([each for each in self.rows.values() if each.reason], after, limit)
+
+    def passed(self, after: int = 0, limit: int = 100) -> Sequence[Outcome]:
+        with self.use():
+            passed = [each for each in self.rows.values() if not each.reason]
+            return self.latest(passed, after, limit)
+
+    def latest(self, kept: list[Outcome], after: int, limit: int) -> list[Outcome]:
+        above = [each for each in kept if each.number > after]
+        return above[max(0, len(above) - limit) :]
+
+    def tally(self, since: float) -> Mapping[tuple[float, str, str], int]:
+        with self.use():
+            return {key: count for key, count in self.tallies.items() if self.later(key[0], since)}
+
+    def tallied(self, outcome: Outcome) -> tuple[float, str, str]:
+        return outcome.refusal
+
+    def later(self, hour: float, since: float) -> bool:
+        return hour + 3600 > since
 
     def of(self, person_id: str) -> Sequence[Outcome]:
         with self.use():
@@ -424,14 +446,16 @@ class DictOutcomes(DictPort):
         return [outcome.code, *(f"note:{note}" for note in outcome.notes)]
 
     def kept(self, outcome: Outcome) -> bool:
-        return outcome.reason != ""
+        return outcome.is_kept
 
     def stored(self, outcome: Outcome, number: int) -> Outcome:
         return outcome._replace(number=number)
 
     def bound(self) -> None:
-        while len(self.rows) > self.CAPACITY:
-            del self.rows[min(self.rows)]
+        for refused in (True, False):
+            numbers = [each.number for each in self.rows.values() if bool(each.reason) is refused]
+            for number in numbers[: max(0, len(numbers) - self.CAPACITY)]:
+                del self.rows[number]
 
     def whose(self, outcome: Outcome, person_id: str) -> bool:
         return outcome.person_id == person_id
@@ -587,7 +611,13 @@ class DictBackends(Backends):
         idle = [each for each in self.people.rows.values() if self.idle(each, people_since, active)]
         for person in idle[:1]:
             self.people.erase(person.id)
+        for key in list(self.outcomes.tallies):
+            if self.out(key[0], activities_since):
+                del self.outcomes.tallies[key]
         return len(old) > 1 or len(idle) > 1
+
+    def out(self, hour: float, since: float) -> bool:
+        return not self.outcomes.later(hour, since)
 
     def old(self, captured: Captured, since: float) -> bool:
         return captured.activity.received_at < since

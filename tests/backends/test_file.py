@@ -996,7 +996,7 @@ def test_outcomes_gathered_before_a_fork_are_counted_once(backends: FileBackends
 def test_a_refusal_that_was_damaged_is_reported(backends: FileBackends) -> None:
     outcomes(backends).note(refusal(1))
     outcomes(backends).refused()
-    sql(backends.directory, "UPDATE refusals SET outcome = '{'")
+    sql(backends.directory, "UPDATE latest SET outcome = '{'")
 
     with pytest.raises(BackendError, match="damaged"):
         outcomes(backends).refused()

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 
 from ...errors import BackendError
-from ...model import Captured, Full, Identifier, Person
+from ...model import Captured, Full, Identifier, Outcome, Person
 from ...ports import Backends
 from .journal import activity, changed, read_on
 from .limiter import charge, room
@@ -366,6 +366,12 @@ class BackendsContract:
             for received in (old, new - 0.001, new, new + 60)
         }
 
+        outcomes = backends.outcomes
+        for hours in (-400 * 24, -1, 0):
+            if outcomes is not None:
+                outcomes.note(Outcome("bad-json", new + hours * HOUR, "track", "not UTF-8"))
+                assert (new + hours * HOUR, "", "not UTF-8") in outcomes.tally(0)
+
         batches = 0
         while backends.retain(new, new):
             batches += 1
@@ -384,6 +390,9 @@ class BackendsContract:
             assert backends.people.get(people[name].id) == people[name], name
         for one in read_on(backends.journal, "", 1000):
             assert one.activity.received_at >= new or not self.retains
+        if outcomes is not None:
+            assert len(outcomes.tally(0)) == (1 if self.retains else 3)
+            assert len(outcomes.refused()) == 3, "as it is bounded anyway"
 
     def test_scrub_says_whether_nothing_is_left(self, backends: Backends, known: Person) -> None:
         """After an erasure, with no reader in between."""

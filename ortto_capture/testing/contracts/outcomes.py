@@ -6,13 +6,17 @@ import pytest
 
 from ...model import Outcome
 from ...ports import Outcomes
-from .samples import MIDNIGHT, PortContract, raises_backend_error, together, unique
+from .samples import HOUR, MIDNIGHT, PortContract, raises_backend_error, together, unique
 
 REFUSED = Outcome("not-found", MIDNIGHT, "activity", "disabled")
+PASSED = Outcome("identified", MIDNIGHT, "track")
 
 
 class OutcomesContract(PortContract):
-    """Override the fixture ``outcomes``: new for each test, with room for 200 refused ones."""
+    """Override the fixture ``outcomes``: new for each test.
+
+    It has room for 200 refused ones, for as many passed ones, and for 3,000 tallies.
+    """
 
     @pytest.fixture
     def outcomes(self) -> Outcomes:
@@ -37,6 +41,23 @@ class OutcomesContract(PortContract):
             f"reason {number}" for number in range(3000 - len(kept), 3000)
         ]
         assert outcomes.counts() == {"not-found": 3000}
+
+    def test_the_passed_are_bounded_and_push_out_no_refusal(self, outcomes: Outcomes) -> None:
+        """Nor do refusals push them out: both are caused by strangers."""
+        outcomes.note(REFUSED._replace(reason="first"))
+        for number in range(3000):
+            outcomes.note(PASSED._replace(field=str(number)))
+        kept = outcomes.passed(limit=10_000)
+        for number in range(3000):
+            outcomes.note(REFUSED)
+            if number == 100:
+                assert outcomes.refused(limit=10_000)[0].reason == "first"
+
+        assert 200 <= len(kept) <= 1000
+        assert [each.field for each in kept] == [
+            str(number) for number in range(3000 - len(kept), 3000)
+        ]
+        assert list(outcomes.passed(limit=10_000)) == list(kept)
 
     # -- note and counts
 
@@ -151,25 +172,146 @@ class OutcomesContract(PortContract):
         assert list(outcomes.refused(every[117].number, 4)) == every[-2:]
         assert list(outcomes.refused(0, 0)) == []
 
-    # -- of and erase
+    # -- passed
 
-    def test_of_returns_what_is_kept_of_this_persons_refused_requests_in_order(
+    def test_one_whose_code_is_identified_or_duplicate_is_kept_among_the_passed(
         self, outcomes: Outcomes
     ) -> None:
-        """All of it, and of no other person's."""
+        """With every member as it was noted, beside its number; the others are not kept."""
+        full = Outcome(
+            "duplicate",
+            MIDNIGHT + 0.123,
+            "activity",
+            "",
+            "act:cm:login",
+            unique(),
+            notes=("dropped:overflow", "ignored:cc"),
+        )
+        for each in (REFUSED, full, PASSED):
+            outcomes.note(each)
+        for code in ("accepted", "anonymous", "opted-out", "refused"):
+            outcomes.note(Outcome(code, MIDNIGHT, "activity", person_id=unique()))
+
+        assert [each._replace(number=0) for each in outcomes.passed()] == [full, PASSED]
+        assert [each._replace(number=0) for each in outcomes.refused()] == [REFUSED]
+
+    def test_passed_returns_the_latest_numbered_above_a_number_in_order(
+        self, outcomes: Outcomes
+    ) -> None:
+        """100 at most when it says nothing, as refused does."""
+        for number in range(120):
+            outcomes.note(PASSED._replace(field=str(number)))
+        every = list(outcomes.passed(limit=1000))
+
+        assert [each.field for each in every] == [str(number) for number in range(120)]
+        assert list(outcomes.passed()) == every[-100:]
+        assert list(outcomes.passed(0, 4)) == every[-4:]
+        assert list(outcomes.passed(every[10].number, 4)) == every[-4:]
+        assert list(outcomes.passed(every[117].number, 4)) == every[-2:]
+        assert list(outcomes.passed(every[-1].number)) == []
+        assert list(outcomes.passed(0, 0)) == []
+
+    def test_both_are_numbered_together(self, outcomes: Outcomes) -> None:
+        """In the order they were noted, so that a page shows them in one."""
+        for number in range(40):
+            kind = PASSED if number % 3 else REFUSED
+            outcomes.note(kind._replace(field=str(number)))
+            if number == 20:
+                outcomes.refused()
+        both = sorted([*outcomes.refused(), *outcomes.passed()], key=lambda each: each.number)
+
+        assert [each.field for each in both] == [str(number) for number in range(40)]
+        assert len({each.number for each in both}) == 40
+
+    # -- tally
+
+    def test_tally_returns_how_often_requests_were_refused_by_hour_activity_and_reason(
+        self, outcomes: Outcomes
+    ) -> None:
+        """And none of those that passed; at that moment, and nothing is reset."""
+        login, paid = "act:cm:login", "act:cm:paid"
+        limited = Outcome("rate-limit", MIDNIGHT, "activity", "ip-limit", login)
+        for each in (
+            limited,
+            limited._replace(at=MIDNIGHT + 0.5 * HOUR),
+            limited._replace(at=MIDNIGHT + HOUR - 0.001),
+            limited._replace(at=MIDNIGHT + HOUR),
+            limited._replace(reason="person-limit", person_id=unique()),
+            limited._replace(activity_id=paid),
+            Outcome("bad-json", MIDNIGHT, "track", "not UTF-8"),
+            PASSED,
+            Outcome("accepted", MIDNIGHT, "activity", activity_id=login),
+        ):
+            outcomes.note(each)
+        first = outcomes.tally(MIDNIGHT)
+        outcomes.note(limited)
+
+        expected = {
+            (MIDNIGHT, login, "ip-limit"): 3,
+            (MIDNIGHT + HOUR, login, "ip-limit"): 1,
+            (MIDNIGHT, login, "person-limit"): 1,
+            (MIDNIGHT, paid, "ip-limit"): 1,
+            (MIDNIGHT, "", "not UTF-8"): 1,
+        }
+        assert first == expected
+        assert outcomes.tally(MIDNIGHT) == expected | {(MIDNIGHT, login, "ip-limit"): 4}
+
+    def test_tally_names_an_activity_whose_definition_was_found_and_no_other(
+        self, outcomes: Outcomes
+    ) -> None:
+        """Else a stranger could fill it with names."""
+        login = "act:cm:login"
+        found = {"disabled": "not-found", "archived": "not-found", "no-session": "not-identified"}
+        unknown = {"unknown-activity": "not-found", "system-id": "not-found", "x": "unknown-key"}
+        for reason, code in (found | unknown).items():
+            outcomes.note(Outcome(code, MIDNIGHT, "activity", reason, login))
+
+        assert outcomes.tally(MIDNIGHT) == {
+            **{(MIDNIGHT, login, reason): 1 for reason in found},
+            **{(MIDNIGHT, "", reason): 1 for reason in unknown},
+        }
+
+    def test_tally_returns_the_hours_that_end_after_a_time(self, outcomes: Outcomes) -> None:
+        """The hour that holds it, and those after it."""
+        for hours in (-400 * 24, -2, -1, 0, 1):
+            outcomes.note(REFUSED._replace(at=MIDNIGHT + hours * HOUR + 1800))
+
+        def told(since: float) -> list[float]:
+            return sorted((hour - MIDNIGHT) / HOUR for hour, _, _ in outcomes.tally(since))
+
+        assert told(MIDNIGHT) == [0, 1]
+        assert told(MIDNIGHT - 0.001) == [-1, 0, 1]
+        assert told(MIDNIGHT + HOUR - 0.001) == [0, 1]
+        assert told(MIDNIGHT + 2 * HOUR) == []
+        assert told(0) == [-9600, -2, -1, 0, 1]
+
+    # -- of and erase
+
+    def test_of_returns_what_is_kept_of_this_persons_requests_in_order(
+        self, outcomes: Outcomes
+    ) -> None:
+        """All of it, refused and passed, and of no other person's."""
         person_id, other = unique(), unique()
         for number in range(120):
             outcomes.note(REFUSED._replace(person_id=person_id, reason=f"reason {number}"))
             outcomes.note(REFUSED._replace(person_id=(other, None)[number % 2]))
+        for each in (PASSED, REFUSED, PASSED):
+            outcomes.note(each._replace(person_id=person_id, field="last"))
         outcomes.note(Outcome("accepted", MIDNIGHT, "activity", person_id=person_id))
 
-        kept = list(outcomes.of(person_id))
+        *kept, one, two, three = outcomes.of(person_id)
 
+        assert [each.code for each in (one, two, three)] == [
+            "identified",
+            "not-found",
+            "identified",
+        ]
+        assert [each.field for each in (one, two, three)] == ["last"] * 3
         assert [each.reason for each in kept] == [
             f"reason {number}" for number in range(120 - len(kept), 120)
         ]
         assert len(kept) >= 100
-        assert kept == [
+        assert [*kept, two] == [
             each for each in outcomes.refused(limit=1000) if each.person_id == person_id
         ]
         assert list(outcomes.of(unique())) == []
@@ -192,17 +334,18 @@ class OutcomesContract(PortContract):
         person_id, other = unique(), unique()
         for each in (person_id, other, None, person_id):
             outcomes.note(REFUSED._replace(person_id=each, field="a", notes=("b",)))
-        before, counts = outcomes.refused(), outcomes.counts()
+            outcomes.note(PASSED._replace(person_id=each, field="a", notes=("b",)))
+        before, counts = [*outcomes.refused(), *outcomes.passed()], outcomes.counts()
 
         assert outcomes.erase(unique()) == 0
-        assert outcomes.erase(person_id) == 2
+        assert outcomes.erase(person_id) == 4
         assert outcomes.erase(person_id) == 0
         assert list(outcomes.of(person_id)) == []
-        assert list(outcomes.refused()) == [
+        assert [*outcomes.refused(), *outcomes.passed()] == [
             each._replace(person_id=None) if each.person_id == person_id else each
             for each in before
         ]
-        assert len(outcomes.of(other)) == 1
+        assert len(outcomes.of(other)) == 2
         assert outcomes.counts() == counts
 
     # -- common to all ports
@@ -220,6 +363,7 @@ class OutcomesContract(PortContract):
 
         assert together(8, ten_times) == [10] * 8
         assert outcomes.counts() == {"not-found": 80, "note:a": 80}
+        assert outcomes.tally(0) == {(MIDNIGHT, "", "disabled"): 80}
         assert len({each.number for each in outcomes.refused(limit=1000)}) == 80
 
     def test_a_fault_is_raised_as_backend_error_with_the_drivers_exception_as_its_cause(
@@ -230,6 +374,8 @@ class OutcomesContract(PortContract):
             raises_backend_error(
                 broken.counts,
                 broken.refused,
+                broken.passed,
+                lambda: broken.tally(0),
                 lambda: broken.of(unique()),
                 lambda: broken.erase(unique()),
             )

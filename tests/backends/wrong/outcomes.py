@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 from ortto_capture.model import Outcome
@@ -24,6 +25,19 @@ def resets(self: DictOutcomes) -> dict[str, int]:
     seen = dict(self.seen)
     self.seen.clear()
     return seen
+
+
+def keeps(*codes: str) -> Callable[[DictOutcomes, Outcome], bool]:
+    return lambda self, outcome: bool(outcome.reason) or outcome.code in codes
+
+
+def numbers_apart(self: DictOutcomes, outcome: Outcome, number: int) -> Outcome:
+    kept = [each for each in self.rows.values() if bool(each.reason) is bool(outcome.reason)]
+    return outcome._replace(number=max((each.number for each in kept), default=0) + 1)
+
+
+def lends_its_tally(self: DictOutcomes, since: float) -> dict[tuple[float, str, str], int]:
+    return self.tallies
 
 
 mistake = partial(wrong, DictOutcomes)
@@ -80,7 +94,7 @@ MISTAKES = [
     ),
     mistake("lends its counts", "counts_returns", counts=shares_counts),
     mistake("starts over when read", "counts_returns", counts=resets),
-    mistake("keeps the accepted", "is_not_empty_is_kept", kept=lambda self, each: True),
+    mistake("keeps the accepted", "kept_among_the_passed", kept=lambda self, each: True),
     mistake(
         "keeps what names a person",
         "is_not_empty_is_kept",
@@ -201,6 +215,65 @@ MISTAKES = [
         "erase_takes",
         erase=lambda self, id_: min(1, DictOutcomes.erase(self, id_)),
     ),
+    mistake(
+        "keeps refused and passed in one place",
+        "push_out_no_refusal",
+        bound=lambda self: len(self.rows) > 600 and self.rows.pop(min(self.rows)),
+    ),
+    mistake("keeps no repetitions", "kept_among_the_passed", kept=keeps("identified")),
+    mistake("keeps no identifications", "kept_among_the_passed", kept=keeps("duplicate")),
+    mistake(
+        "takes the passed for refused",
+        "kept_among_the_passed",
+        refused=lambda self, after=0, limit=100: self.latest([*self.rows.values()], after, limit),
+    ),
+    mistake(
+        "reads the newest passed first",
+        "passed_returns_the_latest",
+        passed=lambda self, after=0, limit=100: DictOutcomes.passed(self, after, limit)[::-1],
+    ),
+    mistake(
+        "returns the oldest passed",
+        "passed_returns_the_latest",
+        passed=lambda self, after=0, limit=100: DictOutcomes.passed(self, after, 10**6)[:limit],
+    ),
+    mistake("numbers them apart", "numbered_together", stored=numbers_apart),
+    mistake(
+        "tallies by the day",
+        "by_hour_activity_and_reason",
+        tallied=lambda self, each: (each.at // 86_400 * 86_400, *each.refusal[1:]),
+    ),
+    mistake(
+        "tallies by the code",
+        "by_hour_activity_and_reason",
+        tallied=lambda self, each: (*each.refusal[:2], each.code),
+    ),
+    mistake(
+        "tallies all activities as one",
+        "by_hour_activity_and_reason",
+        tallied=lambda self, each: (each.refusal[0], "", each.reason),
+    ),
+    mistake("lends its tally", "by_hour_activity_and_reason", tally=lends_its_tally),
+    mistake(
+        "tallies by any name",
+        "definition_was_found",
+        tallied=lambda self, each: (each.refusal[0], each.activity_id or "", each.reason),
+    ),
+    mistake(
+        "misses the hour that holds the time",
+        "hours_that_end_after",
+        later=lambda self, hour, since: hour >= since,
+    ),
+    mistake(
+        "tells the hour that ended then",
+        "hours_that_end_after",
+        later=lambda self, hour, since: hour + 3600 >= since,
+    ),
+    mistake(
+        "tells of the refused alone",
+        "of_returns_what_is_kept",
+        whose=lambda self, each, id_: each.person_id == id_ and bool(each.reason),
+    ),
     mistake("has no lock", "several_threads", use=unlocked, pause=lets_others_in),
-    *common(DictOutcomes, "counts", "refused", "of", "erase"),
+    *common(DictOutcomes, "counts", "refused", "passed", "tally", "of", "erase"),
 ]

@@ -269,6 +269,12 @@ MISTAKES = [
         "retain",
         old=lambda self, each, since: each.activity.received_at <= since,
     ),
+    mistake("keeps tallies", "retain", out=lambda self, hour, since: False),
+    mistake(
+        "removes the tally of the hour",
+        "retain",
+        out=lambda self, hour, since: hour <= since,
+    ),
     mistake(
         "removes by the day",
         "retain",
