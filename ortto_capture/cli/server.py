@@ -96,7 +96,7 @@ _PORT: Any = {"type": click.IntRange(0, 65_535), "default": 8000, "show_default"
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", help="On which port; 0 is any.", **_PORT)
-@click.option("--console", is_flag=True, help="Serve the activity page, and print a link to it.")
+@click.option("--console", is_flag=True, help="Serve the console, and print a link to it.")
 @click.option("--allow-remote", is_flag=True, help="Needed to listen for other machines.")
 @with_account
 def serve(account: Account, host: str, port: int, console: bool, allow_remote: bool) -> None:
@@ -112,7 +112,7 @@ def serve(account: Account, host: str, port: int, console: bool, allow_remote: b
         base = _address(listener)
         say(f"\n  Reports go to   {base}/capture")
         if guard is not None:
-            say(f"  Activity page   {base}/capture/console/{guard.fragment}")
+            say(f"  The console     {base}/capture/console/{guard.fragment}")
         if account.find is None:
             say(f"  Data is in      {account.data.resolve()}")
         if allow_remote:
@@ -130,11 +130,13 @@ def serve(account: Account, host: str, port: int, console: bool, allow_remote: b
 @click.pass_context
 @with_account
 def demo(account: Account, context: click.Context, port: int) -> None:
-    """Run a small shop, and the activity page beside it.
+    """Run a small shop, and the console beside it.
 
-    What happens is kept in the directory of --data when one is given, else in a temporary one.
+    What happens is kept in the directory of --data when one is given, else in a temporary one,
+    which begins with a week of sample activities.
     """
     from .shop import DEFINITIONS, build
+    from .shop.history import live_through
 
     if account.find is not None and "app" in account.given:
         raise click.UsageError("the shop has activities of its own; name a directory with --data")
@@ -143,6 +145,7 @@ def demo(account: Account, context: click.Context, port: int) -> None:
         # Opened first, so it is removed last.
         account.data = Path(context.with_resource(TemporaryDirectory(prefix="ortto-capture-")))
     account.create().definitions.declare(DEFINITIONS)
+    sampled = 0 if kept else live_through(account.capture, time.time())
     guard = TokenGuard()
     app = build(account.capture, guard)
     try:
@@ -152,8 +155,10 @@ def demo(account: Account, context: click.Context, port: int) -> None:
         listener = _listen("127.0.0.1", 0)
     with suppress(KeyboardInterrupt), listener:
         base = _address(listener)
-        say(f"\n  The shop            {base}/{guard.fragment}")
-        say(f"  Its activity page   {base}/capture/console/{guard.fragment}")
+        say(f"\n  The shop      {base}/{guard.fragment}")
+        say(f"  Its console   {base}/capture/console/{guard.fragment}")
+        if sampled:
+            say("\nIt begins with a week of sample activities, of people at sample.example.")
         say("\nCtrl-C ends it.")
         _run(listener, app)
     say(f"\nKept in {account.data}." if kept else "\nEnded; nothing is kept.")

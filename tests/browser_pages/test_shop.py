@@ -115,7 +115,7 @@ def test_a_visit_is_on_the_activity_page(shop: Shop) -> None:
     expect(shop.answers).to_have_count(5)
 
     with shop.page.context.expect_page() as opened:
-        shop.page.get_by_role("link", name="Open the activity page").click()
+        shop.page.get_by_role("link", name="Open the console").click()
     beside = opened.value
     rows = beside.locator("#feed > li > .row")
     expect(rows.locator(".outcome")).to_have_text(["refused", "accepted", "accepted", "accepted"])

@@ -103,7 +103,7 @@
     });
   });
 
-  // The link that the demo prints carries the activity page's token behind the #.
+  // The link that the demo prints carries the console's token behind the #.
   byId("console").hash = location.hash;
 
   ap3c.cmd.push(function () {
