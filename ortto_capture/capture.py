@@ -21,6 +21,7 @@ from .arguments import identity_of, plain, reported, seconds_of
 from .errors import BackendError, CaptureWarning, ConfigurationError, NotIdentified, Refused
 from .explanation import Explanation, explain
 from .identity import MAX_IDENTITY_AGE, Identity, person_fields, random_id
+from .intake import Intake
 from .model import Captured, Erased, Identified, Person
 from .pipeline import Attempt, Pipeline
 from .ports import Backends
@@ -52,6 +53,8 @@ class Capture:
     ) -> None:
         self.backends = backends
         self.settings = settings = settings or Settings()
+        #: Returns epoch seconds.
+        self.clock = clock
         keys = settings.secrets or (_secret(backends),)
         self._pipeline = Pipeline(backends, settings, clock, new_id, keys)
         #: What an operator should mend, by name: ``behind-proxy``. The activity page has the words.
@@ -316,13 +319,14 @@ class Capture:
         person = self.person(email, ei=ei)
         if person is None:
             return None
-        intake = self._pipeline.intake
-        backends = intake.backends
-        decide = partial(privacy.erase, backends, person.id, partial(intake.counters, person.id))
-        activities = intake.decide(backends.atomically, decide)
-        return Erased(activities, backends.scrub())
+        return self.intake.erase(person.id)
 
     # -- for the edge
+
+    @property
+    def intake(self) -> Intake:
+        """What stores, counts and erases."""
+        return self._pipeline.intake
 
     def accounted(self, route: str) -> Attempt:
         """Account for one request, to be read and taken within ``with``; see :class:`Attempt`.

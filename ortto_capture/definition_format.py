@@ -8,6 +8,7 @@ an id, a key or a limit may be is the model's to say. What is written reads back
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -19,6 +20,8 @@ from .model import MAX_ID, Attribute, Definition, Quota
 
 #: What is wrong most often where a parser gives up.
 _ADVICE = "put text in quotes; JSON has no comments, and no comma after the last member"
+#: In the place of a problem: an id or a key beside a number.
+_OWN = re.compile(r" \([^()]*\)")
 
 
 def _whole(text: str) -> bool:
@@ -89,7 +92,7 @@ def parse_definitions(data: bytes, name: str) -> list[Definition]:
     except (ValueError, RecursionError) as error:
         words = f"{name}: this is no {'TOML' if toml else 'JSON'} in UTF-8: {error}; {_ADVICE}"
         raise ConfigurationError("activities", words) from error
-    if problems := list(_problems(file, _FILE, name)):
+    if problems := [f"{place}: {words}" for place, words in _problems(file, _FILE, name)]:
         raise ConfigurationError("activities", "\n".join(problems))
     made = []
     for number, each in enumerate(file.get("activities", [])):
@@ -105,6 +108,23 @@ def parse_definitions(data: bytes, name: str) -> list[Definition]:
     return made
 
 
+def parse_definition(value: Any) -> Definition:
+    """Read one definition, given as plain JSON types.
+
+    :raises ConfigurationError: for the first thing that is wrong: ``field`` names the member, such
+        as ``limits.person`` or ``attributes[0].name``, and the message says what would be right.
+    """
+    if problem := next(_problems(value, _ACTIVITY, ""), None):
+        place, words = problem
+        # The key of an attribute stands beside its number for people.
+        members = _OWN.sub("", place.removeprefix(": ")).replace(": ", ".")
+        raise ConfigurationError(members or "definition", words)
+    given = dict(value)
+    attributes = given.get("attributes", ())
+    given["attributes"] = [Attribute(**a) if isinstance(a, dict) else a for a in attributes]
+    return Definition(**given)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its members; ``json`` itself keeps the last of two without a word."""
     members = dict(pairs)
@@ -114,31 +134,32 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _problems(value: Any, shape: _Shape, place: str) -> Iterator[str]:
-    """Find everything that is wrong with a value and with what it holds."""
+def _problems(value: Any, shape: _Shape, place: str) -> Iterator[tuple[str, str]]:
+    """Find everything that is wrong with a value and with what it holds: where, and in words."""
     try:
         fits = isinstance(value, shape.kinds) and (not isinstance(value, str) or shape.rule(value))
         wrong = "" if fits else f"write {shape.words}, not {_shown(value)}"
     except ConfigurationError as error:
         wrong = str(error).removeprefix(f"{error.field}: ")
     if wrong:
-        yield f"{place}: {wrong}"
+        yield place, wrong
     elif isinstance(value, dict):
         for name in shape.required:
             if name not in value:
-                yield f"{place}: {name}: missing; write {shape.members[name].words}"
+                yield f"{place}: {name}", f"missing; write {shape.members[name].words}"
         for name, inner in value.items():
             if name in shape.members:
                 yield from _problems(inner, shape.members[name], f"{place}: {name}")
             else:
-                yield f"{place}: {_shown(name)}: unknown; there are {', '.join(shape.members)}"
+                known = ", ".join(shape.members)
+                yield f"{place}: {_shown(name)}", f"unknown; there are {known}"
     elif shape.items is not None:
         seen = set()
         for number, item in enumerate(value):
             own = _own(item)
             here = f"{place}[{number}] ({own})" if own else f"{place}[{number}]"
             if own and own in seen:
-                yield f"{here}: defined twice; remove one of the two"
+                yield here, "defined twice; remove one of the two"
             seen.add(own)
             yield from _problems(item, shape.items, here)
 

@@ -13,11 +13,12 @@ from functools import partial
 from threading import local
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
+from . import privacy
 from .addresses import ip_bucket
 from .errors import BackendError, NotIdentified, RateLimited, Refused
 from .identity import PersonFields, bucket_hasher
 from .limiting import GuardedLimiter, seconds_left
-from .model import Activity, Assurance, Captured, Charge, Definition, Full, Person, Quota
+from .model import Activity, Assurance, Captured, Charge, Definition, Erased, Full, Person, Quota
 from .ports import Backends, Pingable
 from .recognition import Recognition, Visitor
 from .schema import compile_check
@@ -107,6 +108,20 @@ class Intake:
             for activity_id in activity_ids
             for assurance in ("claimed", "verified")
         ]
+
+    def erase(self, person_id: str) -> Erased:
+        """Erase a person, all they did and all that was counted for them.
+
+        :raises BackendError: it was not done, or will be when the store is opened again.
+        """
+        backends = self.backends
+        erase = partial(privacy.erase, backends, person_id, partial(self.counters, person_id))
+        activities = self.decide(backends.atomically, erase)
+        return Erased(activities, backends.scrub())
+
+    def bucket(self, kind: str, who: str) -> bytes:
+        """The rate limiter's key for what is no activity; ``kind`` tells it from all others."""
+        return self._buckets(kind, "")(who)
 
     def decide(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call ``function``, which stores, as one decision of the calling thread.

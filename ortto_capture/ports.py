@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 from uuid import uuid4
 
 from .locks import fork_safe_lock
@@ -261,6 +261,18 @@ class Pingable(Protocol):
 
     def ping(self) -> None:
         """Return within 250 ms if the backend answers; raise BackendError if it does not."""
+
+
+@runtime_checkable
+class Written(Protocol):
+    """Definitions that know where each is written: a program may not change all of them."""
+
+    def written(self, activity_id: str) -> Literal["store", "code", "file"]:
+        """Return who has the last word about a definition, or one that is not there yet.
+
+        ``file``: people write it, and ``put`` refuses. ``code``: a program has declared it in this
+        process, and will again. ``store``: ``put`` has.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from .body import read_body
 from .capture import Capture
 from .client import assets
 from .client.loader import external_snippet, inline_snippet, nonce_of, prefix_of, snippet_hash
+from .console.tokens import stored
 from .errors import BackendError, ConfigurationError, MalformedRequest, RateLimited, Refused
 from .identity import Identity
 from .origin import is_same_origin, may_read
@@ -33,6 +34,7 @@ from .wire import activity_request, decode, track_request
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from .console.access import Guard
     from .console.api import Console
 
 T = TypeVar("T")
@@ -53,8 +55,10 @@ class CaptureApp:
         are never read: behind a proxy, wrap the host in werkzeug's ``ProxyFix``, outside the mount.
     :param identity: says who is signed in at the host, or None. It is asked only when a
         request comes from a page of the host's own origin, and only when that matters.
-    :param console_guard: lets a request see the activity page; without one there is none. What it
-        returns may also be a WSGI app, such as a redirect to the login page, which answers then.
+    :param console_guard: lets a request see the console: True, or which of ``read``, ``write``,
+        ``erase`` and ``pii`` it may. What it returns may also be a WSGI app, such as a redirect to
+        the login page, which answers then. Without a guard only a bearer of a stored token
+        (``ortto-capture token new``) sees it, and there is none as long as none is stored.
 
     ``identity`` and ``console_guard`` get the environ of this app; its ``ortto_capture.host`` is
     the environ as the host would have got it.
@@ -66,7 +70,7 @@ class CaptureApp:
         *,
         client_ip: Callable[[WSGIEnvironment], object] | None = None,
         identity: Callable[[WSGIEnvironment], Identity | None] | None = None,
-        console_guard: Callable[[WSGIEnvironment], bool | WSGIApplication] | None = None,
+        console_guard: Guard | None = None,
     ) -> None:
         self._client_ip = client_ip
         self._identity = identity
@@ -101,10 +105,15 @@ class CaptureApp:
         self._warned_of_processes = not capture.backends.in_process
         for subscriber in self._subscribers:
             capture.subscribe(subscriber)
+        self._console = None
         if self._guard is not None:
-            from .console.api import Console
+            self._console = self._opened()
 
-            self._console = Console(capture, self._guard)
+    def _opened(self) -> Console:
+        # Imported on use: most of it is for a page that not every program has.
+        from .console.api import Console
+
+        return Console(self._capture, self._guard, self._bucket)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Do :meth:`Capture.subscribe` with whichever account is in place."""
@@ -253,6 +262,12 @@ class CaptureApp:
         told = {"bucket": ip_bucket(address), "local": is_local(address), "proxied": proxied}
         return answers.own(json.dumps(told).encode())
 
+    def _bucket(self, environ: WSGIEnvironment) -> str:
+        return ip_bucket(self._seen(environ)[0])
+
+    def _snippet_for(self, key: str, endpoint: str) -> str:
+        return self.snippet(key, endpoint=endpoint)
+
     def _address(self, environ: WSGIEnvironment) -> str:
         if not self._warned_of_processes and environ.get("wsgi.multiprocess"):
             self._warned_of_processes = True
@@ -316,10 +331,15 @@ class CaptureApp:
         return answers.accepted() if healthy else answers.public(503, b'{"ok":false}')
 
     def _elsewhere(self, environ: WSGIEnvironment) -> Answer:
-        """The activity page, or nothing."""
+        """The console, or nothing."""
         path = environ.get("PATH_INFO", "")
-        if self._console is None or not (path == "/console" or path.startswith("/console/")):
+        if not (path == "/console" or path.startswith("/console/")):
             raise MalformedRequest(code="not-found")
+        if self._guard is None and not stored(self.capture.backends.documents):
+            # A token may be made, or removed, at any time.
+            raise MalformedRequest(code="not-found")
+        if self._console is None:
+            self._console = self._opened()
         below = _moved(environ, "/console")
         body, status, headers = self._console.answer(below).get_wsgi_response(below)
         return status, headers, body

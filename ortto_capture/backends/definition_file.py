@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
+from typing import Literal
 
 from ..definition_format import format_definitions, parse_definitions
 from ..errors import ConfigurationError
@@ -56,6 +57,8 @@ class FileDefinitions:
         #: In force, by id, in order, and what they were read from; a change replaces the dict.
         self._definitions: dict[str, Definition] = {}
         self._data = NOTHING
+        #: The ids of those that this process has declared.
+        self._declared: set[str] = set()
         #: What was wrong at the last look, and at how many looks in a row.
         self._problem, self._looks = "", 0
         try:
@@ -79,6 +82,12 @@ class FileDefinitions:
 
     def declare(self, definitions: Sequence[Definition]) -> None:
         self._change(definitions, declared=True)
+        self._declared.update(each.id for each in definitions)
+
+    def written(self, activity_id: str) -> Literal["store", "code", "file"]:
+        if self.path == self._toml:
+            return "file"
+        return "code" if activity_id in self._declared else "store"
 
     def _change(self, definitions: Sequence[Definition], *, declared: bool) -> None:
         # Two directories may link one file: it is locked and replaced where it really is.

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import StorageFull
 from ..limiting import FixedWindows
@@ -45,6 +45,7 @@ class MemoryDefinitions:
 
     def __init__(self, definitions: Sequence[Definition] = ()) -> None:
         self._definitions = {definition.id: definition for definition in definitions}
+        self._declared: set[str] = set()
 
     def get(self, activity_id: str) -> Definition | None:
         return self._definitions.get(activity_id)
@@ -58,6 +59,10 @@ class MemoryDefinitions:
     def declare(self, definitions: Sequence[Definition]) -> None:
         for definition in definitions:
             self.put(definition.declared_over(self.get(definition.id)))
+            self._declared.add(definition.id)
+
+    def written(self, activity_id: str) -> Literal["store", "code", "file"]:
+        return "code" if activity_id in self._declared else "store"
 
 
 class MemoryPeople:

@@ -19,7 +19,7 @@ import click
 from werkzeug.wrappers import Response
 
 from .. import CaptureApp, mount
-from ..console.token import TokenGuard
+from ..console.tokens import TokenGuard
 from .account import CONFIGURATION, Account, Failed, with_account
 from .show import hint, say
 

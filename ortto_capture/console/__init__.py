@@ -1,7 +1,5 @@
-"""The activity page: what arrived and what was refused, for the people who run the website.
+"""The console: what arrived and what was refused, for the people who run the website.
 
-The law of this package: it reads and never writes, it says exactly what the public answers hide,
-and it says it only to requests that the guard lets in.
+The law of this package: it says exactly what the public answers hide, only to requests that it lets
+in; what it changes, it records.
 """
-
-from .api import Console as Console

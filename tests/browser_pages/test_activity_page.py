@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import expect
 
-from ortto_capture.console.token import TokenGuard
+from ortto_capture.console.tokens import TokenGuard
 from ortto_capture.wire import track_request
 
 from .conftest import OFF, ONCE, ActivityPage

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from ortto_capture import Capture, Settings, open_backends
 from ortto_capture.cli.shop import DEFINITIONS, build
-from ortto_capture.console.token import TokenGuard
+from ortto_capture.console.tokens import TokenGuard
 
 from ..services import clock_after, serve
 from .conftest import Complaints
