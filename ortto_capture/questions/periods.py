@@ -219,8 +219,10 @@ def _offset(at: float, zone: tzinfo) -> float:
 def _midnight(day: date, zone: tzinfo) -> float:
     """When this day begins: where midnight is left out, when the clock is turned."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
-    # The second of two midnights; of none, the moment that the first reading names.
-    return max(midnight.timestamp(), midnight.replace(fold=1).timestamp())
+    # The first of two midnights is that of the whole day; not where the clock then goes back to the
+    # day before. Of none, the moment that the first reading names.
+    last = max(midnight.timestamp(), midnight.replace(fold=1).timestamp())
+    return last if _date(last - 0.001, zone) < day else midnight.timestamp()
 
 
 def _day(text: object) -> date:
