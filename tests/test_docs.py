@@ -251,7 +251,7 @@ def test_every_error_is_documented_with_its_status_and_code() -> None:
 
 def test_every_note_has_words_on_the_activity_page_and_in_the_reference() -> None:
     page = (DOCS / "reference" / "errors.md").read_text("utf-8").partition("## Notes")[2]
-    words = (ROOT / "ortto_capture" / "console" / "static" / "reasons.js").read_text("utf-8")
+    words = (ROOT / "ortto_capture" / "console" / "static" / "words.js").read_text("utf-8")
     shown = words.partition("const NOTES = {")[2].partition("};")[0]
 
     listed = set(re.findall(r"^\| `([\w-]+)", page, re.MULTILINE))

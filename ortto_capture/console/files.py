@@ -20,8 +20,8 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-#: The page, at the path that ends with a slash.
-_PAGES = ("index.html", "console.html")
+#: The page: it is served at the path that ends with a slash.
+_PAGE = "/index.html"
 
 
 class File(NamedTuple):
@@ -43,9 +43,7 @@ def read_files() -> dict[str, File]:
             # Without the time, so that every process serves the same bytes under the same tag.
             packed = gzip.compress(body, 9, mtime=0)
             found[path] = File(content_type, body, packed, sha256(body).hexdigest()[:16])
-    for name in _PAGES:
-        if f"/{name}" in found:
-            found.setdefault("/", found.pop(f"/{name}"))
+    found["/"] = found.pop(_PAGE)
     return found
 
 

@@ -28,12 +28,14 @@ const CHECKS = 14;
  *   one; `person`: whose page this is
  */
 export function detail(pane, { filters = false, person = "" } = {}) {
-  let shown = "";
+  let shown = "", turn = 0, whole = false;
   return {
     /** @param {string} key @param {Row | undefined} row what is known already @param {AbortSignal} gone @param {() => void} close */
     async show(key, row, gone, close) {
-      if (shown === key && pane.childElementCount) return;
+      if (shown === key && whole) return;
+      const mine = ++turn;
       shown = key;
+      whole = false;
       /** @param {...import("../core.js").Child} children */
       const fill = (...children) => {
         const at = [...pane.querySelectorAll("button, a")].indexOf(/** @type {Element} */ (document.activeElement));
@@ -47,21 +49,21 @@ export function detail(pane, { filters = false, person = "" } = {}) {
         const [answer, reader, pii] = await Promise.all([
           /** @type {Promise<Answer>} */ (ask("feed/" + encodeURIComponent(key), { signal: gone })), me(), can("pii")]);
         const names = await namesOf(answer.row);
-        if (shown !== key) return;
+        if (mine !== turn) return;
+        whole = true;
         /** @param {Row} now */
         const draw = (now) => fill(body(answer, now, names, {
           filters, person, canCreate: reader.scopes.includes("write") && reader.definitions.writable,
           unmask: pii && answer.maskable && now === answer.row ? async () => {
             const { row: unmasked } = await ask("unmask", { body: { key } });
-            if (shown !== key) return;
+            if (mine !== turn) return;
             draw(unmasked);
             say("Shown, and recorded.");
           } : null
         }));
         draw(answer.row);
       } catch (error) {
-        shown = "";
-        if (gone.aborted) return;
+        if (mine !== turn || gone.aborted) return;
         const lost = error instanceof ApiError && error.status === 404;
         fill(row && head(row), lost
           ? h("section.problem", null, h("h2", null, "This row is not kept any more."), h("p", null, "Of refused, identified and repeated requests only the latest are kept. Activities go when they are too old, or when their person is erased."))
@@ -89,7 +91,7 @@ async function namesOf(row) {
 const head = (row) => h("header", null,
   h("p.line", null, badge(row.kind), row.status && h("span.quiet", null, row.status + (row.code && row.code !== row.kind ? " " + row.code : "")), ago(row.at)),
   h("h2", null, bdi(title(row))),
-  row.activity_id && h("p", null, row.name
+  row.activity_id && row.activity_id !== title(row) && h("p", null, row.name
     ? h("a", { href: to({ page: "activity", id: row.activity_id }, true) }, h("code", null, bdi(row.activity_id)))
     : h("code", null, bdi(row.activity_id))));
 
@@ -148,10 +150,9 @@ export const pressed = (work) => async (/** @type {Event} */ event) => {
 
 /** @param {{name: string, quota: string, opens_at: string}} limit */
 function limitWords({ name, quota, opens_at }) {
-  const wait = (Date.parse(opens_at) - Date.now()) / 60000, at = exact(opens_at).replace(/:\d\d\.\d+/, "");
-  const [hours, minutes] = [Math.floor(wait / 60), Math.ceil(wait % 60)];
+  const wait = Math.ceil((Date.parse(opens_at) - Date.now()) / 60000), at = exact(opens_at).replace(/:\d\d\.\d+/, "");
   const rest = wait <= 0 ? "It opened again at " + at + "."
-    : `It opens again at ${at}, in ${hours ? hours + " h " : ""}${minutes} min.`;
+    : `It opens again at ${at}, in ${wait < 60 ? "" : Math.floor(wait / 60) + " h "}${wait % 60} min.`;
   return [h("code", null, name.replaceAll("-", "_")), ` is ${quota}, counted in UTC. ${rest}`];
 }
 

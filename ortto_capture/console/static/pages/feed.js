@@ -100,7 +100,7 @@ export function feed(fixed, told = () => undefined) {
       ? h("button.button", { type: "button", onclick: older }, lookedBackTo ? "Look further back" : "Load older")
       : h("p.quiet", null, `A page holds ${count(MOST)} rows. Filter them to look further back.`));
     const none = !items.length && (filtered
-      ? empty(before ? "Nothing matches so far." : "Nothing matches in all that is kept.", h("p", null, h("a", { href: noFilters() }, "Clear the filters")))
+      ? empty(before ? "Nothing matches so far." : "Nothing matches in all that is kept.")
       : before ? null : nothing());
     const end = items.length > 0 && !before && h("p.quiet", null, filtered ? "These are all that match." : "That is all that is kept.");
     view.foot.replaceChildren(h("div", null, none, far, more, end));
@@ -176,24 +176,8 @@ export function feed(fixed, told = () => undefined) {
   };
 }
 
-/** @type {{id: string, requests: ReturnType<typeof feed>} | null} */
-let kept = null;
-
-/**
- * The feed of one activity, in a page that is drawn anew when the address changes: its rows stay.
- * @param {Element} place @param {string} id @param {Record<string, string>} here @param {AbortSignal} gone
- */
-export async function feedOf(place, id, here, gone) {
-  if (!kept || kept.id !== id) kept = { id, requests: feed({ activity: id }) };
-  place.replaceChildren(kept.requests.root);
-  await kept.requests.show(here, gone);
-}
-
 /** @param {Row[]} rows @returns {Row[]} newest first; what came at the same time stays as it is */
 const inOrder = (rows) => rows
   .map((row, index) => ({ row, index, at: Date.parse(row.at) }))
   .sort((a, b) => b.at - a.at || a.index - b.index)
   .map(({ row }) => row);
-
-/** The address without any filter. */
-export const noFilters = () => to(Object.fromEntries([...FILTERS, "open"].map((name) => [name, null])));

@@ -9,7 +9,7 @@ import { ask, go, h, problem, rows, to } from "../core.js";
 import { input, select } from "../form.js";
 import { bdi, count } from "../format.js";
 import { warning } from "../words.js";
-import { FILTERS, feed, noFilters } from "./feed.js";
+import { FILTERS, feed } from "./feed.js";
 import { KINDS, shape } from "./rows.js";
 
 /** The statuses that a browser may be answered with. */
@@ -97,7 +97,7 @@ function live() {
     chosen.hidden = !FILTERS.some((each) => here[each]);
     chosen.replaceChildren(h("span", null,
       name && h("a.chip", { href: to({ person: null, open: null }), title: "Show all people again" }, "Person ", bdi(name), " ×"),
-      h("a", { href: noFilters() }, "Clear the filters")));
+      h("a", { href: to({ page: "live" }, true) }, "Clear the filters")));
   };
 
   return {
