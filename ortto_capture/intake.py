@@ -83,7 +83,8 @@ class Intake:
         self.backends = backends
         self._person_quota = Quota.parse(settings.person_limit)
         self._ip_quota = Quota.parse(settings.ip_limit)
-        self._new_people_quota = Quota.parse(settings.new_people_limit)
+        #: How many people one address may bring.
+        self.new_people_quota = Quota.parse(settings.new_people_limit)
         self._new_people_bucket = self._buckets("new", "")
         #: Whether this thread is inside a decision: a child of a fork reuses its parent's numbers
         #: of threads, and so a set of these would do wrong.
@@ -280,7 +281,7 @@ class Intake:
         """The charge for creating a person; a caller without an address takes no quota."""
         if ip is None:
             return []
-        return [Charge(self._new_people_bucket(ip_bucket(ip)), self._new_people_quota)]
+        return [Charge(self._new_people_bucket(ip_bucket(ip)), self.new_people_quota)]
 
 
 def _refusal(verdict: Full | None, told: Sequence[Charge], now: float) -> Refused:

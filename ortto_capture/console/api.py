@@ -21,7 +21,7 @@ from werkzeug.wrappers import Response
 from ..body import MAX_LABEL
 from ..capture import Capture
 from ..errors import BackendError, ConfigurationError, MalformedRequest, Refused, place
-from . import account, activities, feed, writes
+from . import account, activities, detail, feed, writes
 from .access import Access
 from .files import File, read_files
 from .routes import Answer, Asked, Problem, Route, not_found
@@ -73,6 +73,7 @@ class Console:
             *account.routes(capture),
             *activities.routes(capture),
             *feed.routes(capture),
+            *detail.routes(capture),
             *writes.routes(capture),
         ]
         rules = [Rule(each.path, methods=[each.method], endpoint=each) for each in routes]
