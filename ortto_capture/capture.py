@@ -11,9 +11,9 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from secrets import token_bytes
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import privacy
 from .activity_type import ActivityType
@@ -28,6 +28,9 @@ from .ports import Backends
 from .settings import MIN_SECRET, Settings
 from .subscribers import Subscriber
 from .wire import activity_request, checked, track_request
+
+if TYPE_CHECKING:
+    from .reports import Audiences, Reports
 
 S = TypeVar("S", bound=Subscriber)
 
@@ -267,6 +270,22 @@ class Capture:
         :returns: False when that took longer.
         """
         return self._pipeline.subscribers.flush(timeout)
+
+    @cached_property
+    def reports(self) -> Reports:
+        """Questions about activities and people, asked and saved."""
+        # Imported on use: a server that only captures need not read questions.
+        from .reports import Reports
+
+        zone = self.settings.time_zone
+        return Reports(self.backends, self.audiences, zone, self._pipeline.clock)
+
+    @cached_property
+    def audiences(self) -> Audiences:
+        """Conditions on people, saved by name."""
+        from .reports import Audiences
+
+        return Audiences(self.backends, self._pipeline.clock)
 
     def sign_identity(
         self, email: str | None = None, *, ei: str | int | None = None, max_age: int = 300

@@ -20,7 +20,8 @@ refusal knows the HTTP status and the public code it stands for; what may not le
     │   ├── RateLimited             429 rate-limit; .retry_after .quota
     │   ├── BadQuery                400 bad-query; .field .expected
     │   ├── ReportTooLong           422 too-long
-    │   └── ReportsBusy             429 busy; .retry_after
+    │   ├── ReportsBusy             429 busy; .retry_after
+    │   └── Changed                 412 changed
     ├── BackendError                503 unavailable: a backend's fault; the cause is the driver's
     │   └── StorageFull             503 storage-full
     └── ConfigurationError          the operator's fault; .field, and the message says what to do
@@ -217,6 +218,14 @@ class ReportsBusy(Refused):
     code = "busy"
     message = "another report is being made, try again in a second"
     retry_after = 1
+
+
+class Changed(Refused):
+    """What was to be replaced or removed is another by now; nothing was written."""
+
+    status = 412
+    code = "changed"
+    message = "it was changed meanwhile, look at it again"
 
 
 class BackendError(CaptureError):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 from uuid import uuid4
 
 from .locks import fork_safe_lock
@@ -31,8 +31,11 @@ from .model import (
     Outcome,
     Person,
 )
-from .questions.answer import Answer, Found, Wanted
-from .questions.query import Question
+
+if TYPE_CHECKING:
+    # Read by mypy: a server that only captures need not load questions.
+    from .questions.answer import Answer, Found, Wanted
+    from .questions.query import Question
 
 T = TypeVar("T")
 

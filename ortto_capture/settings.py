@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from .errors import ConfigurationError
+from .errors import BadQuery, ConfigurationError
 from .model import EVENT_ID_SECONDS, MAX_INTEGER, Quota, Source, is_attribute_key
 
 #: Shorter keys are refused: 32 bytes are as many as the SHA-256 signatures have.
@@ -151,10 +151,11 @@ def _is_time_zone(name: object) -> bool:
     """Whether this machine knows a zone of this name; UTC needs no files for that."""
     if name == "UTC":
         return True
-    # Imported on use: it takes some milliseconds, and most programs keep the default.
-    from zoneinfo import ZoneInfo
+    # Imported on use: most programs keep the default.
+    from .questions.periods import check_zone
 
     try:
-        return isinstance(name, str) and ZoneInfo(name).key == name
-    except (KeyError, ValueError, OSError):
+        check_zone(name)
+    except BadQuery:
         return False
+    return True
