@@ -322,7 +322,7 @@ export function dialog({ title, body, actions }) {
       if (opener instanceof HTMLElement) opener.focus();
       resolve(box.returnValue || null);
     } }, h("form", { method: "dialog" }, h("h2", null, title), h("div", null, body), wrong,
-      h("p.actions", null, h("button.button", { value: "" }, actions.length ? "Cancel" : "Close"), actions.map(({ label, kind, run }) =>
+      h("p.actions", null, h("button.button", { type: "button", onclick: () => box.close() }, actions.length ? "Cancel" : "Close"), actions.map(({ label, kind, run }) =>
         h("button.button" + (kind ? "." + kind : ""), { value: label, onclick: async (/** @type {Event} */ event) => {
           event.preventDefault();
           const pressed = /** @type {HTMLButtonElement} */ (event.currentTarget);

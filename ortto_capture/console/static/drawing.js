@@ -116,7 +116,8 @@ const label = ({ by }, { buckets }, start, zone) =>
  * @param {Names} names
  */
 function words(question, { value }, names) {
-  if (question.refusals) return explain({ code: value, reason: value })[0].replace(/\.$/, "");
+  if (question.refusals === "reason") return explain({ code: value, reason: value })[0].replace(/\.$/, "");
+  if (question.refusals) return value ? names.activity(value) : "no activity that is there";
   if (value === null || value === "") return question.split_by === "source" ? "recorded by the host" : "no value";
   if (question.split_by === "activity") return names.activity(value);
   if (question.split_by === "assurance") return value === "verified" ? "verified by the host" : "claimed by the visitor";
@@ -198,7 +199,7 @@ function named(question, row, names) {
 function table(question, answer, { names, zone, name }) {
   const total = question.steps ? (answer.rows.length ? answer.rows[0].measure : 0) : answer.total;
   const part = !question.by && additive(question) && total;
-  const head = question.steps ? "Step" : question.by ? capital(question.by) : question.refusals ? "Reason" : "Value";
+  const head = question.steps ? "Step" : question.by ? capital(question.by) : question.refusals ? capital(question.refusals) : "Value";
   const first = (/** @type {Row} */ row, /** @type {number} */ i) =>
     question.steps ? bdi(names.activity(question.steps[i]))
       : question.by ? label(question, answer, row.start || 0, zone) + (answer.partial[i] ? " (not whole)" : "") : named(question, row, names);

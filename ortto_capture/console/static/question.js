@@ -39,6 +39,8 @@ export const PERIODS = /** @type {Record<string, string>} */ ({
 export const LENGTHS = Object.fromEntries(Object.entries(PERIODS).filter(([each]) => !each.endsWith("m")));
 const UNITS = /** @type {Record<string, string>} */ ({ h: "hours", d: "days", w: "weeks", m: "months" });
 const SPLITS = /** @type {Record<string, string>} */ ({ activity: "activity", person: "person", source: "source", assurance: "how identity was proved" });
+/** The order of members, which is that of Python. */
+const ORDER = "did in all any not steps refusals activity measure attribute op value where people by split_by at_least within period limit time_zone".split(" ");
 const DEFAULTS = /** @type {Record<string, any>} */ ({ measure: "count", op: "is", at_least: 1, limit: 10, period: "30d" });
 const TEXT = ["is", "is-not", "one-of", "contains", "starts-with", "ends-with"];
 const NUMBER = ["is", "is-not", "one-of", "greater-than", "less-than", "at-least", "at-most", "between"];
@@ -92,7 +94,7 @@ export function shorter(period = "30d") {
 }
 
 /**
- * The same question without what says nothing.
+ * The same question without what says nothing, its members in one order.
  * @template T
  * @param {T} value
  * @returns {T}
@@ -102,7 +104,7 @@ export function tidy(value) {
   if (typeof value !== "object" || value === null) return value;
   const kept = Object.entries(value)
     .filter(([name, member]) => member !== undefined && member !== null && member !== DEFAULTS[name] && !(name === "where" && !member.length))
-    .map(([name, member]) => [name, tidy(member)]);
+    .sort(([a], [b]) => ORDER.indexOf(a) - ORDER.indexOf(b)).map(([name, member]) => [name, tidy(member)]);
   return Object.fromEntries(kept);
 }
 
@@ -208,7 +210,7 @@ export function conditionWords(condition, names, negated = false) {
  */
 export function questionWords(question, names) {
   const over = `over ${periodWords(question.period)}`;
-  if (question.refusals) return `Refused requests by reason, ${over}`;
+  if (question.refusals) return `Refused requests by ${question.refusals}, ${over}`;
   if (question.steps) return `${question.steps.map(names.activity).join(", then ")}, within ${periodWords(question.within ?? "7d")}, ${over}`;
   const ids = question.activity === undefined ? [] : [question.activity].flat();
   const what = ids.length ? listed(ids.map(names.activity), "or") : "any activity";
@@ -309,7 +311,8 @@ function conditionPiece({ did, where, at_least, within, in: audience, all, any, 
  * @param {Question} question
  * @returns {Piece}
  */
-function questionPiece({ steps, activity, where, people, ...rest }) {
+function questionPiece({ steps, refusals, activity, where, people, ...rest }) {
+  if (refusals) return call("Refusals", [refusals], rest);
   if (steps) return call("Funnel", [steps], rest);
   return call("Query", activity === undefined ? [] : [activity], rest, { ...wherePieces(where), ...(people && { people: conditionPiece(people) }) });
 }
@@ -323,6 +326,6 @@ export function pythonOf(method, of) {
   const inner = "question" in of ? questionPiece(tidy(of.question)) : conditionPiece(tidy(of.condition));
   const text = python({ open: `${method}(`, members: [inner] });
   const code = text.replace(/"(\\.|[^"\\])*"/g, "");
-  const names = ["All", "Any", "Did", "Funnel", "In", "Not", "Query", "Where"].filter((name) => new RegExp(`\\b${name}\\(`).test(code));
+  const names = ["All", "Any", "Did", "Funnel", "In", "Not", "Query", "Refusals", "Where"].filter((name) => new RegExp(`\\b${name}\\(`).test(code));
   return `from ortto_capture.reports import ${names.join(", ")}\n\n${text}`;
 }

@@ -5,13 +5,12 @@
  * The law of this file: an audience is counted anew each time and is exact at that moment; who came and who went is
  * neither kept nor claimed.
  */
-import { ApiError, ask, can, codeBox, dialog, download, go, h, problem, say, to } from "../core.js";
+import { ask, can, codeBox, download, go, h, problem, to } from "../core.js";
 import { counted } from "../counting.js";
-import { field, input } from "../form.js";
 import { bdi, count, percent, plural } from "../format.js";
 import { conditionEditor, offered } from "../query.js";
 import { capital, conditionWords, missing, pythonOf, read, tidy } from "../question.js";
-import { slug } from "./report.js";
+import { named, remove, save } from "../saved.js";
 
 /** @typedef {import("../question.js").Condition} Condition */
 /** @typedef {import("./audiences.js").Audience} Audience */
@@ -26,9 +25,7 @@ const PAUSE = 250;
  */
 export async function show(main, here, gone) {
   const [offer, { audiences }, write, pii] = await Promise.all([offered(gone), ask("audiences", { signal: gone }), can("write"), can("pii")]);
-  /** @type {Audience | undefined} */
-  const saved = audiences.find((/** @type {Audience} */ each) => each.name === here.name);
-  if (here.name && !saved) throw new ApiError(404, { code: "not-found", message: `No audience is called ${here.name}.` }, 0);
+  const saved = named(/** @type {Audience[]} */ (audiences), here.name);
   const first = (offer.activities[0] || [])[0];
   /** @type {Condition | undefined} */
   let people = read(here.q) || (saved && saved.people) || (first && { did: first, within: "30d" }) || undefined;
@@ -71,10 +68,10 @@ export async function show(main, here, gone) {
   gone.addEventListener("abort", () => { asking.abort(); clearTimeout(timer); });
 
   const buttons = () => [
-    write && people && h("button.button" + (changed() ? ".first" : ""), { type: "button", onclick: save }, saved ? "Save…" : "Save audience…"),
+    write && people && h("button.button" + (changed() ? ".first" : ""), { type: "button", onclick: () => save("audience", saved, people ? capital(conditionWords(people, offer.names)) : "", { people }) }, saved ? "Save…" : "Save audience…"),
     saved && pii && h("button.button", { type: "button", disabled: changed(), title: changed() ? "Save it first" : "Addresses in full. It is recorded.", onclick: (/** @type {Event} */ event) =>
       download(`audiences/${saved.name}/csv`, `${saved.name}.csv`).catch((error) => complain(event, error)) }, "CSV"),
-    saved && write && h("button.button", { type: "button", onclick: remove }, "Delete…"),
+    saved && write && h("button.button", { type: "button", onclick: () => remove("audience", saved, "The condition goes. The people stay. Reports and audiences that use it can no longer be asked.") }, "Delete…"),
     !write && h("span.quiet", null, "Saving needs the scope write."),
   ].filter((each) => each instanceof Node).map((each) => /** @type {Node} */ (each));
   /**
@@ -82,28 +79,6 @@ export async function show(main, here, gone) {
    * @param {unknown} error
    */
   const complain = (event, error) => { if (event.target instanceof Element) event.target.replaceWith(problem(error)); };
-
-  const save = async () => {
-    const name = input({ value: saved ? saved.title : people ? capital(conditionWords(people, offer.names)).slice(0, 80) : "", maxlength: 200 });
-    let chosen = "";
-    const put = async (/** @type {string} */ as, /** @type {string} */ etag) => {
-      if (!name.value.trim()) throw new Error("Give it a name.");
-      await ask(`audiences/${as}`, { method: "PUT", body: { title: name.value.trim(), people }, etag });
-      chosen = as;
-    };
-    const fresh = { label: saved ? "Save as new" : "Save", run: () => put(slug(name.value), "") };
-    await dialog({ title: "Save audience", body: field("Name", name, { hint: "Reports and other audiences can be limited to it." }),
-      actions: saved ? [fresh, { label: "Save", kind: "first", run: () => put(saved.name, saved.etag) }] : [{ ...fresh, kind: "first" }] });
-    if (!chosen) return;
-    say("Saved.");
-    go({ page: "audience", name: chosen }, { fresh: true, replace: true });
-  };
-  const remove = async () => {
-    const { name, etag } = /** @type {Audience} */ (saved);
-    const done = await dialog({ title: `Delete “${title}”?`, body: h("p", null, "The condition goes. The people and what they did stay. Reports that are limited to it can no longer be asked."),
-      actions: [{ label: "Delete audience", kind: "danger", run: () => ask(`audiences/${name}`, { method: "DELETE", etag }) }] });
-    if (done) go({ page: "audiences" }, { fresh: true });
-  };
 
   main.replaceChildren(
     h("p.crumbs", null, h("a.up", { href: to({ page: "audiences" }, true) }, "Audiences")),

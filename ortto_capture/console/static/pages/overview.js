@@ -43,7 +43,7 @@ export async function show(main, here, gone) {
   const tile = (/** @type {Report} */ report) => {
     const { name, title } = report;
     const box = h("section.tile", { "data-name": name, "aria-label": title },
-      h("header", null, h("h2", null, h("a", { href: to({ page: "report", name }, true) }, bdi(title))), h("p.total"), h("p.moves", null,
+      h("header", null, h("h2", null, h("a", { href: to({ page: "report", name }, true), draggable: "false" }, bdi(title))), h("p.total"), h("p.moves", null,
         h("button.handle", { type: "button", "aria-label": `Move ${title}`, onkeydown: (/** @type {KeyboardEvent} */ event) => keys(event, name) }, "⠿"),
         h("button.remove", { type: "button", "aria-label": `Unpin ${title}`, title: "Unpin", onclick: () => place(shown.filter((each) => each.name !== name)) }, "×"))),
       h("div.drawn", { "aria-busy": "true" }));
@@ -63,6 +63,7 @@ export async function show(main, here, gone) {
       const before = Boolean(dragged.compareDocumentPosition(box) & Node.DOCUMENT_POSITION_PRECEDING);
       tiles.insertBefore(dragged, before ? box : box.nextSibling);
     });
+    box.addEventListener("drop", (event) => event.preventDefault());
     if (answers.has(name)) fill(box, report, answers.get(name));
     box.draggable = arranging;
     return box;

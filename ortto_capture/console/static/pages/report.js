@@ -5,13 +5,13 @@
  * The law of this file: the question stands in the address, so a reload or a link asks the same. What is drawn is always
  * the answer to the question that is shown; while it is counted, the one before is drawn pale.
  */
-import { ApiError, ask, can, codeBox, dialog, download, go, h, me, poll, problem, say, to } from "../core.js";
+import { ApiError, ask, can, codeBox, download, go, h, me, poll, problem, say, to } from "../core.js";
 import { counted } from "../counting.js";
 import { drawing, headline, single, wayName, ways } from "../drawing.js";
-import { field, input } from "../form.js";
 import { date } from "../format.js";
 import { offered, questionEditor } from "../query.js";
 import { capital, missing, periodWords, pythonOf, questionWords, read, shorter, tidy } from "../question.js";
+import { named, remove, save } from "../saved.js";
 import { pinned } from "./reports.js";
 
 /** @typedef {import("../question.js").Question} Question */
@@ -29,9 +29,7 @@ const AGAIN = 60;
  */
 export async function show(main, here, gone) {
   const [offer, { time_zone }, write, answer] = await Promise.all([offered(gone), me(), can("write"), here.name ? ask("reports", { signal: gone }) : null]);
-  /** @type {Report | undefined} */
-  const saved = answer && answer.reports.find((/** @type {Report} */ each) => each.name === here.name);
-  if (here.name && !saved) throw new ApiError(404, { code: "not-found", message: `No report is called ${here.name}.` }, 0);
+  const saved = named(/** @type {Report[]} */ (answer ? answer.reports : []), here.name);
   const { names } = offer;
   const start = () => tidy(saved && saved.question || { activity: (offer.activities[0] || [])[0], by: "day" });
   /** @type {Question} */
@@ -60,7 +58,7 @@ export async function show(main, here, gone) {
     const same = saved && !changed();
     go({ q: same ? null : JSON.stringify(question), draw: same ? null : draw }, { replace: true, quiet: true });
     tools.replaceChildren(...buttons());
-    python.replaceChildren(question.refusals || missing(question) ? "" : codeBox(pythonOf("capture.reports.ask", { question }), "The same in Python"));
+    python.replaceChildren(missing(question) ? "" : codeBox(pythonOf("capture.reports.ask", { question }), "The same in Python"));
   };
   const paint = () => {
     if (!latest) return;
@@ -139,7 +137,7 @@ export async function show(main, here, gone) {
   }));
 
   const buttons = () => [
-    write && h("button.button" + (changed() ? ".first" : ""), { type: "button", disabled: missing(question) !== "", onclick: save }, saved ? "Save…" : "Save report…"),
+    write && h("button.button" + (changed() ? ".first" : ""), { type: "button", disabled: missing(question) !== "", onclick: () => save("report", saved, capital(questionWords(question, names)), { question, draw }) }, saved ? "Save…" : "Save report…"),
     saved && write && h("button.button", { type: "button", "aria-pressed": String(saved.pinned), onclick: () => attempt(async () => {
       await pinned(saved.name, !saved.pinned);
       saved.pinned = !saved.pinned;
@@ -147,33 +145,11 @@ export async function show(main, here, gone) {
       frame();
     }) }, saved.pinned ? "Unpin" : "Pin on Overview"),
     saved && h("button.button", { type: "button", disabled: changed(), title: changed() ? "Save it first" : null, onclick: () => attempt(() => download(`reports/${saved.name}/csv`, `${saved.name}.csv`)) }, "CSV"),
-    saved && write && h("button.button", { type: "button", onclick: remove }, "Delete…"),
+    saved && write && h("button.button", { type: "button", onclick: () => remove("report", saved, "The question goes, and its place on the Overview. The activities stay.") }, "Delete…"),
     !write && h("span.quiet", null, "Saving needs the scope write."),
   ].filter((each) => each instanceof Node).map((each) => /** @type {Node} */ (each));
   /** @param {() => Promise<unknown>} run */
   const attempt = (run) => run().catch((error) => wrong.replaceChildren(problem(error)));
-
-  const save = async () => {
-    const title = input({ value: saved ? saved.title : capital(questionWords(question, names)).slice(0, 80), maxlength: 200, required: true });
-    const put = async (/** @type {string} */ name, /** @type {string} */ etag) => {
-      if (!title.value.trim()) throw new Error("Give it a name.");
-      await ask(`reports/${name}`, { method: "PUT", body: { title: title.value.trim(), question, draw }, etag });
-      chosen = name;
-    };
-    let chosen = "";
-    const fresh = { label: saved ? "Save as new" : "Save", run: () => put(slug(title.value), "") };
-    await dialog({ title: "Save report", body: field("Name", title, { hint: "As it stands in the list and on the Overview." }),
-      actions: saved ? [fresh, { label: "Save", kind: "first", run: () => put(saved.name, saved.etag) }] : [{ ...fresh, kind: "first" }] });
-    if (!chosen) return;
-    say("Saved.");
-    go({ page: "report", name: chosen }, { fresh: true, replace: true });
-  };
-  const remove = async () => {
-    const { name, title, etag } = /** @type {Report} */ (saved);
-    const done = await dialog({ title: `Delete “${title}”?`, body: h("p", null, "The question goes, and its place on the Overview. The activities stay."),
-      actions: [{ label: "Delete report", kind: "danger", run: () => ask(`reports/${name}`, { method: "DELETE", etag }) }] });
-    if (done) go({ page: "reports" }, { fresh: true });
-  };
 
   edit();
   frame();
@@ -182,13 +158,6 @@ export async function show(main, here, gone) {
 
 /** @param {string | number} time ISO 8601, or epoch seconds */
 const seconds = (time) => typeof time === "number" ? time : Date.parse(time) / 1000;
-
-/**
- * A name for an address.
- * @param {string} title
- */
-export const slug = (title) =>
-  title.normalize("NFKD").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 60).replace(/-+$/, "") || `report-${Date.now().toString(36)}`;
 
 /**
  * Mark the control that the server's refusal names.

@@ -1,0 +1,67 @@
+// @ts-check
+/**
+ * What reports and audiences share: they are saved under a name, and removed.
+ *
+ * The law of this file: a name in an address is made once, from the title, and stays; what was changed meanwhile by
+ * another reader is not written over.
+ */
+import { ApiError, ask, dialog, go, h, say } from "./core.js";
+import { field, input, mark } from "./form.js";
+
+/** @typedef {{name: string, title: string, etag: string}} Saved */
+
+/**
+ * The one of this name, if a name is given.
+ * @template {Saved} T
+ * @param {T[]} all
+ * @param {string | undefined} name
+ */
+export function named(all, name) {
+  const found = all.find((each) => each.name === name);
+  if (name && !found) throw new ApiError(404, { code: "not-found", message: `Nothing is saved as ${name}.` }, 0);
+  return found;
+}
+
+/**
+ * Ask for a title, save, and show what is saved.
+ * @param {"report" | "audience"} what
+ * @param {Saved | undefined} saved what it was made of
+ * @param {string} proposed a title
+ * @param {object} content what is saved besides
+ */
+export async function save(what, saved, proposed, content) {
+  const title = input({ value: saved ? saved.title : proposed.slice(0, 80), maxlength: 200 });
+  const called = field("Name", title, { hint: "People read it in lists. You can change it later." });
+  let name = "";
+  const put = async (/** @type {string} */ as, /** @type {string} */ etag) => {
+    const words = title.value.trim();
+    mark(called, words ? "" : "Give it a name.");
+    if (!words) return false;
+    await ask(`${what}s/${as}`, { method: "PUT", body: { title: words, ...content }, etag });
+    name = as;
+    return true;
+  };
+  /** @type {{label: string, kind?: "first", run: () => unknown}[]} */
+  const actions = [{ label: saved ? "Save as new" : "Save", run: () => put(slug(title.value), "") }];
+  if (saved) actions.unshift({ label: "Save", run: () => put(saved.name, saved.etag) });
+  actions[0].kind = "first";
+  await dialog({ title: `Save ${what}`, body: called, actions });
+  if (!name) return;
+  say("Saved.");
+  go({ page: what, name }, { fresh: true, replace: true });
+}
+
+/**
+ * Remove it, if the reader means it, and go to the others.
+ * @param {"report" | "audience"} what
+ * @param {Saved} saved
+ * @param {string} words what that does
+ */
+export async function remove(what, { name, title, etag }, words) {
+  const done = await dialog({ title: `Delete “${title}”?`, body: h("p", null, words), actions: [
+    { label: `Delete ${what}`, kind: "danger", run: () => ask(`${what}s/${name}`, { method: "DELETE", etag }) }] });
+  if (done) go({ page: `${what}s` }, { fresh: true });
+}
+
+/** @type {(title: string) => string} a name for an address */
+const slug = (title) => title.normalize("NFKD").toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 60).replace(/^-|-$/g, "") || `saved-${Date.now().toString(36)}`;
