@@ -164,7 +164,7 @@ export function route(pages, first) {
     freshness("");
     main.removeAttribute("aria-busy");
     if (error instanceof ApiError && error.status === 401) show("token", { why: error.code });
-    else main.replaceChildren(problem(error, () => show()));
+    else main.replaceChildren(problem(error, () => show(), "h1"));
   };
 
   /** @param {string} [name] @param {Here} [here] */
@@ -241,8 +241,9 @@ const AGAIN = 5;
  * What went wrong, why, and what to do.
  * @param {unknown} error @param {() => void} [again] asked for with a button, and by itself where
  *   waiting may mend it
+ * @param {string} [heading] h1 where nothing else is shown
  */
-export function problem(error, again) {
+export function problem(error, again, heading = "h2") {
   const known = error instanceof ApiError ? error : null;
   const [title, remedy] = (known && PROBLEMS[known.code]) || (known && known.status >= 500
     ? ["The server failed.", "Its log says why. This page asks again by itself."]
@@ -250,7 +251,7 @@ export function problem(error, again) {
   const said = error instanceof Error ? error.message : String(error);
   const needs = known && known.code === "missing-scope" && known.expected ? " (" + known.expected + ")" : "";
   const box = h("section.problem", { role: "alert" },
-    h("h2", null, title), h("p", null, remedy, needs),
+    h(heading, null, title), h("p", null, remedy, needs),
     known && known.status === 0 ? null : h("p.quiet", null, "It said: ", h("bdi", null, said)),
     again && (known && known.status === 404
       ? h("button.button", { type: "button", onclick: () => history.back() }, "Go back")

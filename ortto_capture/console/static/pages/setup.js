@@ -57,7 +57,7 @@ export async function setup(body, kept, gone) {
         : h("p.quiet", null, "No person has used four fifths of theirs."))),
     h("h2", null, "Attributes"),
     definition.attributes.length ? h("table.plain.attributes", null,
-      h("thead", null, h("tr", null, ["Name", "Key", "Type", ""].map((each) => h("th", { scope: "col" }, each)))),
+      h("thead", null, h("tr", null, ["Name", "Key", "Type", "Rules"].map((each) => h(each === "Type" ? "th.fold" : "th", { scope: "col" }, each)))),
       h("tbody", null, definition.attributes.map((/** @type {any} */ each) => h("tr", null,
         h("th", { scope: "row" }, bdi(each.name)), h("td", null, h("code", null, each.key)), h("td.fold", null, typeOf(each.key)),
         h("td.quiet", null, [each.required && "required", each.sensitive && "sensitive"].filter(Boolean).join(", "))))))
