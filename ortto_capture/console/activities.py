@@ -20,8 +20,8 @@ from ..model import Definition
 from ..ports import Written
 from . import writes
 from .account import moment, why_not
-from .figures import Figures
-from .routes import Answer, Asked, Problem, Route, not_found
+from .figures import Figures, defined
+from .routes import Answer, Asked, Problem, Route
 from .shapes import (
     ACTIVITY,
     FLAG,
@@ -217,17 +217,6 @@ def routes(capture: Capture) -> list[Route]:
             answer=record({"templates": many(TEMPLATE)}),
         ),
     ]
-
-
-def defined(capture: Capture, activity_id: str) -> Definition:
-    """Return a definition.
-
-    :raises Problem: when there is none.
-    """
-    found = capture.backends.definitions.get(activity_id)
-    if found is None:
-        raise not_found("there is no such activity")
-    return found
 
 
 def read(body: dict[str, Any]) -> Definition:

@@ -21,7 +21,7 @@ from werkzeug.wrappers import Response
 from ..body import MAX_LABEL
 from ..capture import Capture
 from ..errors import BackendError, ConfigurationError, MalformedRequest, Refused, place
-from . import account, activities, detail, feed, writes
+from . import account, activities, detail, feed, figures, setup, writes
 from .access import Access
 from .files import File, read_files
 from .routes import Answer, Asked, Problem, Route, not_found
@@ -59,6 +59,7 @@ class Console:
 
     :param guard: of the host, see :class:`~ortto_capture.CaptureApp`; None for tokens alone.
     :param address: tells by which address a visitor is counted.
+    :param snippet: returns the HTML for the head of a page, of a capture key and an endpoint.
     """
 
     def __init__(
@@ -66,12 +67,15 @@ class Console:
         capture: Capture,
         guard: Guard | None,
         address: Callable[[WSGIEnvironment], str],
+        snippet: Callable[[str, str], str],
     ) -> None:
         self._access = Access(capture, guard, address)
         self._files = read_files()
         routes: list[Route] = [
             *account.routes(capture),
             *activities.routes(capture),
+            *figures.routes(capture),
+            *setup.routes(capture, snippet),
             *feed.routes(capture),
             *detail.routes(capture),
             *writes.routes(capture),
