@@ -153,7 +153,7 @@ export function bars(points, how) {
           marked && s("text.mark", {
             x: Math.min(Math.max(left + wide / 2, LEFT + 16), width - 16), "text-anchor": "middle",
             y: value < 0 ? y(value) + 16 : y(Math.max(value + second, point.before || 0)) - 6
-          }, format(value))];
+          }, format(value), second > 0 && s("tspan", null, " +" + format(second)))];
         return point.href ? s("a.step", { href: point.href }, body) : s("g.step", null, body);
       }));
   });

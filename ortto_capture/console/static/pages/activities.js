@@ -7,7 +7,7 @@
  */
 import { ask, empty, go, h, me, poll, say, to } from "../core.js";
 import { input, toggle } from "../form.js";
-import { ago, bdi, count, plural } from "../format.js";
+import { ago, bdi, count, plural, short } from "../format.js";
 import { icon } from "../icons.js";
 import { list, whole } from "../table.js";
 import { spark } from "../chart.js";
@@ -72,8 +72,8 @@ export async function show(main, here, gone) {
       h("span.status." + (each.archived ? "archived" : each.status), null, each.archived ? "Archived" : each.status === "live" ? "Live" : "Setup"),
       !each.archived && toggle("Websites may send " + each.name, each.client_side,
         reason || !(each.switchable ?? each.editable) ? null : (on) => switchSource(each.id, on)),
-      count(each.today.accepted),
-      each.today.refused ? h("span.refused", null, count(each.today.refused)) : h("span.quiet", null, "0"),
+      figure(each.today.accepted),
+      each.today.refused ? h("span.refused", null, figure(each.today.refused)) : h("span.quiet", null, "0"),
       spark(each.days, "Accepted a day, 30 days"),
       ago(each.last_seen, now)
     ].map((cell, index) => (index ? cell : [cell, h("code", null, bdi(each.id))]))
@@ -119,6 +119,12 @@ export async function show(main, here, gone) {
 
 /** @param {import("../core.js").Here} here */
 const question = (here) => "activities" + (here.archived ? "?archived=1" : "");
+
+/**
+ * A count that a narrow column can hold.
+ * @param {number} n
+ */
+const figure = (n) => (n < 1e6 ? count(n) : h("span", { title: count(n) }, short(n)));
 
 /** @param {number[]} days */
 const sumOf = (days) => days.reduce((sum, each) => sum + each, 0);

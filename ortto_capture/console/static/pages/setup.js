@@ -56,7 +56,7 @@ export async function setup(body, kept, gone) {
           h("td.number.quiet", null, "opens " + new Date(each.opens_at).toISOString().slice(11, 16) + " UTC")))))
         : h("p.quiet", null, "No person has used four fifths of theirs."))),
     h("h2", null, "Attributes"),
-    definition.attributes.length ? h("table.plain.attributes", null,
+    definition.attributes.length ? h("table.plain.declared", null,
       h("thead", null, h("tr", null, ["Name", "Key", "Type", "Rules"].map((each) => h(each === "Type" ? "th.fold" : "th", { scope: "col" }, each)))),
       h("tbody", null, definition.attributes.map((/** @type {any} */ each) => h("tr", null,
         h("th", { scope: "row" }, bdi(each.name)), h("td", null, h("code", null, each.key)), h("td.fold", null, typeOf(each.key)),
