@@ -20,7 +20,6 @@ from ..errors import BackendError
 from ..limiting import longest_wait
 from ..model import (
     EVENT_ID_SECONDS,
-    MAX_INTEGER,
     Activity,
     Captured,
     Charge,
@@ -28,11 +27,13 @@ from ..model import (
     Identifier,
     Person,
 )
-from ..questions import plain
 from ..questions.answer import Answer, Found, Wanted
 from ..questions.query import Question
-from .store import Store
+from .ask import answer
+from .seek import seek
+from .store import Run, Store
 from .store_file import CheckViolated, Row
+from .who import Bound
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -234,6 +235,11 @@ _OLD = (
     "SELECT position FROM journal WHERE activity IN (SELECT number FROM activity_ids) "
     "AND occurred_at < ? AND received_at < ? LIMIT ?"
 )
+#: Two looks at the ends of the index.
+_FIRST_AND_LAST = (
+    "SELECT (SELECT min(occurred_at) FROM journal WHERE activity = number), "
+    "(SELECT max(occurred_at) FROM journal WHERE activity = number) FROM activity_ids WHERE id = ?"
+)
 _UNUSED = "NOT EXISTS (SELECT 1 FROM journal WHERE person = number)"
 
 
@@ -288,15 +294,30 @@ class FileJournal:
         return len(rows)
 
     def ask(self, question: Question, now: float) -> Answer:
-        return plain.answer(question, now, (each.activity for each in self._rows("position > 0")))
+        return self._store.look(lambda run: answer(run, question, now))
 
     def search(self, wanted: Wanted, before: str = "", limit: int = 100) -> Found:
-        which = "position < ? ORDER BY position DESC"
-        return plain.look(wanted, self._rows(which, int(before or MAX_INTEGER)), limit)
+        def look(run: Run) -> Found:
+            positions, further = seek(run, wanted, int(before or 0), limit)
+            bound = Bound()
+            which = f"position IN ({', '.join(map(bound, positions))}) ORDER BY position DESC"
+            rows = [self._captured(*row) for row in run(f"{_CAPTURED} {which}", bound)]
+            oldest = (
+                "SELECT received_at FROM journal WHERE position >= :p ORDER BY position LIMIT 1"
+            )
+            seen = run(oldest, {"p": further}) if further else ()
+            looked_back_to = next((received_at / 1000 for (received_at,) in seen), None)
+            return Found(rows, str(further or ""), looked_back_to)
+
+        return self._store.look(look)
 
     def first_and_last(self, activity_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
-        every = (each.activity for each in self._rows("position > 0"))
-        return plain.first_and_last(activity_ids, every)
+        found = {}
+        for activity_id in activity_ids:
+            for first, last in self._store.read(_FIRST_AND_LAST, (activity_id,)):
+                if first is not None:
+                    found[activity_id] = (first / 1000, last / 1000)
+        return found
 
     def forget_before(self, since: float) -> bool:
         """Remove a few activities received before ``since``; say whether there may be more."""

@@ -23,14 +23,14 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Lock, local
-from time import monotonic
-from typing import Any, TypeVar, cast
+from threading import Condition, Lock, local
+from time import monotonic, thread_time
+from typing import Any, TypeAlias, TypeVar, cast
 
-from ..errors import BackendError, Refused, StorageFull
+from ..errors import BackendError, Refused, ReportsBusy, ReportTooLong, StorageFull
 from ..locks import ForkAware, fork_safe_lock, watch_forks
 from .atomic_files import faults
 from .scrub import Pages, sqlite_lock
@@ -44,6 +44,7 @@ from .store_file import (
     connect,
     disk_failed,
     fault,
+    is_interrupt,
     log_emptied,
     prepare,
     quotable,
@@ -51,6 +52,9 @@ from .store_file import (
 )
 
 T = TypeVar("T")
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
+#: Runs one statement; its rows as they are found.
+Run: TypeAlias = Callable[[str, Mapping[str, Any]], Iterator[Row]]
 
 #: Seconds to wait for readers before something can be overwritten; it is tried again later.
 BRIEFLY = 0.1
@@ -64,6 +68,13 @@ LOOK_AGAIN = 0.1
 LINGER = 0.5
 #: Seconds between two attempts to overwrite what was erased while another connection was reading.
 SCRUB_EVERY = 1.0
+#: Seconds that a report may take of the processor, and may wait for the one before it: readers keep
+#: the log from being emptied, and a report of more than that is not asked for at every look.
+REPORT = 0.5
+#: Seconds that a report may take in all, on a busy machine or a slow disk.
+LONGEST_REPORT = 2.0
+#: Instructions of SQLite between two looks at the clock: less than a millisecond.
+INSTRUCTIONS = 10_000
 
 _SCRUB = "SELECT value FROM meta WHERE name = 'scrub'"
 _SCRUBBED = "UPDATE meta SET value = 0 WHERE name = 'scrub' AND value = ?"
@@ -123,6 +134,7 @@ class Store(ForkAware):
         #: begin_immediate waits for the writer.
         self._writer = Connection(self.path, 0, durable=durable)
         self._reader = Connection(self.path, PATIENCE, durable=durable)
+        self._looker = Connection(self.path, PATIENCE, durable=durable)
         self._starting = Lock()
         self._start()
         watch_forks(self)
@@ -136,6 +148,11 @@ class Store(ForkAware):
         self._turn = fork_safe_lock(outer=True)
         #: Held by the thread that uses the reader.
         self._reading = fork_safe_lock()
+        #: Held by the thread that makes a report.
+        self._looking = fork_safe_lock(outer=True)
+        #: The token of the report that is being made, and what the others wait for.
+        self._report: object | None = None
+        self._reports = Condition(fork_safe_lock())
         #: One token for each thread that is about to decide, or does.
         self._arrived: set[object] = set()
         #: The last batch, open or ended.
@@ -200,6 +217,59 @@ class Store(ForkAware):
             # Half a surrogate pair is in no row, and a number of 20 digits neither.
             return []
 
+    def look(self, look: Callable[[Run], T]) -> T:
+        """Run ``look`` on what is committed at one moment, on a connection that only reads.
+
+        One at a time in each process: every reader holds back the checkpoints of the writer. Inside
+        ``atomically`` it is a part of that transaction.
+
+        :raises ReportTooLong: it takes more than half a second.
+        :raises ReportsBusy: another one took as long as this one may wait.
+        :raises BackendError: when the file cannot be read.
+        """
+        batch = self._own_batch()
+        if batch is not None:
+            return look(lambda sql, parameters: iter(self._run(batch, sql, parameters)))
+        self._require_use()
+        token = object()
+        try:
+            with self._reports:
+                if not self._reports.wait_for(lambda: self._report is None, REPORT):
+                    raise ReportsBusy
+                self._report = token
+            with self._looking:
+                return self._looked(look)
+        finally:
+            # Asked, not remembered: an exception may come wherever Python calls something.
+            with self._reports:
+                if self._report is token:
+                    self._report = None
+                    self._reports.notify()
+
+    def _looked(self, look: Callable[[Run], T]) -> T:
+        used, deadline = thread_time() + REPORT, monotonic() + LONGEST_REPORT
+
+        def is_over() -> bool:
+            return thread_time() > used or monotonic() > deadline
+
+        try:
+            connection = self._looker.use()
+            connection.execute("PRAGMA query_only = ON")
+            # What is sorted is about people, and must be in no other file.
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.set_progress_handler(is_over, INSTRUCTIONS)
+            connection.execute("BEGIN")
+            try:
+                return look(connection.execute)
+            finally:
+                connection.set_progress_handler(None, 0)
+                self._looker.roll_back()
+        except ERRORS as error:
+            if is_interrupt(error):
+                raise ReportTooLong from None
+            self._looker.close()
+            raise self._told(error) from quotable(error)
+
     def write(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement, inside ``atomically`` or as a decision of its own; return its rows.
 
@@ -250,7 +320,7 @@ class Store(ForkAware):
 
     def rest(self) -> None:
         """Keep nothing open until the store is used again."""
-        with self._turn, self._reading:
+        with self._looking, self._turn, self._reading:
             self._put_away()
 
     def close(self) -> None:
@@ -394,7 +464,7 @@ class Store(ForkAware):
             batch.ended = True
             batch.wake()
 
-    def _run(self, batch: Batch, sql: str, parameters: Sequence[Any]) -> list[Row]:
+    def _run(self, batch: Batch, sql: str, parameters: Parameters) -> list[Row]:
         """Run a statement of the decision that this thread makes."""
         if batch.fault is not None:
             raise _copy(batch.fault)
@@ -452,7 +522,7 @@ class Store(ForkAware):
     @contextmanager
     def _alone(self) -> Iterator[sqlite3.Connection]:
         """A connection beside which this process has no other; its threads and forks wait."""
-        with self._turn, self._reading:
+        with self._looking, self._turn, self._reading:
             self._put_away()
             with closing(connect(self.path, BRIEFLY, durable=self._durable)) as connection:
                 yield connection
@@ -547,15 +617,15 @@ class Store(ForkAware):
             if self._pid == os.getpid():
                 return
             # Not given back: _start makes new ones.
-            free = self._turn.acquire(blocking=False) and self._reading.acquire(blocking=False)
+            locks = (self._turn, self._reading, self._looking)
+            free = all(lock.acquire(blocking=False) for lock in locks)
             if not free or self._writer.in_transaction:
                 raise BackendError(
                     f"{self.path}: this process was forked while the store was in use; restart it, "
                     "and store nothing before the fork"
                 )
             with faults(self.path), sqlite_lock(self.path):
-                self._writer.close()
-                self._reader.close()
+                self._close_all()
             self._start()
 
     def before_fork(self) -> None:
@@ -567,12 +637,16 @@ class Store(ForkAware):
             self._roll_back(batch, undone=True)
         elif batch is not None:
             self._finish(batch)
-        self._writer.close()
-        self._reader.close()
+        self._close_all()
+
+    def _close_all(self) -> None:
+        for connection in (self._looker, self._writer, self._reader):
+            connection.close()
 
     def after_fork_in_child(self) -> None:
         """Leave the decisions of the parent's other threads to the parent."""
         self._arrived.clear()
+        self._report, self._reports = None, Condition(fork_safe_lock())
         self._pid = os.getpid()
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import resource
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from errno import EIO
 from pathlib import Path
@@ -124,7 +124,9 @@ class CheckViolated(Exception):
     """A CHECK forbids what a statement would have done; the statement did nothing."""
 
 
-def rows_of(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+def rows_of(
+    connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[Row]:
     """Run one statement; all its rows.
 
     :raises CheckViolated: a CHECK forbids it.
@@ -292,6 +294,11 @@ def disk_failed(error: Exception) -> bool:
     proves nothing.
     """
     return _name(error) in UNCONFIRMED or (isinstance(error, OSError) and error.errno == EIO)
+
+
+def is_interrupt(error: Exception) -> bool:
+    """Whether a statement took longer than it may."""
+    return _name(error) == "SQLITE_INTERRUPT"
 
 
 def quotable(error: Exception) -> Exception | None:

@@ -125,9 +125,7 @@ def arranged(
             for value in values
             for number, bucket in enumerate(span.buckets)
         ]
-    bounds = tuple((bucket.start, bucket.end) for bucket in span.buckets)
-    partial = tuple(bucket.partial for bucket in span.buckets)
-    return Answer(tuple(rows), total, span.since, span.until, bounds, partial)
+    return Answer(tuple(rows), total, span.since, span.until, *span.bounds)
 
 
 def largest(overall: Mapping[Value, Figure], limit: int) -> list[Value]:

@@ -50,6 +50,12 @@ class Span(NamedTuple):
     until: float
     buckets: tuple[Bucket, ...]
 
+    @property
+    def bounds(self) -> tuple[tuple[tuple[float, float], ...], tuple[bool, ...]]:
+        """The start and end of each bucket, and whether each is partial."""
+        whole = tuple((start, end) for start, end, _ in self.buckets)
+        return whole, tuple(each.partial for each in self.buckets)
+
 
 def check_period(period: object) -> Period:
     """Return it as it is kept.

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from ..errors import BadQuery
 from ..model import Activity, Captured
 from .answer import LONGEST_VALUE, Answer, Figure, Found, Row, Value, Wanted, arranged
-from .periods import Span, length_of, span, zone_of
+from .periods import length_of, span, zone_of
 from .query import All, Any, Condition, Did, Funnel, In, Members, Not, Query, Question, Where
 
 #: What happened, as it is looked at here: moments are whole milliseconds.
@@ -82,9 +82,22 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def percentile(values: Sequence[int], percent: int) -> int:
-    """The smallest of these sorted values that so many per cent do not exceed."""
-    return values[(len(values) * percent + 99) // 100 - 1]
+def figure_of(measure: str, numbers: Sequence[int]) -> Figure:
+    """The sum, average, minimum, median, p95 or maximum of these numbers."""
+    if measure == "sum":
+        return sum(numbers)
+    if not numbers:
+        return None
+    match measure:
+        case "average":
+            return sum(numbers) / len(numbers)
+        case "minimum":
+            return min(numbers)
+        case "maximum":
+            return max(numbers)
+    percent = 50 if measure == "median" else 95
+    # The smallest that so many per cent do not exceed.
+    return sorted(numbers)[(len(numbers) * percent + 99) // 100 - 1]
 
 
 def _lower(text: str) -> str:
@@ -115,13 +128,12 @@ def _of_query(query: Query, now: float, happened: Happened) -> Answer:
         value = _value_of(query.split_by, each)
         overall[value].append(each)
         parts[bisect_right(starts, each.occurred_at) - 1, value].append(each)
-    measure = _MEASURES[query.measure]
     return arranged(
         query,
         when,
-        measure(query, counted),
-        {value: measure(query, some) for value, some in overall.items()},
-        {part: measure(query, some) for part, some in parts.items()},
+        _measured(query, counted),
+        {value: _measured(query, some) for value, some in overall.items()},
+        {part: _measured(query, some) for part, some in parts.items()},
     )
 
 
@@ -141,25 +153,13 @@ def _value_of(split_by: str | None, activity: Activity) -> Value:
     return value[:LONGEST_VALUE] if isinstance(value, str) else value
 
 
-def _numbers(query: Query, some: Happened) -> list[int]:
-    return sorted(each.attributes[query.attribute or ""] for each in some)
-
-
-def _average(query: Query, some: Happened) -> Figure:
-    return sum(_numbers(query, some)) / len(some) if some else None
-
-
-#: The figure of some activities. Those of an attribute are of activities that have it.
-_MEASURES: Mapping[str, Callable[[Query, Happened], Figure]] = {
-    "count": lambda _query, some: len(some),
-    "people": lambda _query, some: len({each.person_id for each in some}),
-    "sum": lambda query, some: sum(_numbers(query, some)),
-    "average": _average,
-    "minimum": lambda query, some: min(_numbers(query, some), default=None),
-    "median": lambda query, some: percentile(_numbers(query, some), 50) if some else None,
-    "p95": lambda query, some: percentile(_numbers(query, some), 95) if some else None,
-    "maximum": lambda query, some: max(_numbers(query, some), default=None),
-}
+def _measured(query: Query, some: Happened) -> Figure:
+    """The figure of some activities, of which all have the attribute that is measured."""
+    if query.measure == "count":
+        return len(some)
+    if query.measure == "people":
+        return len({each.person_id for each in some})
+    return figure_of(query.measure, [each.attributes[query.attribute or ""] for each in some])
 
 
 def fits(where: Where, attributes: Mapping[str, object]) -> bool:
@@ -233,17 +233,10 @@ def _of_funnel(funnel: Funnel, now: float, happened: Happened) -> Answer:
             last = min(later)
             reached[number] += 1
     rows = tuple(Row(None, step, n) for step, n in zip(funnel.steps, reached, strict=True))
-    return Answer(rows, reached[0], when.since, when.until, *_bounds(when))
+    return Answer(rows, reached[0], when.since, when.until, *when.bounds)
 
 
 def _of_members(members: Members, now: float, happened: Happened) -> Answer:
     ids = people(members.people, now, happened)
     page = sorted(each for each in ids if each > members.after)[: members.limit]
     return Answer(tuple(Row(None, each, None) for each in page), len(ids), now, now)
-
-
-def _bounds(when: Span) -> tuple[tuple[tuple[float, float], ...], tuple[bool, ...]]:
-    return (
-        tuple((bucket.start, bucket.end) for bucket in when.buckets),
-        tuple(bucket.partial for bucket in when.buckets),
-    )
