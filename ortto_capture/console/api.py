@@ -21,7 +21,20 @@ from werkzeug.wrappers import Response
 from ..body import MAX_LABEL
 from ..capture import Capture
 from ..errors import BackendError, ConfigurationError, MalformedRequest, Refused, place
-from . import account, activities, detail, feed, figures, setup, writes
+from . import (
+    account,
+    activities,
+    asking,
+    audiences,
+    detail,
+    feed,
+    figures,
+    health,
+    people,
+    reports,
+    setup,
+    writes,
+)
 from .access import Access
 from .files import File, read_files
 from .routes import Answer, Asked, Problem, Route, not_found
@@ -78,6 +91,11 @@ class Console:
             *setup.routes(capture, snippet),
             *feed.routes(capture),
             *detail.routes(capture),
+            *people.routes(capture),
+            *asking.routes(capture),
+            *reports.routes(capture),
+            *audiences.routes(capture),
+            *health.routes(capture),
             *writes.routes(capture),
         ]
         rules = [Rule(each.path, methods=[each.method], endpoint=each) for each in routes]
@@ -181,6 +199,8 @@ def _file(file: File, environ: WSGIEnvironment) -> Response:
 def _response(answer: Answer, environ: WSGIEnvironment) -> Response:
     if answer.status == 304:
         return Response(status=304, headers={**_HEADERS, "ETag": f'"{answer.etag}"'})
+    if answer.status == 204:
+        return Response(status=204, headers=_HEADERS)
     if answer.text is not None:
         headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{answer.file}"'}
         return Response(answer.text, answer.status, headers, content_type=answer.media)

@@ -9,6 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..model import ATTRIBUTE_TYPES
+from ..questions.checks import (
+    MAX_ACTIVITIES,
+    MAX_DID,
+    MAX_LIMIT,
+    MAX_STEPS,
+    MAX_VALUES,
+    MAX_WHERE,
+    MEASURES,
+    OPS,
+    SPLITS,
+    UNITS,
+)
 from .routes import Problem, Schema
 
 Plain = dict[str, Any]
@@ -98,6 +111,82 @@ ACTIVITY = record(
         "etag": TEXT,
     }
 )
+
+
+# -- questions
+
+_KEY: Plain = {
+    "type": "string",
+    "pattern": f"^(?:{'|'.join(ATTRIBUTE_TYPES)}):[a-z0-9]{{0,8}}:[A-Za-z0-9_-]+$",
+    "maxLength": 100,
+}
+_SCALAR: Plain = {"type": ["string", "integer", "boolean"]}
+_WHERE = record(
+    {"attribute": _KEY},
+    {
+        "op": one_of(*dict.fromkeys(op for ops in OPS.values() for op in ops)),
+        "value": either(_SCALAR, many(_SCALAR, MAX_VALUES)),
+    },
+)
+_LENGTH: Plain = {"type": "string", "pattern": "^[1-9][0-9]{0,3}[hdw]$"}
+_SLUG: Plain = {"type": "string", "pattern": "^[a-z0-9]+(?:-[a-z0-9]+)*$", "maxLength": 100}
+_CONDITION_AGAIN: Plain = {"$ref": "#/components/schemas/Condition"}
+_DATE: Plain = {"type": "string", "format": "date"}
+_PERIOD = either(
+    {"type": "string", "pattern": "^[1-9][0-9]{0,3}[hdwm]$"},
+    {"type": "array", "items": _DATE, "minItems": 2, "maxItems": 2},
+)
+_WHERES = many(_WHERE, MAX_WHERE)
+CONDITION = either(
+    record(
+        {"did": ID},
+        {"where": _WHERES, "at_least": {"type": "integer", "minimum": 1}, "within": _LENGTH},
+    ),
+    record({"in": _SLUG}),
+    record({"all": many(_CONDITION_AGAIN, MAX_DID)}),
+    record({"any": many(_CONDITION_AGAIN, MAX_DID)}),
+    record({"not": _CONDITION_AGAIN}),
+)
+_TIME = {"period": _PERIOD, "time_zone": TEXT}
+QUESTION = either(
+    record(
+        {},
+        {
+            "activity": either(ID, many(ID, MAX_ACTIVITIES)),
+            "measure": one_of(*MEASURES),
+            "attribute": _KEY,
+            "where": _WHERES,
+            "people": CONDITION,
+            "by": one_of(*UNITS),
+            "split_by": either(one_of(*SPLITS), _KEY),
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+            **_TIME,
+        },
+    ),
+    record({"steps": many(ID, MAX_STEPS)}, {"within": _LENGTH, **_TIME}),
+    record({"members": CONDITION}, {"after": TEXT, "limit": WHOLE}),
+    record({"refusals": one_of("reason", "activity")}, _TIME),
+)
+_VALUE: Plain = {"type": ["string", "integer", "boolean", "null"]}
+ANSWER = record(
+    {
+        "rows": many(
+            record(
+                {"start": maybe(NUMBER), "value": _VALUE, "measure": maybe(NUMBER)},
+                {"person_id": TEXT},
+            )
+        ),
+        "total": maybe(NUMBER),
+        "since": NUMBER,
+        "until": NUMBER,
+        "buckets": many(many(NUMBER)),
+        "partial": many(FLAG),
+    }
+)
+GIVEN_REPORT = record(
+    {"title": TEXT, "question": QUESTION, "draw": one_of("bars", "line", "shares", "table")}
+)
+GIVEN_AUDIENCE = record({"title": TEXT, "people": CONDITION})
 
 
 # -- bodies

@@ -86,9 +86,18 @@ def require_match(given: str, stored: str) -> None:
         raise Problem(412, "changed", "it was changed meanwhile; look at it again")
 
 
-def if_new(asked: Asked) -> bool:
-    """Whether the visitor says ``If-None-Match: *``: it must not be there yet."""
-    return "*" in asked.environ.get("HTTP_IF_NONE_MATCH", "")
+def version(asked: Asked) -> int:
+    """Return the version of a document that the visitor has seen: 0 when there was none.
+
+    :raises Problem: 428 when the visitor says neither, 412 for what is no version.
+    """
+    if "*" in asked.environ.get("HTTP_IF_NONE_MATCH", ""):
+        return 0
+    given = if_match(asked)
+    number = given.removeprefix("-")
+    if not (number.isascii() and number.isdecimal() and int(number[:18]) > 0 and len(number) < 18):
+        raise Problem(412, "changed", "it was changed meanwhile; look at it again")
+    return int(given)
 
 
 def routes(capture: Capture) -> list[Route]:
