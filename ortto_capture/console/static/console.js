@@ -27,12 +27,12 @@ const page = (name) => async (main, here, gone) => {
   return gone.aborted ? undefined : show(main, here, gone);
 };
 
-let going = 0;
+let going = -Infinity;
 
 /** @param {KeyboardEvent} event @returns {boolean} whether the key was one of ours */
 function pressed({ key, timeStamp }) {
   const after = timeStamp - going < 1500;
-  going = key === "g" ? timeStamp : 0;
+  going = key === "g" ? timeStamp : -Infinity;
   if (after && LETTERS[key]) go({ page: LETTERS[key] }, { fresh: true });
   else if (key === "j") step(1);
   else if (key === "k") step(-1);

@@ -152,7 +152,7 @@ export const pressed = (work) => async (/** @type {Event} */ event) => {
 function limitWords({ name, quota, opens_at }) {
   const wait = Math.ceil((Date.parse(opens_at) - Date.now()) / 60000), at = exact(opens_at).replace(/:\d\d\.\d+/, "");
   const rest = wait <= 0 ? "It opened again at " + at + "."
-    : `It opens again at ${at}, in ${wait < 60 ? "" : Math.floor(wait / 60) + " h "}${wait % 60} min.`;
+    : `It opens again at ${at}, in ${wait < 60 ? wait + " min" : Math.round(wait / 60) + " h"}.`;
   return [h("code", null, name.replaceAll("-", "_")), ` is ${quota}, counted in UTC. ${rest}`];
 }
 

@@ -86,6 +86,18 @@ function live() {
     } else told.textContent = "No person has this address.";
   };
 
+  /** The activities to choose from; without an answer, those that were there before. */
+  const choices = async () => {
+    const { activities } = await ask("activities?archived=1").catch((error) => {
+      if (activity.length > 1) return {};
+      throw error;
+    });
+    const names = activities ? activities.map((/** @type {any} */ each) => [each.id, each.name]) : [...activity.options].slice(1).map(({ value, text }) => [value, text]);
+    const chosen = here.activity || "";
+    if (chosen && !names.some((/** @type {string[]} */ [id]) => id === chosen)) names.push([chosen, chosen]);
+    activity.replaceChildren(...select([["", "Any activity"], ...names], chosen).children);
+  };
+
   /** Counts as filters, and what else is filtered by. */
   const head = () => {
     const all = [["", "All"], ...Object.entries(KINDS).map(([kind, [word]]) => [kind, word])];
@@ -120,11 +132,7 @@ function live() {
       if (document.activeElement !== search) search.value = here.text || "";
       status.value = here.status || "";
       head();
-      const [, { activities }] = await Promise.all([requests.show(here, gone), ask("activities?archived=1")]);
-      const names = activities.map((/** @type {any} */ each) => [each.id, each.name]);
-      if (here.activity && !names.some((/** @type {string[]} */ [id]) => id === here.activity)) names.push([here.activity, here.activity]);
-      activity.replaceChildren(...select([["", "Any activity"], ...names], here.activity || "").children);
-      activity.value = here.activity || "";
+      await Promise.all([requests.show(here, gone), choices()]);
     }
   };
 }

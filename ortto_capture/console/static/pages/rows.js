@@ -56,8 +56,8 @@ const cut = (text) => (text.length > SHOWN ? text.slice(0, SHOWN) + "…" : text
  * What it was, as people read it.
  * @param {Row} row
  */
-export const title = (row) => cut(row.text || row.name || row.activity_id ||
-  (row.kind === "identified" ? "Visitor identified" : "ap3c." + (row.route || "track")));
+export const title = (row) => cut(!row.activity_id && row.kind === "identified" ? "Visitor identified"
+  : row.activity_id ? row.text || row.name || row.activity_id : "ap3c." + (row.route || "track"));
 
 /**
  * Its attributes, or why it was refused.
