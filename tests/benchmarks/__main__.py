@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import browser, files, http, imports, inprocess, integrations, memory
+from . import browser, console, files, http, imports, inprocess, integrations, memory
 
 PARTS = {
     "inprocess": inprocess.figures,
@@ -15,6 +15,7 @@ PARTS = {
     "integrations": integrations.figures,
     "http": http.figures,
     "file": files.figures,
+    "console": console.figures,
     "browser": browser.figures,
 }
 
