@@ -6,6 +6,7 @@ import click
 
 from .account import PLACES, Group
 from .activities import activities, schema
+from .audiences import audiences
 from .changes import check
 from .doctor import backup, doctor
 from .journal import export, tail
@@ -13,6 +14,8 @@ from .ortto import import_
 from .people import people
 from .plan import docs, types
 from .server import demo, serve
+from .stats import reports, stats
+from .tokens import token
 from .trying import explain, send
 
 
@@ -40,8 +43,12 @@ for each in (
     send,
     explain,
     tail,
+    stats,
+    reports,
     people,
+    audiences,
     export,
+    token,
     backup,
     doctor,
 ):

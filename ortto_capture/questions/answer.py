@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import BadQuery
 from ..model import Captured
@@ -60,6 +61,17 @@ class Answer(NamedTuple):
     until: float
     buckets: tuple[tuple[float, float], ...] = ()
     partial: tuple[bool, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The same in plain JSON types; the two moments of the whole are ISO 8601, UTC."""
+        return {
+            "rows": [row._asdict() for row in self.rows],
+            "total": self.total,
+            "since": datetime.fromtimestamp(self.since, UTC).isoformat(),
+            "until": datetime.fromtimestamp(self.until, UTC).isoformat(),
+            "buckets": [list(bucket) for bucket in self.buckets],
+            "partial": list(self.partial),
+        }
 
 
 @dataclass(frozen=True, slots=True)

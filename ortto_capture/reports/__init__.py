@@ -20,4 +20,5 @@ from .refusals import Refusals as Refusals
 from .reports import Pinned as Pinned
 from .reports import Report as Report
 from .reports import Reports as Reports
+from .reports import parse_question as parse_question
 from .saved import Saved as Saved

@@ -28,6 +28,8 @@ ASKING = [
     ("tail", "--refused"),
     ("people", "find", JO),
     ("people", "show", JO),
+    ("stats", "--period", "2023-11-13..2023-11-19", "--split", "activity"),
+    ("reports", "list"),
     ("doctor",),
 ]
 EVIL = [
@@ -171,6 +173,7 @@ def test_whatever_prints_data_prints_it_as_json() -> None:
     assert without == {
         *("serve", "demo", "types", "docs", "backup", "export", "people export"),
         *(f"activities {verb}" for verb in ("add", "enable", "disable", "archive", "import")),
+        *("token new", "token remove"),
     }
 
 
