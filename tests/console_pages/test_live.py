@@ -112,6 +112,35 @@ def test_older_rows_come_on_demand_in_one_order_and_none_twice(console: Console)
     assert kinds(console).all_inner_texts().count("Refused") == 5
 
 
+def test_a_busy_moment_begins_again_with_the_latest(console: Console) -> None:
+    """More than one answer holds: what is between is there on demand."""
+    console.open("?page=live")
+    for price in range(150):
+        console.record(price=price)
+    console.later()
+
+    expect(console.rows.first).to_contain_text("price 149")
+    expect(console.rows).to_have_count(100)
+    console.page.get_by_role("button", name="Load older").click()
+    expect(console.rows).to_have_count(151)
+
+
+def test_asking_again_costs_nothing_while_nothing_comes(console: Console) -> None:
+    console.record(price=1)
+    console.open("?page=live")
+    expect(console.rows).to_have_count(2)
+    with console.page.expect_response("**/api/feed?*") as asked:
+        console.later()
+    assert asked.value.status == 304
+
+    console.page.emulate_media(reduced_motion="reduce")
+    console.record(price=2)
+    console.later()
+    expect(console.rows).to_have_count(3)
+    moving = "document.getAnimations().filter((each) => each.playState === 'running').length"
+    assert console.page.evaluate(moving) == 0
+
+
 def test_a_page_that_is_paused_shows_nothing_new_until_it_goes_on(console: Console) -> None:
     console.open("?page=live")
     state = console.page.locator("#connection")
@@ -347,6 +376,7 @@ def test_a_person_shows_what_they_did_and_exports_all_of_it(
     console.rows.first.locator(".whole").click()
     expect(console.details).to_contain_text("int:cm:price")
     console.page.keyboard.press("Escape")
+    expect(console.details).to_be_hidden()
     console.page.get_by_role("button", name="Show masked values").click()
     expect(console.page.get_by_text("jo@example.com").first).to_be_visible()
 

@@ -17,8 +17,8 @@ PACKAGE = Path(ortto_capture.__file__).parent
 TREES = [ast.parse(path.read_text("utf-8")) for path in PACKAGE.glob("*.py")]
 NODES = [node for tree in TREES for node in ast.walk(tree)]
 WORD = re.compile("[a-z]+(-[a-z]+)*")
-#: Refusals of questions: they meet the reader of a report, who is told beside it.
-OF_QUESTIONS = (errors.BadQuery, errors.ReportTooLong, errors.ReportsBusy)
+#: Refusals that meet an operator and no website: the page that asked has words of its own.
+OF_OPERATORS = (errors.BadQuery, errors.ReportTooLong, errors.ReportsBusy, errors.Changed)
 
 #: What the page's functions answer for a name that they do not know.
 UNKNOWN = """async (asked) => {
@@ -86,7 +86,7 @@ def codes() -> set[str]:
     classes = {
         code
         for each in vars(errors).values()
-        if each not in OF_QUESTIONS and isinstance(code := getattr(each, "code", None), str)
+        if each not in OF_OPERATORS and isinstance(code := getattr(each, "code", None), str)
     }
     outcomes = {"accepted", "duplicate", "opted-out", "identified", "anonymous"}
     return classes | set(errors.ANSWERS) | outcomes | {"internal"}
