@@ -1,1 +1,1 @@
-"""The pages we draw, in a real browser: the activity page and the demo shop."""
+"""The demo shop, in a real browser, and what is asked of every page we draw."""
