@@ -85,10 +85,17 @@ def page(browser: Browser) -> Iterator[Page]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave the tests with a browser for the end: from the first of them on, Playwright's event
-    loop runs in this thread, and no test could run a coroutine, nor Django a query.
+    loop runs in this thread, and no test could run a coroutine, nor Django a query. Those of one
+    engine stand together, for each is started anew after another one.
     """
     browsers = {"browser", "engine"}
-    items.sort(key=lambda item: not browsers.isdisjoint(getattr(item, "fixturenames", ())))
+
+    def key(item: pytest.Item) -> tuple[bool, str]:
+        given = getattr(item, "callspec", None)
+        engine = given.params.get("engine", "") if given else ""
+        return not browsers.isdisjoint(getattr(item, "fixturenames", ())), engine
+
+    items.sort(key=key)
 
 
 _LINES = pytest.StashKey[list[str]]()

@@ -29,8 +29,8 @@ from ortto_capture.testing import FakeClock
 from .services import campaign
 
 THREADS = 64
-ROUNDS = campaign(200)
-FEWER = campaign(50)
+ROUNDS = campaign(60)
+FEWER = campaign(20)
 LOGIN = "act:cm:login"
 
 

@@ -845,8 +845,8 @@ def looked_for(examples: int) -> settings:
 
 
 TestOnMemory = CaptureMachine.TestCase
-TestOnMemory.settings = looked_for(300)
+TestOnMemory.settings = looked_for(100)
 TestOnFiles = FileMachine.TestCase
-TestOnFiles.settings = looked_for(50)
+TestOnFiles.settings = looked_for(20)
 TestOnFilesOfTwo = TwoProcesses.TestCase
-TestOnFilesOfTwo.settings = looked_for(40)
+TestOnFilesOfTwo.settings = looked_for(20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,8 +58,8 @@ def busy(*work: object) -> Iterator[None]:
             thread.join()
 
 
-def main() -> None:
-    """Fork a hundred times under load; no child finds a count without its key, or hangs."""
+def main(times: int) -> None:
+    """Fork so many times under load; no child finds a count without its key, or hangs."""
     limiter, journal = FixedWindows(capacity=10**9), MemoryJournal(capacity=100)
     people, outcomes = MemoryPeople(capacity=10**9), MemoryOutcomes()
 
@@ -73,7 +74,7 @@ def main() -> None:
         people.save(visitor(uuid4().hex))
 
     with busy(count, journal_one, save_one):
-        for _ in range(100):
+        for _ in range(times):
             child = os.fork()
             if child == 0:
                 # Nothing of pytest may run here: work, and leave at once. One that hangs is ended
@@ -125,6 +126,6 @@ def of_two_stores(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))
     with TemporaryDirectory() as name:
         of_two_stores(Path(name))

@@ -13,7 +13,7 @@ from ortto_capture.backends.memory import MemoryJournal, MemoryOutcomes, MemoryP
 from ortto_capture.limiting import FixedWindows
 from ortto_capture.model import Activity, Charge, Identifier, Outcome, Quota
 
-from ..services import PATIENCE, ROOT
+from ..services import PATIENCE, ROOT, campaign
 
 NOW = 1_795_392_000.0
 DAY, HOUR = 86_400, 3_600
@@ -140,8 +140,10 @@ def test_a_child_forked_while_other_threads_work_never_hangs() -> None:
     """In a process without coverage, whose own lock a fork under threads can leave locked."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.backends.forks"]
+    times = str(campaign(40))
+    patience = PATIENCE * 3 * campaign(1)
 
-    subprocess.run(command, check=True, cwd=ROOT, env=plain, timeout=PATIENCE * 3)
+    subprocess.run([*command, times], check=True, cwd=ROOT, env=plain, timeout=patience)
 
 
 def test_a_child_can_use_what_its_parent_was_using() -> None:

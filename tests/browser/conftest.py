@@ -26,7 +26,7 @@ from ortto_capture import (
     open_backends,
 )
 
-from ..services import PATIENCE, clock_after, serve
+from ..services import PATIENCE, campaign, clock_after, serve
 from . import engines
 from .engines import ChromiumTab, Engine, PageError, Tab, Until, origin
 from .trouble import TROUBLE
@@ -56,6 +56,9 @@ ROBERTS = Definition(
 OFF = Definition("act:cm:off", "Off")
 #: A member that the server ignores, by which a test tells its own calls from the page's.
 OURS = "settling"
+#: The empty page to which a tab goes when a test is done with it. It is of the test's own site,
+#: because browsers start a process for each other one, and for ``about:blank``.
+LEFT = "/left"
 
 #: The first script of each page. It writes down what no driver of all three engines tells, for as
 #: long as the tab stays with the website, and with what later scripts can no longer change.
@@ -140,6 +143,9 @@ class Site:
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The website with the capture app, as slow and as ill as the test wants it."""
         path = environ["PATH_INFO"]
+        if path == LEFT:
+            start_response("200 OK", [("Content-Type", "text/html")])
+            return [b'<!doctype html><link rel="icon" href="data:,">']
         posted = self._note(environ) if environ["REQUEST_METHOD"] == "POST" else None
         with self._changed:
             self.fetched.append(path)
@@ -305,7 +311,21 @@ class Site:
         return self._heard("forbidden")
 
 
-@pytest.fixture(scope="session", params=["chromium", "firefox", "webkit"])
+ENGINES = ["chromium", "firefox", "webkit"]
+
+
+def by_turns(name: str, cases: Iterable[Any]) -> pytest.MarkDecorator:
+    """Each case in one engine, where it hardly matters which; in a campaign in all of them."""
+    turns = [
+        (engine, case)
+        for number, case in enumerate(cases)
+        for turn, engine in enumerate(ENGINES)
+        if number % len(ENGINES) == turn or campaign(1) > 1
+    ]
+    return pytest.mark.parametrize(("engine", name), turns, indirect=["engine"])
+
+
+@pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Each engine; one process of it serves the session."""
     if request.param == "chromium":
@@ -322,6 +342,16 @@ def _shared_tab(engine: Engine) -> Tab:
     return engine.tab()
 
 
+def put_aside(tab: Tab, left: str) -> None:
+    """Leave the page of a test, which may have something to say then."""
+    try:
+        tab.goto(left, until="domcontentloaded")
+    except PageError:
+        # It was on its way to another page.
+        tab.goto(left, until="domcontentloaded")
+    tab.complaints.clear()
+
+
 @pytest.fixture
 def site(engine: Engine, _shared_tab: Tab) -> Iterator[Site]:
     """A website in each engine, in a tab that tests take over from each other.
@@ -330,15 +360,12 @@ def site(engine: Engine, _shared_tab: Tab) -> Iterator[Site]:
     """
     made = Site(_shared_tab, engine.tab)
     with serve(made.serve) as base:
-        # Names below one name are one site, for which a browser goes on with the same process.
-        made.base = origin(base).replace(".localhost", ".shops.localhost")
+        address = made.base = origin(base)
         yield made
         made.released.set()
         for tab in made.tabs:
             tab.close()
-        # It may have something to say when it is left.
-        _shared_tab.goto("about:blank", until="domcontentloaded")
-        _shared_tab.complaints.clear()
+        put_aside(_shared_tab, address + LEFT)
 
 
 @pytest.fixture
@@ -373,9 +400,10 @@ ap3c.cmd.push(function() {{ {commands} }});
 
 
 @pytest.fixture
-def open_tab(engine: Engine, _shared_tab: Tab) -> Iterator[OpenTab]:
+def open_tab(engine: Engine, _shared_tab: Tab, website: Website) -> Iterator[OpenTab]:
     """Opens tabs of the engine: first the one that tests take over from each other."""
     opened: list[Tab] = []
+    left = website.put(LEFT, "")
 
     def opening() -> Tab:
         opened.append(engine.tab() if opened else _shared_tab)
@@ -385,8 +413,8 @@ def open_tab(engine: Engine, _shared_tab: Tab) -> Iterator[OpenTab]:
     for each in opened[1:]:
         with suppress(PageError):  # for the test may have closed it
             each.close()
-    _shared_tab.goto("about:blank", until="domcontentloaded")
-    _shared_tab.complaints.clear()
+    website.release()
+    put_aside(_shared_tab, left)
 
 
 @pytest.fixture

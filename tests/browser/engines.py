@@ -45,8 +45,11 @@ ANSWER_WITHIN = int(2 * PATIENCE)
 
 
 def origin(base: str) -> str:
-    """The same server under a name that no browser has seen: a new visitor."""
-    return base.replace("127.0.0.1", f"shop{next(NAMES)}.localhost")
+    """The same server under a name that no browser has seen: a new visitor.
+
+    All such names are one site, for which browsers go on with the same process.
+    """
+    return base.replace("127.0.0.1", f"shop{next(NAMES)}.shops.localhost")
 
 
 class PageError(Exception):

@@ -7,7 +7,21 @@ from typing import NamedTuple
 import pytest
 
 from .engines import Tab
-from .websites import ANNA, AWAY, BOB, OTHER, OURS, OpenTab, Website, seen, settle, track, visit
+from .websites import (
+    ANNA,
+    AWAY,
+    BOB,
+    CLOCK,
+    OTHER,
+    OURS,
+    OpenTab,
+    Website,
+    move_on,
+    seen,
+    settle,
+    track,
+    visit,
+)
 
 #: As in a browser that refuses cookies; the session is kept in the storage then.
 NO_COOKIES = (
@@ -15,7 +29,8 @@ NO_COOKIES = (
 )
 CLEAR = "localStorage.clear();"
 #: Away for so long that no page tries again before the test is done with its pages.
-AWAY_FOR_NOW = AWAY._replace(headers=(("Retry-After", "4"),))
+LONG = 200
+AWAY_FOR_NOW = AWAY._replace(headers=(("Retry-After", str(LONG)),))
 CLEAR_COOKIES = """
 for (const pair of document.cookie.split("; "))
   document.cookie = pair.split("=")[0] + "=; path=/; max-age=0";
@@ -152,7 +167,7 @@ def test_what_waits_for_an_earlier_pages_identity_outlives_the_storage(
 ) -> None:
     """It belongs to the one whom that page named, and not to the one before."""
     tab = open_tab()
-    shop = website.put("/", website.snippet())
+    shop = website.put("/", CLOCK + website.snippet())
     visit(tab, shop)
     tab.run(f"() => {track(BOB)}")
     website.answer = lambda posted: AWAY_FOR_NOW
@@ -161,6 +176,7 @@ def test_what_waits_for_an_earlier_pages_identity_outlives_the_storage(
     tab.run(f"() => {seen(1)}")
     tab.run("() => localStorage.clear()")
     website.answer = lambda posted: None
+    move_on(tab, LONG)
     website.wait_for(website.rows)
 
     assert website.rows() == [("1", ANNA)]
@@ -168,7 +184,7 @@ def test_what_waits_for_an_earlier_pages_identity_outlives_the_storage(
 
 def test_what_one_tab_clears_both_still_have_in_hand(open_tab: OpenTab, website: Website) -> None:
     """The other one calls before the one that has cleared looks at the storage again."""
-    shop = website.put("/", website.snippet())
+    shop = website.put("/", CLOCK + website.snippet())
     one, other = open_tab(), open_tab()
     visit(one, shop)
     website.answer = lambda posted: AWAY_FOR_NOW
@@ -179,6 +195,8 @@ def test_what_one_tab_clears_both_still_have_in_hand(open_tab: OpenTab, website:
     other.run("() => localStorage.clear()")
     one.run(f"() => {{ {seen(3)}; }}")
     website.answer = lambda posted: None
+    for tab in (one, other):
+        move_on(tab, LONG)
     website.wait_for(lambda: len(website.rows()) == 3)
 
     assert sorted(website.rows()) == [("1", ANNA), ("2", ANNA), ("3", ANNA)]

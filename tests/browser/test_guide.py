@@ -46,7 +46,7 @@ def test_the_example_inside_the_block_of_the_old_snippet(
 
 
 def finish(site: Site) -> None:
-    """Stored for the tracked person, shown on the activity page, and nothing printed."""
+    """Stored for the tracked person, shown in the console, and nothing printed."""
     site.settle()
     [row] = site.stored
     person = site.backends.people.get(row.person_id)
@@ -55,6 +55,6 @@ def finish(site: Site) -> None:
     assert row.attributes == ATTRIBUTES
     assert site.answers == [("track", 200), ("activity", 200)]
     assert (site.said, site.errors, site.tab.complaints) == ([], [], [])
-    site.tab.goto(f"{site.base}/capture/console/")
-    for shown in ("user@emaildomain.com", "Logged in"):
+    site.tab.goto(f"{site.base}/capture/console/?page=live")
+    for shown in ("u•••@e•••.com", "Logged in"):
         site.tab.until(f"() => document.body.innerText.includes('{shown}')")

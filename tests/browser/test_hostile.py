@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..services import PATIENCE
-from .conftest import KEY, Site
+from .conftest import KEY, Site, by_turns
 from .engines import Engine
 from .trouble import JSON, answer, reset
 
@@ -176,7 +176,7 @@ def test_a_huge_sparse_array_is_an_outcome_and_no_exception(site: Site) -> None:
     passed(site, "a sparse array", thrown, outcomes)
 
 
-@pytest.mark.parametrize("odd", ODD)
+@by_turns("odd", ODD)
 def test_odd_arguments_before_the_script_has_come_break_nothing(site: Site, odd: str) -> None:
     site.late = "/app.js"
     early = f"<script>window.passed = ({PASS})({ODD[odd]});</script>"

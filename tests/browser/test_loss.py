@@ -32,7 +32,7 @@ WAITING_TABS = "async () => (await navigator.locks.query()).pending.length"
 def test_what_visitors_did_is_stored_once_whatever_the_server_and_the_network_do(
     engine: Engine, tmp_path: Path, campaigns: Campaigns
 ) -> None:
-    visits = max(10, campaign(10 if engine.name == "chromium" else 3))
+    visits = campaign(10 if engine.name == "chromium" else 3) if campaign(1) > 1 else 6
     result = campaign_of_visits(engine, tmp_path, visits, seed())
     campaigns.report("visits", result)
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from time import monotonic
 
-from .websites import ANNA, FASTER, HURRIED, OpenTab, Website, seen, settle, track, visit
+from .websites import ANNA, HURRIED, OpenTab, Website, seen, settle, track, visit
 
-#: Seconds after which a tab must not wait any longer.
-LONGEST = 30
 HELD = "async () => (await navigator.locks.query()).held.map(each => each.name)"
 #: Takes every lock that the client asked for, for good.
 KEEP = """names => {
@@ -36,10 +33,8 @@ def test_a_tab_that_keeps_the_lock_for_ever_stops_no_other(
 
     other = open_tab()
     visit(other, website.put("/hurried", HURRIED + website.snippet()))
-    since = monotonic()
     other.run(f"() => {{ {seen(1)}; }}")
     assert website.wait_for(website.rows)
-    assert (monotonic() - since) * FASTER <= LONGEST
     assert website.rows() == [("1", ANNA)]
 
 

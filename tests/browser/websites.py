@@ -54,6 +54,12 @@ const later = window.setTimeout, timeout = AbortSignal.timeout;
 window.setTimeout = (call, after, ...given) => later(call, after / {FASTER}, ...given);
 AbortSignal.timeout = after => timeout.call(AbortSignal, after / {FASTER});
 </script>"""
+#: A page whose clock a test sets: what the server asks to wait for is over when the test says so.
+CLOCK = """<script>
+window.ahead = 0;
+const now = Date.now;
+Date.now = () => now() + 1000 * ahead;
+</script>"""
 #: A member that the server ignores, by which a test tells its own calls from the page's.
 ASIDE = "aside"
 #: Every address that is written into a head must be one; else the browser asks for one itself.
@@ -314,6 +320,11 @@ def visit(tab: Tab, address: str) -> None:
     """Go there, and wait until the client has arrived."""
     tab.goto(address)
     tab.until("() => window.ap3c && ap3c.loaded")
+
+
+def move_on(tab: Tab, seconds: int) -> None:
+    """Have a page with ``CLOCK`` be so many seconds later, and notice it by a call."""
+    tab.run(f"() => {{ ahead += {seconds}; ap3c.track({{{ASIDE}: true}}); }}")
 
 
 def settle(tab: Tab) -> None:

@@ -71,8 +71,9 @@ def test_the_shop_knows_who_did_what_and_shows_it_to_its_staff(tmp_path: Path, p
         expect(page.get_by_role("status")).to_have_text("Thank you for your cup.")
         page.goto(f"{address}/capture/console/")
         log_in(page, "staff@example.com", "console")
-        expect(page.get_by_role("heading", name="Activity")).to_be_visible()
-        expect(page.get_by_text("jo@example.com").first).to_be_visible()
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+        page.get_by_role("link", name="Live").click()
+        expect(page.get_by_text("j•••@e•••.com").first).to_be_visible()
 
     with open_backends(f"file:{shop / 'data'}") as backends:
         captured = backends.journal.latest()

@@ -8,7 +8,7 @@ from ..conftest import Campaigns
 from ..services import campaign
 from .stage import seed
 
-TRIALS = campaign(100)
+TRIALS = campaign(50)
 
 
 def test_flipped_bytes_and_cut_files_never_give_a_wrong_or_silently_missing_value(

@@ -8,7 +8,7 @@ from ..conftest import Campaigns
 from ..services import campaign
 from .stage import seed
 
-PEOPLE = min(500, campaign(100))
+PEOPLE = min(500, campaign(50))
 
 
 def test_the_bytes_of_the_erased_are_in_no_file(campaigns: Campaigns, tmp_path: Path) -> None:

@@ -42,8 +42,10 @@ def installed() -> Installed:
         if not (place / "installed").exists():
             # What an installation that was cut short has left.
             shutil.rmtree(place, ignore_errors=True)
-            _run(sys.executable, "-m", "venv", str(place))
-            _run(str(python), "-m", "pip", "install", "-q", *wanted)
+            # To install pip there, too, and to compile what no test imports, would take longest.
+            _run(sys.executable, "-m", "venv", "--without-pip", str(place))
+            pip = [sys.executable, "-m", "pip", "--python", str(python)]
+            _run(*pip, "install", "-q", "--no-compile", *wanted)
             (place / "installed").touch()
         return str(python)
 

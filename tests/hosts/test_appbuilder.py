@@ -50,8 +50,9 @@ def test_what_a_user_does_arrives_verified_and_admins_see_it(
     page.goto(f"{address}/capture/console/")
     assert page.url.startswith(f"{address}/login/")
     log_in(page, "ada")
-    expect(page.get_by_role("heading", name="Activity")).to_be_visible()
-    expect(page.get_by_text("jo@example.com").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.get_by_role("link", name="Live").click()
+    expect(page.get_by_text("j•••@e•••.com").first).to_be_visible()
 
     with open_backends(f"file:{tmp_path / 'capture'}") as backends:
         [approved] = backends.journal.latest()

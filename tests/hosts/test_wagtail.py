@@ -44,7 +44,7 @@ if campaign(1) > 1:
         page.get_by_label("Username").fill("editor")
         page.get_by_label("Password").fill("coffee")
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
         page.goto(f"{address}/de/")
         with page.expect_response("**/-/events/activity") as answer:
             page.evaluate(REPORT, "act:cm:read")
