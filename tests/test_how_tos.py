@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import os
 import re
@@ -556,3 +557,45 @@ def test_a_spreadsheet_gets_a_column_for_each_attribute_and_nothing_sensitive(
 
     assert '"int:cm:price","str:cm:note"' in sheet.splitlines()[0]
     assert "private" not in sheet
+
+
+# -- reports.md
+
+
+def test_the_notebook_of_the_page_computes(operator: Operator, shop: Capture) -> None:
+    told = operator.python("reports", "notebook.py")
+
+    assert re.search(r"\b3\b", told)
+    assert f"{JO} 42" in told
+    assert f"{AL} 5" in told
+
+
+def test_what_the_page_saves_is_pinned_and_printed(operator: Operator, shop: Capture) -> None:
+    operator.python("reports", "save.py")
+
+    total = operator.shell(block("reports", "In a terminal, and as CSV"))
+
+    assert shop.reports.pinned().names[0] == "sales"
+    assert shop.reports.ask("came-back").total == 2
+    assert total.strip() == "2"
+    with (operator.folder / "sales.csv").open(encoding="utf-8") as sales:
+        assert sum(float(row["measure"]) for row in csv.DictReader(sales)) == 47
+    with (operator.folder / "buyers.csv").open(encoding="utf-8") as buyers:
+        assert max(int(row["measure"]) for row in csv.DictReader(buyers)) == 2
+
+
+def test_the_audience_of_the_page_goes_into_a_mailing_tool(
+    operator: Operator, shop: Capture
+) -> None:
+    assert operator.python("reports", "audience.py").strip() == "1"
+
+    operator.shell(block("reports", "An audience for a mailing tool"))
+
+    with (operator.folder / "to-review.csv").open(encoding="utf-8") as members:
+        assert [(row["email"], row["assurance"]) for row in csv.DictReader(members)] == [
+            (JO, "verified")
+        ]
+    assert operator.python("reports", "members.py").splitlines() == [JO]
+    shop.backends.definitions.put(Definition("act:cm:asked-for-review", "Asked for a review"))
+    shop.record_for("act:cm:asked-for-review", email=JO)
+    assert operator.python("reports", "audience.py").strip() == "0"

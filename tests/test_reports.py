@@ -570,15 +570,29 @@ def test_audiences_of_audiences_are_bounded_as_a_whole(account: Shop) -> None:
     with pytest.raises(BadQuery) as wrong:
         audiences.put(Audience("more", "More", All((In("many"), Did(PAID)))))
     assert wrong.value.field == "people"
-    assert wrong.value.expected == "at most 15 conditions, those of its audiences included"
+    assert wrong.value.expected == "at most 15 conditions, its audiences included"
 
     audiences.put(Audience("one", "One", AnyOf((Did(LOGIN), Did(PAID)))))
     with pytest.raises(BadQuery):
         audiences.count("many")
     wheres = (Where(PLAN, "is", "team"),) * 15
     audiences.put(Audience("one", "One", Did(PAID, wheres)))
-    with pytest.raises(BadQuery):
+    with pytest.raises(BadQuery) as wrong:
         audiences.put(Audience("two", "Two", All((In("one"), Did(PAID, wheres)))))
+    assert wrong.value.field == "people"
+    assert wrong.value.expected == "at most 20 comparisons in one question, its audiences included"
+
+
+def test_audiences_of_audiences_are_no_deeper_than_a_question(account: Shop) -> None:
+    audiences = account.capture.audiences
+    audiences.put(Audience("n0", "N", Did(LOGIN)))
+    for depth in range(5):
+        audiences.put(Audience(f"n{depth + 1}", "N", Not(In(f"n{depth}"))))
+    with pytest.raises(BadQuery) as wrong:
+        audiences.put(Audience("n6", "N", Not(In("n5"))))
+
+    assert wrong.value.field == "people"
+    assert wrong.value.expected == "conditions nested at most 6 deep, its audiences included"
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,14 @@ class Audiences:
         return self.expanded(In(people) if isinstance(people, str) else people)
 
     def _whole(self, condition: Condition, within: tuple[str, ...]) -> Condition:
-        whole = self._replaced(condition, within, iter(range(MAX_DID)))
-        # Checked as a whole, with the comparisons of all its parts.
-        return Members(whole).people
+        try:
+            # Checked as a whole, with the comparisons of all its parts.
+            return Members(self._replaced(condition, within, iter(range(MAX_DID)))).people
+        except BadQuery as error:
+            if error.field == "people":
+                raise
+            # The parts were checked one by one: together with what audiences hold it is too much.
+            raise BadQuery("people", f"{error.expected}, its audiences included") from None
 
     def _replaced(
         self, condition: Condition, within: tuple[str, ...], left: Iterator[int]
@@ -154,8 +159,7 @@ class Audiences:
             case In(name):
                 return self._replaced(self._people_of(name, within), (*within, name), left)
         if next(left, None) is None:
-            expected = f"at most {MAX_DID} conditions, those of its audiences included"
-            raise BadQuery("people", expected)
+            raise BadQuery("people", f"at most {MAX_DID} conditions, its audiences included")
         return condition
 
     def _people_of(self, name: str, within: tuple[str, ...]) -> Condition:
