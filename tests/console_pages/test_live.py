@@ -86,6 +86,7 @@ def test_counts_activity_and_status_are_filters_too(console: Console) -> None:
     expect(console.rows).to_contain_text("act:cm:unheard-of")
     console.page.go_back()
     expect(console.rows).to_have_count(2)
+    expect(console.page.get_by_label("Activity")).to_have_value("")
 
 
 def test_older_rows_come_on_demand_in_one_order_and_none_twice(console: Console) -> None:

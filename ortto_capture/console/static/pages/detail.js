@@ -102,11 +102,12 @@ const head = (row) => h("header", null,
  */
 function body(answer, row, names, how) {
   const { stopped_at: stopped, limit, did_you_mean: meant } = answer;
+  const hosts = row.source === "server";
   const bad = row.kind === "refused" || row.kind === "failed";
   const [what, remedy] = bad ? explain({ code: row.code || "", reason: row.reason }) : [outcome(row.code || row.kind), ""];
   return [
     head(row),
-    h("section.verdict", null,
+    h("section.became", null,
       what && h("p", null, bad ? h("strong", null, what) : what), remedy && h("p", null, remedy),
       meant && h("p", null, "Did you mean ", h("a", { href: to({ page: "activity", id: meant }, true) }, h("code", null, meant)), "?"),
       row.reason === "unknown-activity" && row.activity_id && how.canCreate && h("p", null,
@@ -121,8 +122,8 @@ function body(answer, row, names, how) {
       ["Person", row.person_id ? h("a", { href: to({ page: "person", id: row.person_id }, true) }, bdi(row.person || row.person_id)) : "not known"],
       ["Identity", row.assurance && assurance(row.assurance).join(": ")],
       ["Occurred", row.occurred_at && exact(row.occurred_at)], ["Received", exact(row.received_at || row.at)],
-      ["Capture key", row.source && h("code", null, bdi(row.source))],
-      ["Event id", row.event_id && h("code", null, bdi(row.event_id))], ["Sent by", row.route && "ap3c." + row.route]]),
+      ["Capture key", row.source && !hosts && h("code", null, bdi(row.source))],
+      ["Event id", row.event_id && h("code", null, bdi(row.event_id))], ["Sent by", hosts ? "the host itself" : row.route && "ap3c." + row.route]]),
     h("p.actions", null,
       copyButton(() => JSON.stringify(row, null, 2), "Copy as JSON"),
       how.unmask && h("button.button", { type: "button", title: "That you looked is recorded.", onclick: pressed(how.unmask) }, "Show masked values"),
@@ -159,13 +160,13 @@ function limitWords({ name, quota, opens_at }) {
 /** @param {(readonly [string, import("../core.js").Child])[]} given what is empty is left out */
 function facts(given) {
   const there = given.filter(([, value]) => value);
-  return there.length > 0 && h("dl.facts", null, there.map(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
+  return there.length > 0 && h("dl.known", null, there.map(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
 }
 
 /** @param {Row} row @param {Record<string, string>} names */
 function attributes(row, names) {
   const all = Object.entries(row.attributes || {});
-  return all.length > 0 && h("table.attributes", null, h("caption", null, "Attributes"), h("tbody", null, all.map(([key, value]) =>
+  return all.length > 0 && h("table.carried", null, h("caption", null, "Attributes"), h("tbody", null, all.map(([key, value]) =>
     h("tr", null, h("th", { scope: "row", title: key }, bdi(names[key] || key.slice(key.lastIndexOf(":") + 1))), h("td", null, long(attribute(value)))))));
 }
 

@@ -41,7 +41,7 @@ function live() {
   const requests = feed({}, (answer) => {
     counts = answer.counts;
     for (const { person_id: id, person } of answer.rows) if (id && person) people[id] = person;
-    warnings.replaceChildren(...answer.warnings.map((name) => h("p.warning", null, h("strong", null, warning(name)[0]), " ", warning(name)[1])));
+    warnings.replaceChildren(...answer.warnings.map((name) => h("p.notice.warning", null, h("strong", null, warning(name)[0]), " ", warning(name)[1])));
     head();
   });
   const pause = h("button.button.pause", { type: "button", "aria-pressed": "false", title: "p", onclick: () => hold() }, "Pause");
@@ -96,6 +96,7 @@ function live() {
     const chosen = here.activity || "";
     if (chosen && !names.some((/** @type {string[]} */ [id]) => id === chosen)) names.push([chosen, chosen]);
     activity.replaceChildren(...select([["", "Any activity"], ...names], chosen).children);
+    activity.value = chosen;
   };
 
   /** Counts as filters, and what else is filtered by. */

@@ -33,7 +33,7 @@ export async function show(main, here, gone) {
   const said = h("p.hint", { role: "status" });
   const table = list({
     label: "People",
-    columns: [{ name: "Person" }, { name: "Known by", kind: "fold" }, { name: "Identity", kind: "small fold" }, { name: "Activities", kind: "number small" }, { name: "Last seen", kind: "number middle" }],
+    columns: [{ name: "Person" }, { name: "Known by", kind: "fold" }, { name: "Identity", kind: "small fold" }, { name: "Activities", kind: "number small fold" }, { name: "Last seen", kind: "number middle" }],
     key: (/** @type {Person} */ each) => each.person_id,
     cells: (each) => [
       whole(to({ page: "person", id: each.person_id }, true), bdi(nameOf(each))),

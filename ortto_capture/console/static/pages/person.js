@@ -75,7 +75,7 @@ function page(id) {
         figure("Activities", count(person.activities)), figure("Last seen", ago(person.last_seen)),
         figure("First identified", ago(person.created_at)),
         figure("Identity", proved, meaning)),
-      h("dl.facts", null, person.identifiers.map(({ kind, value }) => [h("dt", null, kindOf(kind)), h("dd", null, bdi(value))])),
+      h("dl.known", null, person.identifiers.map(({ kind, value }) => [h("dt", null, kindOf(kind)), h("dd", null, bdi(value))])),
       h("p.hint", { hidden: may.pii || !person.masked }, "Values are masked. To see them, and to export, a reader needs the scope pii."));
   };
 
