@@ -5,7 +5,7 @@
  * The law of this file: one tab has one such question under way, because the server counts one at a time; where another
  * tab is being counted for, this one waits as long as it is told.
  */
-import { ApiError, ask } from "./core.js";
+import { ApiError, ask, h, problem } from "./core.js";
 
 /** How often a busy server is asked again. */
 const ATTEMPTS = 20;
@@ -42,3 +42,12 @@ async function patient(path, body, gone) {
     }
   }
 }
+
+/**
+ * Why a question was not answered; what cannot be asked says what would be right.
+ * @param {unknown} error
+ * @returns {Node}
+ */
+export const refusal = (error) => error instanceof ApiError && error.code === "bad-query"
+  ? h("section.problem", { role: "alert" }, h("h2", null, "This cannot be asked."), h("p", null, "What can: ", String(error.expected || error.message), "."))
+  : problem(error);

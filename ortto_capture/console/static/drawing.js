@@ -219,7 +219,7 @@ function table(question, answer, { names, zone, name }) {
  */
 function matrix(question, answer, { names, zone, name }) {
   const columns = [...series(answer).values()];
-  return h("div.scroller", { tabindex: "0", role: "region", "aria-label": name }, h("table.plain.matrix", null,
+  return h("div.scroller", { tabindex: "0", role: "region", "aria-label": `${name}: values` }, h("table.plain.matrix", null,
     h("thead", null, h("tr", null, h("th", null, capital(question.by || "")), columns.map((rows) => h("th.number", { scope: "col" }, named(question, rows[0], names))))),
     h("tbody", null, answer.buckets.map(([start], i) => h("tr", null,
       h("th", { scope: "row" }, label(question, answer, start, zone), answer.partial[i] ? " (not whole)" : ""),

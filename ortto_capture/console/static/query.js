@@ -86,7 +86,7 @@ export function questionEditor(first, offer, changed) {
   };
   const { box, draw, add, choose, group, pick, remove, type, wheres } = editor(offer, done, () => [
     h("p.sentence", null, "Show", kind(), now.steps ? steps(now.steps) : now.refusals
-      ? choose(now, "refusals", "Split by", [["reason", "by reason"], ["activity", "by activity"]]) : query(), "over", period()),
+      ? choose(now, "refusals", "Split by", [["reason", "by reason"], ["activity", "by activity"]]) : query(), h("span.where", null, "over", period())),
     !now.steps && !now.refusals && h("div", null, root.length ? group(root, 0, "people", 0, true)
       : h("p.adds", null, add("people.add", "Only people who…", root, () => ({ all: [{ did: activity, within: "30d" }] })))),
   ], root, () => now.where);
@@ -115,7 +115,7 @@ export function questionEditor(first, offer, changed) {
     list.map((_, i) => h("span.where", null, i ? "then" : "from", choose(list, i, `Step ${i + 1}`, offer.activities, "", "steps."),
       list.length > 2 && remove(`steps.${i}`, `Remove step ${i + 1}`, list, i))),
     list.length < MOST_STEPS && add("steps.add", "then…", list, () => ""),
-    "within", choose(now, "within", "Within", Object.entries(LENGTHS), "7d"),
+    h("span.where", null, "within", choose(now, "within", "Within", Object.entries(LENGTHS), "7d")),
   ];
 
   const query = () => {
@@ -154,9 +154,11 @@ function editor(offer, done, make, people, own) {
   /** From a button that added something, focus goes on to that; from one that took it away, to the one that would add it. */
   const draw = () => {
     const before = controls().map(called), active = called(document.activeElement), group = active.replace(/(\.\d+)?\.[^.]+$/, "");
+    const wrong = called(box.querySelector("[aria-invalid]"));
     box.replaceChildren(h("div", null, make()));
-    if (!active) return;
     const after = controls();
+    after.filter((each) => wrong && called(each) === wrong).forEach((each) => each.setAttribute("aria-invalid", "true"));
+    if (!active) return;
     const next = (/\.add/.test(active) && after.find((each) => !before.includes(called(each))))
       || after.find((each) => called(each) === active && !active.endsWith(".remove")) || after.find((each) => called(each) === `${group}.add`);
     if (next) next.focus();
@@ -241,7 +243,7 @@ function editor(offer, done, make, people, own) {
     const whole = list[i], inner = whole.not || whole, each = inner.any || inner.all || [], kind = whole.not ? (inner.any ? "none" : "not all") : inner.any ? "any" : "all";
     const did = () => ({ did: (offer.activities[0] || [""])[0], within: "30d" });
     const full = people.flatMap(parts).filter((one) => one.did !== undefined || one.in !== undefined).length >= MOST_CONDITIONS;
-    return h(depth ? "li.group" : "div.group", { role: "group", "aria-label": "Conditions" },
+    const element = h("div.group", { role: "group", "aria-label": "Conditions" },
       h("div.condition", null, depth ? "for whom" : "People for whom",
         pick(`${path}.kind`, "How the conditions go together", kind === "not all" ? [...GROUPS, [kind, "not all of these"]] : GROUPS, kind, (chosen) => {
           list[i] = chosen === "all" ? { all: each } : chosen === "any" ? { any: each } : { not: chosen === "none" ? { any: each } : { all: each } };
@@ -252,6 +254,7 @@ function editor(offer, done, make, people, own) {
         add(`${path}.add-not`, "Has not done…", each, () => ({ not: did() })),
         offer.audiences.length > 0 && add(`${path}.add-in`, "Is in an audience…", each, () => ({ in: offer.audiences[0][0] })),
         depth < DEEPEST && add(`${path}.add-group`, "Group…", each, () => ({ any: [did()] }))));
+    return depth ? h("li", null, element) : element;
   };
   return { box, draw, add, choose, group, pick, remove, type, wheres };
 }

@@ -5,8 +5,8 @@
  * The law of this file: an audience is counted anew each time and is exact at that moment; who came and who went is
  * neither kept nor claimed.
  */
-import { ask, can, codeBox, download, go, h, problem, to } from "../core.js";
-import { counted } from "../counting.js";
+import { ApiError, ask, can, codeBox, download, go, h, problem, to } from "../core.js";
+import { counted, refusal } from "../counting.js";
 import { bdi, count, percent, plural } from "../format.js";
 import { conditionEditor, offered } from "../query.js";
 import { capital, conditionWords, missing, pythonOf, read, tidy } from "../question.js";
@@ -60,7 +60,8 @@ export async function show(main, here, gone) {
         ` of ${plural(answer.of, "person", "people")}${answer.of ? `, ${percent(answer.count, answer.of)}` : ""}`));
     } catch (error) {
       if (mine !== asking || gone.aborted) return;
-      figure.replaceChildren(problem(error, recount));
+      figure.replaceChildren(error instanceof ApiError && error.code === "too-long"
+        ? h("span.quiet", null, "This takes too long to count. Ask about a shorter time.") : refusal(error));
     } finally {
       if (mine === asking) figure.removeAttribute("aria-busy");
     }
@@ -102,14 +103,14 @@ export async function show(main, here, gone) {
  * @param {AbortSignal} gone
  */
 async function listed(box, name, gone) {
-  const body = h("tbody"), more = h("p.more");
-  box.replaceChildren(h("h2", null, "Who"), h("table.list", { "aria-label": "Members" }, body), more);
+  const body = h("ul.members", { "aria-label": "Members" }), more = h("p.more");
+  box.replaceChildren(h("h2", null, "Who"), body, more);
   /** @param {string} after */
   const load = async (after) => {
     try {
       const answer = await counted(`audiences/${name}/members?after=${encodeURIComponent(after)}`, undefined, gone);
-      body.append(...answer.members.map((/** @type {{person_id: string, person: string}} */ each) => h("tr", null,
-        h("th", { scope: "row" }, h("a.whole", { href: to({ page: "person", id: each.person_id }, true) }, bdi(each.person || each.person_id))))));
+      body.append(...answer.members.map((/** @type {{person_id: string, person: string}} */ each) => h("li", null,
+        h("a.whole", { href: to({ page: "person", id: each.person_id }, true) }, bdi(each.person || each.person_id)))));
       more.replaceChildren(answer.after ? h("button.button", { type: "button", onclick: () => load(answer.after) }, "Show more")
         : body.children.length ? "" : h("span.quiet", null, "No person meets this now."));
     } catch (error) {

@@ -60,8 +60,8 @@ function sections(health, changes) {
       sum(health.notes) > 0 && h("section", null, h("h2", null, "Noted beside requests"), listed(health.notes, 0, "Notes", meaning)),
       h("section", null, h("h2", null, "Limits"),
         h("p.quiet", null, `What holds unless an activity has its own. Limits are counted in UTC, reports in ${health.time_zone}.`), facts(health.limits)),
-      h("section", null, h("h2", null, "Rate limiter"), facts(health.limiter)),
-      h("section", null, h("h2", null, "Versions"), facts(health.versions))),
+      h("section", null, h("h2", null, "Versions"), facts(health.versions)),
+      h("section", null, h("h2", null, "Rate limiter"), facts(health.limiter))),
     h("h2", null, "What was changed here"),
     changes.length
       ? h("table.plain", { "aria-label": "Changes" },
@@ -89,5 +89,5 @@ const listed = (numbers, total, name, words) => shares(Object.entries(numbers).f
  * Names and values.
  * @param {Record<string, any>} of
  */
-const facts = (of) => h("dl.facts", null, Object.entries(of).map(([name, value]) => [
+const facts = (of) => h("dl.given", null, Object.entries(of).map(([name, value]) => [
   h("dt", null, name.replace(/_/g, " ")), h("dd", null, bdi(typeof value === "number" ? count(value) : attribute(value)))]));

@@ -5,8 +5,8 @@
  * The law of this file: reports are asked in their order, one after the other and at most once a minute; a report that
  * fails says so in its place and harms no other.
  */
-import { ApiError, ask, can, codeBox, empty, go, h, me, poll, problem, rows, say, to } from "../core.js";
-import { counted } from "../counting.js";
+import { ApiError, ask, can, codeBox, empty, go, h, me, poll, rows, say, to } from "../core.js";
+import { counted, refusal } from "../counting.js";
 import { drawing, headline, single, wide } from "../drawing.js";
 import { bdi } from "../format.js";
 import { offered } from "../query.js";
@@ -96,7 +96,7 @@ export async function show(main, here, gone) {
       const period = shorter(question.period);
       body.replaceChildren(h("p", null, "This takes too long to count."),
         h("p", null, h("a", { href: to({ page: "report", name, q: JSON.stringify({ ...question, period }) }, true) }, "Ask for a shorter period")));
-    } else body.replaceChildren(problem(error));
+    } else body.replaceChildren(refusal(error));
   };
 
   const redraw = () => {

@@ -6,7 +6,7 @@
  * the answer to the question that is shown; while it is counted, the one before is drawn pale.
  */
 import { ApiError, ask, can, codeBox, download, go, h, me, poll, problem, say, to } from "../core.js";
-import { counted } from "../counting.js";
+import { counted, refusal } from "../counting.js";
 import { drawing, headline, single, wayName, ways } from "../drawing.js";
 import { date } from "../format.js";
 import { offered, questionEditor } from "../query.js";
@@ -66,7 +66,7 @@ export async function show(main, here, gone) {
     const [figure, unit] = headline(question, latest);
     head.replaceChildren(h("p.total", null, h("strong", null, figure), " ", h("span.quiet", null, unit)), manners() || "");
     drawn.replaceChildren(single(question) ? "" : drawing(question, draw, latest, { names, zone, name: questionWords(question, names) }));
-    said.textContent = `${date(seconds(latest.since), zone)} to ${date(seconds(latest.until) - 1, zone)}, in ${zone}, by when it ${
+    said.textContent = `${date(seconds(latest.since), zone)} to ${date(Math.min(seconds(latest.until) - 1, Date.now() / 1000), zone)}, in ${zone}, by when it ${
       question.refusals ? "was refused." : "happened. What arrives late still changes past days."}`;
   };
   const manners = () => ways(question).length > 1 && h("div.choices", { role: "group", "aria-label": "Drawn as" }, ways(question).map((way) =>
@@ -94,7 +94,7 @@ export async function show(main, here, gone) {
     } catch (error) {
       if (mine !== asking || gone.aborted) return;
       if (!(error instanceof ApiError) || error.status === 401 || error.status === 0 || error.status >= 500) throw error;
-      refuse(error.code === "too-long" ? tooLong() : problem(error));
+      refuse(error.code === "too-long" ? tooLong() : refusal(error));
       mark(editor, error.field);
     } finally {
       gone.removeEventListener("abort", stop);
