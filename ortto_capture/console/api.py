@@ -30,6 +30,7 @@ from . import (
     feed,
     figures,
     health,
+    openapi,
     people,
     reports,
     setup,
@@ -98,6 +99,7 @@ class Console:
             *health.routes(capture),
             *writes.routes(capture),
         ]
+        routes.append(openapi.route(tuple(routes)))
         rules = [Rule(each.path, methods=[each.method], endpoint=each) for each in routes]
         self._map = Map(rules, merge_slashes=False, redirect_defaults=False)
         self._map.update()

@@ -13,6 +13,7 @@ from ..capture import Capture
 from ..questions.parsing import parse_condition
 from ..questions.query import Condition, Members
 from ..reports import Audience, Saved
+from ..reports.saved import members_of
 from . import sheets, writes
 from .asking import Asking
 from .masks import Masks
@@ -44,8 +45,9 @@ class Audiences:
 
     def put(self, asked: Asked) -> Answer:
         """Save an audience."""
-        name, version = asked["name"], writes.version(asked)
+        name = asked["name"]
         audience = Audience.parse(name, asked.body)
+        version = writes.version(asked, self._capture)
         refuse_taken(version, self._capture.audiences.get(name))
         stored = self._capture.audiences.put(audience, version)
         writes.record(self._capture, asked, "saved the audience", name)
@@ -53,14 +55,14 @@ class Audiences:
 
     def remove(self, asked: Asked) -> Answer:
         """Remove an audience."""
-        if not self._capture.audiences.remove(asked["name"], writes.version(asked)):
+        if not self._capture.audiences.remove(asked["name"], writes.version(asked, self._capture)):
             raise not_found("there is no such audience")
         writes.record(self._capture, asked, "removed the audience", asked["name"])
         return Answer(status=204)
 
     def count(self, asked: Asked) -> dict[str, Any]:
         """How many people a condition is true of."""
-        people = parse_condition(asked.body["people"])
+        people = parse_condition(members_of(asked.body, "people")["people"])
         self._asking.allow(asked, Members(people))
         audiences = self._capture.audiences
         return {"count": audiences.count(people), "of": audiences.count()}
@@ -129,7 +131,7 @@ def routes(capture: Capture) -> list[Route]:
             "Save an audience.",
             body=GIVEN_AUDIENCE,
             answer=_AUDIENCE,
-            errors=(412, 428),
+            errors=(409, 412, 428),
             headers=("If-Match", "If-None-Match"),
             held=False,
         ),
@@ -140,7 +142,7 @@ def routes(capture: Capture) -> list[Route]:
             own.remove,
             "Remove an audience.",
             status=204,
-            errors=(404, 412, 428),
+            errors=(404, 409, 412, 428),
             headers=("If-Match",),
         ),
         Route(

@@ -48,8 +48,9 @@ class Reports:
 
     def put(self, asked: Asked) -> Answer:
         """Save a report."""
-        name, version = asked["name"], writes.version(asked)
+        name = asked["name"]
         report = Report.parse(name, asked.body)
+        version = writes.version(asked, self._capture)
         refuse_taken(version, self._capture.reports.get(name))
         stored = self._capture.reports.put(report, version)
         writes.record(self._capture, asked, "saved the report", name)
@@ -59,7 +60,7 @@ class Reports:
 
     def remove(self, asked: Asked) -> Answer:
         """Remove a report."""
-        if not self._capture.reports.remove(asked["name"], writes.version(asked)):
+        if not self._capture.reports.remove(asked["name"], writes.version(asked, self._capture)):
             raise not_found("there is no such report")
         writes.record(self._capture, asked, "removed the report", asked["name"])
         return Answer(status=204)
@@ -67,7 +68,7 @@ class Reports:
     def pin(self, asked: Asked) -> Answer:
         """Say which reports are on the Overview, in order."""
         names = asked.body["names"]
-        version = self._capture.reports.pin(names, writes.version(asked))
+        version = self._capture.reports.pin(names, writes.version(asked, self._capture))
         writes.record(self._capture, asked, "arranged the Overview", ", ".join(names))
         return Answer({"names": names, "etag": str(version)}, etag=str(version))
 
@@ -113,7 +114,7 @@ def routes(capture: Capture) -> list[Route]:
             "Save a report.",
             body=GIVEN_REPORT,
             answer=_REPORT,
-            errors=(412, 428),
+            errors=(409, 412, 428),
             headers=("If-Match", "If-None-Match"),
             held=False,
         ),
@@ -124,7 +125,7 @@ def routes(capture: Capture) -> list[Route]:
             own.remove,
             "Remove a report.",
             status=204,
-            errors=(404, 412, 428),
+            errors=(404, 409, 412, 428),
             headers=("If-Match",),
         ),
         Route(
@@ -153,7 +154,7 @@ def routes(capture: Capture) -> list[Route]:
             "Say which reports are on the Overview, in order.",
             body=record({"names": many(TEXT, MAX_PINNED)}),
             answer=_OVERVIEW,
-            errors=(412, 428),
+            errors=(409, 412, 428),
             headers=("If-Match",),
         ),
     ]

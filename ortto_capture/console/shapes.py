@@ -125,7 +125,7 @@ _WHERE = record(
     {"attribute": _KEY},
     {
         "op": one_of(*dict.fromkeys(op for ops in OPS.values() for op in ops)),
-        "value": either(_SCALAR, many(_SCALAR, MAX_VALUES)),
+        "value": either(_SCALAR, many(_SCALAR, MAX_VALUES), {"type": "null"}),
     },
 )
 _LENGTH: Plain = {"type": "string", "pattern": "^[1-9][0-9]{0,3}[hdw]$"}
@@ -140,25 +140,29 @@ _WHERES = many(_WHERE, MAX_WHERE)
 CONDITION = either(
     record(
         {"did": ID},
-        {"where": _WHERES, "at_least": {"type": "integer", "minimum": 1}, "within": _LENGTH},
+        {
+            "where": _WHERES,
+            "at_least": {"type": "integer", "minimum": 1},
+            "within": maybe(_LENGTH),
+        },
     ),
     record({"in": _SLUG}),
     record({"all": many(_CONDITION_AGAIN, MAX_DID)}),
     record({"any": many(_CONDITION_AGAIN, MAX_DID)}),
     record({"not": _CONDITION_AGAIN}),
 )
-_TIME = {"period": _PERIOD, "time_zone": TEXT}
+_TIME = {"period": _PERIOD, "time_zone": maybe(TEXT)}
 QUESTION = either(
     record(
         {},
         {
-            "activity": either(ID, many(ID, MAX_ACTIVITIES)),
+            "activity": either(ID, many(ID, MAX_ACTIVITIES), {"type": "null"}),
             "measure": one_of(*MEASURES),
-            "attribute": _KEY,
+            "attribute": maybe(_KEY),
             "where": _WHERES,
-            "people": CONDITION,
-            "by": one_of(*UNITS),
-            "split_by": either(one_of(*SPLITS), _KEY),
+            "people": maybe(CONDITION),
+            "by": maybe(one_of(*UNITS)),
+            "split_by": either(one_of(*SPLITS), _KEY, {"type": "null"}),
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
             **_TIME,
         },

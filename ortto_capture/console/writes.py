@@ -86,11 +86,14 @@ def require_match(given: str, stored: str) -> None:
         raise Problem(412, "changed", "it was changed meanwhile; look at it again")
 
 
-def version(asked: Asked) -> int:
+def version(asked: Asked, capture: Capture) -> int:
     """Return the version of a document that the visitor has seen: 0 when there was none.
 
-    :raises Problem: 428 when the visitor says neither, 412 for what is no version.
+    :raises Problem: 428 when the visitor says neither, 412 for what is no version, 409 where no
+        documents are kept.
     """
+    if capture.backends.documents is None:
+        raise Problem(409, "read-only", "these backends keep neither reports nor audiences")
     if "*" in asked.environ.get("HTTP_IF_NONE_MATCH", ""):
         return 0
     given = if_match(asked)

@@ -8,11 +8,11 @@ What the contract asks of an answer is the WSGI app's to keep, and nothing is de
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from datetime import datetime
 from inspect import isawaitable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from werkzeug.wrappers import Response as WSGIResponse
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    Guarded: TypeAlias = bool | Collection[str] | Response
+
 T = TypeVar("T")
 
 #: Where a scope keeps the loop of its request, for functions that are asked on a thread, and its
@@ -46,6 +48,8 @@ T = TypeVar("T")
 _LOOP, _BODY = "ortto_capture.loop", "ortto_capture.body"
 #: The routes that ask no function of the host.
 _QUICK = {"/-/health", *(f"/{name}" for name in assets())}
+#: The methods of a request that may have a body.
+_WITH_BODY = ("POST", "PUT", "DELETE")
 #: Where a scope keeps the snippets that its page shows, for ``SnippetPolicyMiddleware``.
 _SHOWN = "ortto_capture.shown"
 
@@ -58,8 +62,9 @@ class CaptureASGI:
 
     :param identity: returns the signed-in user as an :class:`Identity`, or None.
     :param client_ip: returns the visitor's address, by a ``def``; by default the scope's client.
-    :param console_guard: True lets a request see the activity page, False hides that there is one,
-        and a response, such as a redirect to the login page, is sent in its place.
+    :param console_guard: True lets a request see the console, with all scopes; a list of ``read``,
+        ``write``, ``erase`` and ``pii`` with those. False hides that there is one, and a response,
+        such as a redirect to the login page, is sent in its place.
     """
 
     def __init__(
@@ -68,8 +73,7 @@ class CaptureASGI:
         *,
         identity: Callable[[Request], Identity | Awaitable[Identity | None] | None] | None = None,
         client_ip: Callable[[Request], object] | None = None,
-        console_guard: Callable[[Request], bool | Response | Awaitable[bool | Response]]
-        | None = None,
+        console_guard: Callable[[Request], Guarded | Awaitable[Guarded]] | None = None,
     ) -> None:
         self._identity = identity
         #: The WSGI app inside; its ``capture`` may be set anew.
@@ -261,7 +265,7 @@ async def _received(scope: Scope, receive: Receive, cap: int) -> BytesIO:
     """Read the body of a request that may have one, up to the message that goes over ``cap``."""
     declared = dict(scope["headers"]).get(b"content-length", b"")
     # What is refused by its headers is not read.
-    if scope["method"] != "POST" or (declared.isdigit() and int(declared[-20:]) > cap):
+    if scope["method"] not in _WITH_BODY or (declared.isdigit() and int(declared[-20:]) > cap):
         return BytesIO()
     body, last = BytesIO(), False
     while not last and body.tell() <= cap:
@@ -297,12 +301,12 @@ def _asked(ask: Callable[[Request], T | Awaitable[T]]) -> Callable[[WSGIEnvironm
 
 
 def _guarded(
-    guard: Callable[[WSGIEnvironment], bool | Response],
-) -> Callable[[WSGIEnvironment], bool | WSGIApplication]:
+    guard: Callable[[WSGIEnvironment], Guarded],
+) -> Callable[[WSGIEnvironment], bool | Collection[str] | WSGIApplication]:
     """A guard whose responses are WSGI's."""
 
-    def guarded(environ: WSGIEnvironment) -> bool | WSGIApplication:
-        answer: object
+    def guarded(environ: WSGIEnvironment) -> bool | Collection[str] | WSGIApplication:
+        answer: Guarded
         try:
             answer = guard(environ)
         except HTTPException as error:

@@ -10,7 +10,7 @@ One ``FlaskCapture`` serves any number of apps: what belongs to an app is kept i
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 # A function of the host may be a coroutine's.
 Who: TypeAlias = "Callable[[], Identity | Awaitable[Identity | None] | None]"
-Said: TypeAlias = "bool | BaseResponse | None"
+Said: TypeAlias = "bool | Collection[str] | BaseResponse | None"
 Guard: TypeAlias = "Callable[[], Said | Awaitable[Said]]"
 W = TypeVar("W", bound=Who)
 G = TypeVar("G", bound=Guard)
@@ -147,9 +147,11 @@ class FlaskCapture:
     def console_guard(self, guard: G) -> G:
         """Register, as a decorator, what lets a visitor see the activity page.
 
-        It is called within a request context, and returns True, False or a response. A response
-        is given as it is, and so is what it aborts with. After False, a visitor who is not
-        signed in with Flask-Login is sent to its login page; for all others there is no such page.
+        It is called within a request context, and returns True, False or a response; or a list of
+        what the visitor may do, of ``read``, ``write``, ``erase`` and ``pii``. True is all of it.
+        A response is given as it is, and so is what it aborts with. After False, a visitor who is
+        not signed in with Flask-Login is sent to its login page; for all others there is no such
+        page.
         """
         self._guard = guard
         return guard
@@ -240,7 +242,9 @@ class FlaskCapture:
         with _as_host(app, environ):
             return self._present()
 
-    def _may_see_console(self, app: Flask, environ: WSGIEnvironment) -> bool | WSGIApplication:
+    def _may_see_console(
+        self, app: Flask, environ: WSGIEnvironment
+    ) -> bool | Collection[str] | WSGIApplication:
         if self._guard is None:
             return False
         with _as_host(app, environ):
@@ -250,11 +254,13 @@ class FlaskCapture:
                     answer = _login_page(app)
                 if answer is None or isinstance(answer, bool):
                     return bool(answer)
+                if isinstance(answer, list | set | frozenset):
+                    return answer
                 if not isinstance(answer, BaseResponse):
                     # Any other value may be true by accident.
                     kind = type(answer).__name__
                     raise ConfigurationError(
-                        "console_guard", f"it returned {kind}: True, False or a response"
+                        "console_guard", f"it returned {kind}: True, False, scopes or a response"
                     )
                 response = app.make_response(answer)
             except HTTPException as error:

@@ -533,8 +533,26 @@ def test_the_guard_lets_in_hides_or_sends_to_the_login_page(
             assert (await client.get("/capture/console/")).status_code == 404
             await client.post("/sign-in", params={"email": "ann@shop.example"})
             page = await client.get("/capture/console/")
-            assert "<h1>Activity</h1>" in page.text
+            assert "console.js" in page.text
             assert (await client.get("/capture/console/api/feed")).status_code == 200
+
+    run(test)
+
+
+def test_the_guard_may_say_what_a_visitor_may_do_and_what_they_send_arrives() -> None:
+    tracking = CaptureASGI(account(), console_guard=lambda request: ["read", "write"])
+
+    async def test() -> None:
+        async with visit(mounted(tracking)) as client:
+            api, own = "/capture/console/api", {"content-type": "application/json"}
+            assert (await client.get(f"{api}/me")).json()["scopes"] == ["read", "write"]
+            new = {"id": "act:cm:new", "name": "New"}
+            made = await client.post(f"{api}/activities", json=new, headers=own)
+            assert made.status_code == 201
+            tag = {"if-match": made.headers["etag"], **own}
+            path = f"{api}/activities/act:cm:new"
+            renamed = await client.put(path, json={**new, "name": "Newer"}, headers=tag)
+            assert renamed.json()["definition"]["name"] == "Newer"
 
     run(test)
 

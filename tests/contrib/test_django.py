@@ -834,6 +834,27 @@ def test_a_permission_opens_the_console(shop: Shop) -> None:
 
 
 @setting(CONSOLE="staff")
+def test_staff_reads_and_writes_and_superusers_may_do_everything(shop: Shop) -> None:
+    boss = shop.client(shop.user("boss", is_staff=True))
+    root = shop.client(shop.user("root", is_staff=True, is_superuser=True))
+
+    assert json.loads(see(boss, "api/me").content)["scopes"] == ["read", "write"]
+    assert json.loads(see(root, "api/me").content)["scopes"] == ["read", "write", "erase", "pii"]
+    made = boss.post(
+        "/capture/console/api/activities",
+        {"id": "act:cm:new", "name": "New"},
+        content_type="application/json",
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+    assert made.status_code == 201
+
+
+@setting(CONSOLE=lambda request: ["read", "pii"])
+def test_a_function_may_say_what_a_visitor_may_do(shop: Shop) -> None:
+    assert json.loads(see(shop.client(), "api/me").content)["scopes"] == ["read", "pii"]
+
+
+@setting(CONSOLE="staff")
 def test_who_may_not_see_the_console_gets_the_hosts_own_page(shop: Shop, handlers: str) -> None:
     with override_settings(ROOT_URLCONF=handlers):
         answer = see(shop.client(shop.user()))
@@ -883,7 +904,7 @@ def test_what_only_passes_for_true_opens_nothing(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert {see(shop.client(), each).status_code for each in ("", "api/feed")} == {500}
-    assert "is neither True, False nor a response" in caplog.text
+    assert "is neither True, False, scopes nor a response" in caplog.text
 
 
 @setting(CONSOLE="staff")

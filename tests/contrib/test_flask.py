@@ -6,6 +6,7 @@ browser asks. What arrives is read off the account.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -422,7 +423,7 @@ def console(client: Client, path: str = "/") -> TestResponse:
 def test_the_activity_page_is_for_those_whom_the_guard_lets_in() -> None:
     app = shop(with_login())
 
-    assert "Activity" in console(visitor(app, "staff@example.com")).text
+    assert "console.js" in console(visitor(app, "staff@example.com")).text
     assert console(visitor(app, "staff@example.com"), "/api/feed").get_json()["rows"] == []
     refused = console(visitor(app, JO))
     assert (refused.status_code, refused.get_json()["error"]["code"]) == (404, "not-found")
@@ -541,7 +542,21 @@ def test_a_guard_that_returns_anything_else_lets_no_one_in_and_the_log_says_what
     capture.console_guard(lambda: answer)
 
     assert console(visitor(shop(capture), JO)).status_code == 500
-    assert f"returned {type(answer).__name__}: True, False or a response" in caplog.text
+    said = f"returned {type(answer).__name__}: True, False, scopes or a response"
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize("scopes", [["read"], {"read", "write"}])
+def test_a_guard_may_return_what_a_visitor_may_do(scopes: Any) -> None:
+    capture = extension()
+    capture.console_guard(lambda: scopes)
+    client = visitor(shop(capture), JO)
+
+    assert set(json.loads(console(client, "/api/me").data)["scopes"]) == set(scopes)
+    new = {"id": "act:cm:new", "name": "New"}
+    own = {"Sec-Fetch-Site": "same-origin"}
+    made = client.post("/capture/console/api/activities", json=new, headers=own)
+    assert made.status_code == (201 if "write" in scopes else 403)
 
 
 # -- what a view records

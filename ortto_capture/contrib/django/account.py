@@ -8,7 +8,7 @@ setting. What the host configures is asked about Django's request, never about a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -136,7 +136,7 @@ def read(*, backends: Backends | None = None) -> Configured:
 
 def hooks() -> tuple[
     Callable[[HttpRequest], Identity | None],
-    Callable[[WSGIEnvironment], bool | WSGIApplication] | None,
+    Callable[[WSGIEnvironment], bool | Collection[str] | WSGIApplication] | None,
     Callable[[WSGIEnvironment], object] | None,
 ]:
     """The host's functions: the user's identity, the console's guard, the visitor's address.
@@ -233,14 +233,29 @@ def asks_for_a_user(console: object) -> bool:
 
 def _allowed(console: object) -> Callable[[HttpRequest], object]:
     if console == "staff":
-        return lambda request: bool(_user(request).is_active and request.user.is_staff)
+        return _scopes_of(lambda user: user.is_active and user.is_staff)
     if _is_permission(console):
-        return lambda request: bool(_user(request).has_perm(console))
+        return _scopes_of(lambda user: user.has_perm(console))
     return _imported(
         "CONSOLE",
         console,
         '"staff", a permission of an installed app, such as "shop.view_order", or a function',
     )
+
+
+def _scopes_of(may: Callable[[Any], object]) -> Callable[[HttpRequest], object]:
+    """What those who may see the console may do there: superusers everything.
+
+    To erase a person, and to see what is masked, is for few; a function can say it of others.
+    """
+
+    def allowed(request: HttpRequest) -> object:
+        user = _user(request)
+        if not may(user):
+            return False
+        return True if user.is_superuser else ("read", "write")
+
+    return allowed
 
 
 def _is_permission(console: object) -> bool:
@@ -271,10 +286,10 @@ def _user(request: HttpRequest) -> Any:
 
 def _guard(
     allowed: Callable[[HttpRequest], object],
-) -> Callable[[WSGIEnvironment], bool | WSGIApplication]:
+) -> Callable[[WSGIEnvironment], bool | Collection[str] | WSGIApplication]:
     """A guard that answers as Django does: the login page, or the 403 page."""
 
-    def guard(environ: WSGIEnvironment) -> bool | WSGIApplication:
+    def guard(environ: WSGIEnvironment) -> bool | Collection[str] | WSGIApplication:
         request = environ[REQUEST]
         try:
             said = allowed(request)
@@ -284,10 +299,13 @@ def _guard(
             return _as_wsgi(said)
         if said is True:
             return True
+        if isinstance(said, list | tuple | set | frozenset) and said:
+            return said
         if not (said is False or said is None):
             # True by accident, such as a coroutine.
             kind = type(said).__name__
-            raise ConfigurationError("CONSOLE", f"{kind} is neither True, False nor a response")
+            words = f"{kind} is neither True, False, scopes nor a response"
+            raise ConfigurationError("CONSOLE", words)
         user = getattr(request, "user", None)
         if user is None:
             return False
