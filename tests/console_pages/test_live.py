@@ -277,22 +277,30 @@ def test_without_the_scopes_there_are_no_buttons_for_what_they_allow(console: Co
         expect(console.page.get_by_role("button", name=name)).to_have_count(0)
 
 
-def test_everything_can_be_reached_by_keyboard(console: Console) -> None:
+@pytest.mark.parametrize("where", ["?page=live", f"?page=activity&id={PAID.id}&tab=activity"])
+def test_the_keys_go_from_row_to_row_and_into_each(console: Console, where: str) -> None:
     for price in range(3):
         console.record(price=price)
-    console.open("?page=live")
+    console.open(where)
+    expect(console.rows).not_to_have_count(0)
     press = console.page.keyboard.press
 
     for key in "jjk":
         press(key)
     expect(console.rows.first.get_by_role("link")).to_be_focused()
     press("Enter")
-    expect(console.details).to_contain_text("price".capitalize())
+    expect(console.details.get_by_role("table", name="Attributes")).to_contain_text("Price2")
+    expect(console.rows.first.get_by_role("link")).to_be_focused()
     press("j")
     expect(console.page.locator(".event.open .about")).to_have_text("price 1")
     press("Escape")
     expect(console.details).to_be_hidden()
     expect(console.rows.nth(1).get_by_role("link")).to_be_focused()
+
+
+def test_the_keys_search_and_tell_of_themselves(console: Console) -> None:
+    console.open("?page=live")
+    press = console.page.keyboard.press
     press("/")
     expect(console.page.get_by_role("searchbox")).to_be_focused()
     press("Escape")

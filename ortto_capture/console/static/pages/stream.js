@@ -80,9 +80,14 @@ export function stream(label, opened = {}) {
   };
 
   const close = () => {
-    const line = lineWith(open);
+    const key = open;
     go({ open: null });
-    const link = line && line.querySelector(".whole");
+    focus(key);
+  };
+
+  /** @param {string} key */
+  const focus = (key) => {
+    const line = lineWith(key), link = line && line.querySelector(".whole");
     if (link instanceof HTMLElement) link.focus({ preventScroll: true });
   };
 
@@ -124,6 +129,8 @@ export function stream(label, opened = {}) {
       root.classList.toggle("split", Boolean(open));
       pane.hidden = !open;
       mark();
+      // Where the page around the rows is drawn anew, focus was lost.
+      if (document.activeElement === document.body) focus(open || before);
       if (!open) return;
       if (open !== before) pane.scrollTop = 0;
       const asked = details.show(open, items.find((each) => each.key === open), gone, close);
