@@ -148,8 +148,8 @@ export function bars(points, how) {
           s("rect.reach", { x: x(index), y: TOP, width: step, height: height - TOP - BOTTOM }),
           value !== 0 && s(point.partial ? "path.bar.open" : "path.bar", { d: bar(left, wide, y(0), y(value)) }),
           second > 0 && s("path.bar.second", { d: bar(left, wide, y(value) - (value ? 1 : 0), y(value + second) - (value ? 1 : 0)) }),
-          point.before !== undefined && point.before !== null &&
-            s("line.before", { x1: left - 2, x2: left + wide + 2, y1: y(point.before), y2: y(point.before) }),
+          Boolean(point.before) &&
+            s("line.before", { x1: left - 2, x2: left + wide + 2, y1: y(point.before || 0), y2: y(point.before || 0) }),
           marked && s("text.mark", {
             x: Math.min(Math.max(left + wide / 2, LEFT + 16), width - 16), "text-anchor": "middle",
             y: value < 0 ? y(value) + 16 : y(Math.max(value + second, point.before || 0)) - 6

@@ -234,6 +234,8 @@ const PROBLEMS = {
   "busy": ["Another report is being counted.", "This one comes when it is done."],
   "rate-limit": ["There were too many questions.", "This page asks again by itself."]
 };
+/** Milliseconds that it takes to read one sentence. */
+const MOMENT = 6000;
 /** Seconds until a page that failed is asked for again. */
 const AGAIN = 5;
 
@@ -273,8 +275,9 @@ export const empty = (title, ...children) => h("section.empty", null, h("h2", nu
  * @param {string} words
  */
 export function say(words) {
-  const line = document.getElementById("said");
-  if (line) line.replaceChildren(h("span", null, words));
+  const line = document.getElementById("said"), said = h("span", null, words);
+  if (line) line.replaceChildren(said);
+  setTimeout(() => said.remove(), MOMENT);
 }
 
 /** @param {string | (() => string)} text what is copied @param {string} [label] */

@@ -36,8 +36,10 @@ export async function show(main, here, gone) {
   const id = here.id || "", path = "activities/" + encodeURIComponent(id);
   const tab = TABS.some(([, each]) => each && each === here.tab) ? here.tab : "";
   const period = here.period in PERIODS ? here.period : "30d";
-  const [reader, about, first] = await Promise.all([me(), ask(path, { signal: gone }), tab ? null : ask(overviewPath(path, period, here), { signal: gone })]);
+  const [reader, about] = await Promise.all([me(), ask(path, { signal: gone })]);
   const { definition } = about, why = whyNot(reader);
+  const question = path + "/overview?" + new URLSearchParams({ period, split: here.split || splitOf(definition) });
+  const first = tab ? null : await ask(question, { signal: gone });
   document.title = definition.name;
   const body = main.querySelector(".tab-body") && main.dataset.shown === id + tab ? /** @type {HTMLElement} */ (main.querySelector(".tab-body")) : h("div.tab-body");
   main.dataset.shown = id + tab;
@@ -51,7 +53,7 @@ export async function show(main, here, gone) {
       !definition.archived && h("span.line", { title: "Its client-side source" }, h("span.quiet", null, "Websites may send it"),
         toggle("Websites may send it", definition.client_side, why || !(about.switchable ?? about.editable) ? null : (on) => switchSource(id, on))),
       editable && h("a.button", { href: to({ page: "new", edit: id }, true) }, "Edit")),
-    ...(editable || !(why || about.why_not) ? [] : [h("p.notice", null, why || about.why_not)]),
+    ...(editable || tab !== "setup" || !(why || about.why_not) ? [] : [h("p.notice", null, why || about.why_not)]),
     h("div.tabs-line", null, choices("Of this activity", TABS.map(([words, each]) => [words, to({ page: "activity", id, tab: each || null, period: here.period }, true), tab === each]), "tabs"),
       (tab === "" || tab === "people") && choices("Period", Object.entries(PERIODS).map(([each, [words]]) => [words, to({ period: each }), each === period]))),
     body);
@@ -67,12 +69,15 @@ export async function show(main, here, gone) {
       overview(body, answer, { id, period, zone: reader.time_zone });
     };
     draw(first);
-    await poll(async () => draw(await ask(overviewPath(path, period, here), { signal: gone })), EVERY, gone);
+    await poll(async () => draw(await ask(question, { signal: gone })), EVERY, gone);
   }
 }
 
-/** @param {string} path @param {string} period @param {import("../core.js").Here} here */
-const overviewPath = (path, period, here) => path + "/overview?" + new URLSearchParams({ period, ...(here.split ? { split: here.split } : {}) });
+/**
+ * By which attribute it is broken down at first.
+ * @param {import("../draft.js").Definition} definition
+ */
+const splitOf = ({ attributes }) => (attributes.find(({ key, sensitive }) => !sensitive && /^(?:str|bol|int):/.test(key)) || { key: "" }).key;
 
 /**
  * @param {HTMLElement} body @param {any} answer

@@ -32,15 +32,15 @@ export function attributesEditor(begin, saved, changed) {
       if (!fixed && !own) value.key = key.value = proposedKey(type.value, name.value);
       tell();
     };
-    const name = input({ value: value.name, "aria-label": "Name", placeholder: "Name, such as Plan", oninput: () => {
+    const name = input({ value: value.name, "aria-label": "Name of the attribute", placeholder: "Name, such as Plan", oninput: () => {
       value.name = name.value;
       propose();
     } });
-    const type = select(TYPES.map(([each, words]) => /** @type {[string, string]} */ ([each, words])), value.key.slice(0, 3) || "str", { "aria-label": "Type", disabled: fixed, onchange: () => {
+    const type = select(TYPES.map(([each, words]) => /** @type {[string, string]} */ ([each, words])), value.key.slice(0, 3) || "str", { "aria-label": "Type of the attribute", disabled: fixed, onchange: () => {
       if (own) value.key = key.value = type.value + key.value.slice(3);
       propose();
     } });
-    const key = input({ class: "mono", value: value.key, "aria-label": "Key", placeholder: "str:cm:plan", readonly: fixed, oninput: () => {
+    const key = input({ class: "mono", value: value.key, "aria-label": "Key of the attribute", placeholder: "str:cm:plan", readonly: fixed, oninput: () => {
       value.key = key.value;
       own = key.value !== "";
       if (TYPES.some(([each]) => each === key.value.slice(0, 3))) type.value = key.value.slice(0, 3);

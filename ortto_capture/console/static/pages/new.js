@@ -25,7 +25,7 @@ export async function show(main, here) {
   const [reader, stored, templates] = await Promise.all([
     me(), here.edit ? ask("activities/" + encodeURIComponent(here.edit)) : null, here.edit ? null : ask("templates")]);
   const up = h("a.up", { href: here.edit ? to({ page: "activity", id: here.edit, tab: "setup" }, true) : to({ page: "activities" }, true) },
-    "← " + (stored ? stored.definition.name : "Activities"));
+    "← ", stored ? bdi(stored.definition.name) : "Activities");
   const reason = whyNot(reader) || (stored && !stored.editable && stored.why_not);
   if (reason) {
     main.replaceChildren(up, h("h1", null, document.title), h("p.notice", null, reason));
@@ -62,7 +62,7 @@ function editor(begin, etag) {
   const name = input({ value: draft.name, maxlength: 255, placeholder: "Added to the basket", oninput: () => {
     draft.name = name.value;
     if (!etag && !idIsOwn) draft.id = id.value = proposedId(name.value);
-    preview();
+    compose();
   } });
   const id = input({ class: "mono", value: draft.id, maxlength: 100, readonly: Boolean(etag), placeholder: "act:cm:added-to-the-basket", oninput: () => {
     draft.id = id.value;
@@ -101,13 +101,14 @@ function editor(begin, etag) {
     ? draft.shown_as.slice(draft.name.length + 3, -1) : "");
   let way = !draft.shown_as ? "name" : tail() ? "attribute" : "text";
   let chosen = tail();
+  let compose = () => preview();
   const reading = () => {
     const keys = draft.attributes.filter((each) => each.key);
     if (!keys.length && way === "attribute") way = "name";
     const which = select(keys.map((each) => /** @type {[string, string]} */ ([each.key, each.name || each.key])), chosen,
       { "aria-label": "Attribute", onchange: () => { chosen = which.value; compose(); } });
     const text = input({ value: draft.shown_as || draft.name, maxlength: 255, "aria-label": "Text", oninput: () => { draft.shown_as = text.value || null; preview(); } });
-    const compose = () => {
+    compose = () => {
       if (way === "name") draft.shown_as = null;
       if (way === "attribute") draft.shown_as = draft.name + ": {" + which.value + "}";
       preview();
@@ -134,7 +135,6 @@ function editor(begin, etag) {
   };
 
   const save = async () => {
-    if (way === "attribute") draft.shown_as = draft.name + ": {" + (chosen || (draft.attributes[0] || { key: "" }).key) + "}";
     const path = etag ? "activities/" + encodeURIComponent(draft.id) : "activities";
     try {
       const answer = await ask(path, etag ? { method: "PUT", body: draft, etag: etag || undefined } : { body: draft });
