@@ -1,4 +1,4 @@
-"""How an activity, a refused request or a person is shown, on the activity page and in a terminal.
+"""How an activity, a refused request or a person is shown in a terminal.
 
 The law of this file: plain JSON types go out, and no value that was declared sensitive, or is not
 declared, unless the operator asks for it. What these rows look like is for others to decide.
