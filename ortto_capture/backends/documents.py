@@ -52,7 +52,8 @@ class FileDocuments:
         """What is wrong with any row."""
         for each in self._rows("version > 0 ORDER BY version"):
             if each.value is None:
-                yield str(self._store.damaged(f"the {each.kind} {each.name!r}"))
+                what = f"the {each.kind} {each.name!r} is no JSON; save it again, or remove it"
+                yield f"{self._store.path}: {what}"
 
     def _version(self, kind: str, name: str) -> int:
         """The version that is stored; 0 for none."""

@@ -44,7 +44,7 @@ class TestCapture(Capture):
     __test__ = False
 
     def __init__(self, definitions: Sequence[Definition] = ()) -> None:
-        self.clock = FakeClock()
+        self.clock: FakeClock = FakeClock()
         #: Every request so far, the oldest first, refused ones included.
         self.came: list[Came] = []
         #: The app last given to :meth:`use`.

@@ -33,7 +33,7 @@ def test_a_document_that_another_program_spoiled_is_reported_and_harms_no_other(
             assert documents.get("report", "b") == spoiled._replace(value=None)
             assert [each for each in documents.all("report") if each.name != "b"] == sound
             [problem] = backends.problems()
-            assert "the report 'b' is damaged" in problem
+            assert "the report 'b' is no JSON; save it again" in problem
         put(backends, "b", {"name": "mended"})
 
         assert backends.problems() == []
