@@ -466,3 +466,32 @@ def test_names_and_values_from_outside_are_text(console: Console) -> None:
         turn(console, f"?page={page}")
         expect(console.page.locator("main img")).to_have_count(0)
     assert console.complaints == []
+
+
+def test_what_cannot_be_read_any_more_says_so_and_harms_no_other(bought: Console) -> None:
+    bought.capture.reports.pin(["active-people", "refusals"])
+    documents = bought.backends.documents
+    assert documents is not None
+    documents.put("report", "active-people", {"title": "Odd", "question": {}, "draw": "smoke"})
+    bought.open("?page=overview")
+    page = bought.page
+    expect(page.locator(".tile").first).to_contain_text("cannot be read")
+    expect(page.locator(".tile").last).to_contain_text("No activity has this id")
+
+    turn(bought, "?page=reports")
+    expect(page.get_by_role("row", name="active-people")).to_contain_text("cannot be read any more")
+    turn(bought, "?page=report&name=active-people")
+    expect(page.get_by_text("Saving replaces it.")).to_be_visible()
+
+
+def test_a_thirty_first_report_stays_off_the_overview_and_says_why(console: Console) -> None:
+    reports = console.capture.reports
+    for number in range(31):
+        reports.put(Report(f"r{number:02}", f"Report {number:02}", Query()))
+    reports.pin([f"r{number:02}" for number in range(30)])
+    console.open("?page=reports")
+    switch = console.page.get_by_role("switch", name="Report 30 on the Overview")
+    switch.click()
+
+    expect(console.page.get_by_role("status")).to_contain_text(["The Overview holds 30 reports."])
+    expect(switch).not_to_be_checked()

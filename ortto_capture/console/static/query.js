@@ -5,56 +5,19 @@
  * The law of this file: what is edited is the question's own JSON, and every change hands out a whole one. A control is
  * called by the path of the member that it edits, and keeps its focus when the editor is drawn again.
  */
-import { ask, h, me } from "./core.js";
-import { LENGTHS, MEASURES, OPS, PERIODS, alone, capital, comparable, comparisons, ofNumber, parts, tidy } from "./question.js";
+import { h } from "./core.js";
+import { LENGTHS, MEASURES, OPS, PERIODS, alone, comparable, comparisons, ofNumber, parts, tidy } from "./question.js";
 
 /** @typedef {import("./question.js").Condition} Condition */
 /** @typedef {import("./question.js").Question} Question */
 /** @typedef {import("./question.js").Where} Where */
-/** @typedef {{key: string, name: string, sensitive?: boolean}} Attribute */
-/** @typedef {[value: string, words: string, disabled?: boolean]} Choice */
-/**
- * What may be chosen. `attributes` answers what is known, and calls `then` when there is more.
- * @typedef {{activities: Choice[], audiences: Choice[], pii: boolean, names: import("./question.js").Names,
- *   attributes: (ids: string[], then: () => void) => Attribute[]}} Offer
- */
+/** @typedef {import("./offer.js").Attribute} Attribute */
+/** @typedef {import("./offer.js").Choice} Choice */
+/** @typedef {import("./offer.js").Offer} Offer */
 
 const MOST_CONDITIONS = 15, MOST_WHERES = 20, MOST_STEPS = 10, DEEPEST = 2;
 /** @type {Choice[]} */
 const GROUPS = [["all", "all of these"], ["any", "any of these"], ["none", "none of these"]];
-
-/**
- * Ask the server what may be chosen.
- * @param {AbortSignal} gone
- * @returns {Promise<Offer>}
- */
-export async function offered(gone) {
-  const [{ activities }, { audiences }, { scopes }] = await Promise.all([
-    ask("activities?archived=1", { signal: gone }), ask("audiences", { signal: gone }), me()]);
-  /** @type {Map<string, Attribute[]>} */
-  const known = new Map();
-  /** @type {Choice[]} */
-  const chosen = activities.map((/** @type {any} */ each) => [each.id, each.name + (each.archived ? " (archived)" : "")]);
-  /** @type {Choice[]} */
-  const saved = audiences.map((/** @type {any} */ each) => [each.name, each.title]);
-  const called = (/** @type {Choice[]} */ choices, /** @type {string} */ value) => (choices.find(([each]) => each === value) || [value, value])[1];
-  return {
-    activities: chosen, audiences: saved, pii: scopes.includes("pii"),
-    attributes: (ids, then) => ids.flatMap((id) => {
-      if (!known.has(id) && chosen.some(([each]) => each === id)) {
-        known.set(id, []);
-        ask(`activities/${encodeURIComponent(id)}`, { signal: gone })
-          .then(({ definition }) => { known.set(id, definition.attributes); then(); }, () => known.delete(id));
-      }
-      return known.get(id) || [];
-    }),
-    names: {
-      activity: (id) => called(chosen, id),
-      audience: (name) => called(saved, name),
-      attribute: (key) => ([...known.values()].flat().find((each) => each.key === key) || { name: capital(key.replace(/^.*:/, "").replace(/-/g, " ")) }).name,
-    },
-  };
-}
 
 /**
  * The editor of a condition on people.

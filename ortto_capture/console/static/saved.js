@@ -7,8 +7,9 @@
  */
 import { ApiError, ask, dialog, go, h, say } from "./core.js";
 import { field, input, mark } from "./form.js";
+import { bdi } from "./format.js";
 
-/** @typedef {{name: string, title: string, etag: string}} Saved */
+/** @typedef {{name: string, title: string, etag: string, problem?: string}} Saved */
 
 /**
  * The one of this name, if a name is given.
@@ -50,6 +51,10 @@ export async function save(what, saved, proposed, content) {
   say("Saved.");
   go({ page: what, name }, { fresh: true, replace: true });
 }
+
+/** @type {(saved: Saved | undefined, what: string) => Node | string} what is wrong with what is stored, if anything */
+export const unreadable = (saved, what) => saved && saved.problem
+  ? h("p.notice.warning", null, `What is stored of this ${what} cannot be read: `, bdi(saved.problem), `. Saving replaces it.`) : "";
 
 /**
  * Remove it, if the reader means it, and go to the others.

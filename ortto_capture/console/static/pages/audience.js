@@ -8,9 +8,10 @@
 import { ApiError, ask, can, codeBox, download, go, h, problem, to } from "../core.js";
 import { counted, refusal } from "../counting.js";
 import { bdi, count, percent, plural } from "../format.js";
-import { conditionEditor, offered } from "../query.js";
+import { offered } from "../offer.js";
+import { conditionEditor } from "../query.js";
 import { capital, conditionWords, missing, pythonOf, read, tidy } from "../question.js";
-import { named, remove, save } from "../saved.js";
+import { named, remove, save, unreadable } from "../saved.js";
 
 /** @typedef {import("../question.js").Condition} Condition */
 /** @typedef {import("./audiences.js").Audience} Audience */
@@ -83,7 +84,7 @@ export async function show(main, here, gone) {
 
   main.replaceChildren(
     h("p.crumbs", null, h("a.up", { href: to({ page: "audiences" }, true) }, "Audiences")),
-    h("header.head", null, h("h1", null, bdi(title)), tools),
+    h("header.head", null, h("h1", null, bdi(title)), tools), unreadable(saved, "audience"),
     conditionEditor(people, offer, (next) => {
       people = next;
       frame();

@@ -6,7 +6,7 @@
  */
 import { ask, empty, h, to } from "../core.js";
 import { bdi, count } from "../format.js";
-import { offered } from "../query.js";
+import { offered } from "../offer.js";
 import { conditionWords } from "../question.js";
 import { list, whole } from "../table.js";
 import { counted } from "../counting.js";

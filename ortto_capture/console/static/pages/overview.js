@@ -9,7 +9,7 @@ import { ApiError, ask, can, codeBox, empty, go, h, me, poll, rows, say, to } fr
 import { counted, refusal } from "../counting.js";
 import { drawing, headline, single, wide } from "../drawing.js";
 import { bdi } from "../format.js";
-import { offered } from "../query.js";
+import { offered } from "../offer.js";
 import { questionWords, shorter, tidy } from "../question.js";
 
 /** @typedef {import("./reports.js").Report} Report */

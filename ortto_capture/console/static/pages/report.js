@@ -8,10 +8,11 @@
 import { ApiError, ask, can, codeBox, download, go, h, me, poll, problem, say, to } from "../core.js";
 import { counted, refusal } from "../counting.js";
 import { drawing, headline, single, wayName, ways } from "../drawing.js";
-import { date } from "../format.js";
-import { offered, questionEditor } from "../query.js";
+import { bdi, date } from "../format.js";
+import { offered } from "../offer.js";
+import { questionEditor } from "../query.js";
 import { capital, missing, periodWords, pythonOf, questionWords, read, shorter, tidy } from "../question.js";
-import { named, remove, save } from "../saved.js";
+import { named, remove, save, unreadable } from "../saved.js";
 import { pinned } from "./reports.js";
 
 /** @typedef {import("../question.js").Question} Question */
@@ -36,13 +37,13 @@ export async function show(main, here, gone) {
   let question = read(here.q) || start();
   let draw = here.draw || (saved && saved.draw) || ways(question)[0];
 
-  const heading = h("h1", null, saved ? saved.title : "New report");
+  const heading = h("h1", null, bdi(saved ? saved.title : "New report"));
   const tools = h("p.tools"), drawn = h("div.drawn"), said = h("p.quiet.span"), python = h("div"), head = h("div.answer-head");
   const wrong = h("div", { "aria-live": "polite" });
   const editor = h("div");
   main.replaceChildren(
     h("p.crumbs", null, h("a.up", { href: to({ page: "reports" }, true) }, "Reports")),
-    h("header.head", null, heading, tools),
+    h("header.head", null, heading, tools), unreadable(saved, "report"),
     editor, h("section.answer", { "aria-label": "Answer" }, head, wrong, drawn, said), python);
   document.title = saved ? saved.title : "New report";
 
@@ -123,7 +124,10 @@ export async function show(main, here, gone) {
   /** @param {number} wait */
   const later = (wait) => {
     clearTimeout(timer);
-    timer = window.setTimeout(() => once().catch((error) => dispatchEvent(new CustomEvent("page-failed", { detail: error }))), wait);
+    timer = window.setTimeout(() => once().catch((error) => {
+      if (error instanceof ApiError && error.status !== 401) refuse(problem(error, () => later(0)));
+      else dispatchEvent(new CustomEvent("page-failed", { detail: error }));
+    }), wait);
   };
   gone.addEventListener("abort", () => clearTimeout(timer));
 

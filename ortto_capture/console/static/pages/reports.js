@@ -8,11 +8,14 @@ import { ask, can, empty, h, say, to } from "../core.js";
 import { fitting, wayName } from "../drawing.js";
 import { toggle } from "../form.js";
 import { bdi } from "../format.js";
-import { offered } from "../query.js";
+import { offered } from "../offer.js";
 import { questionWords } from "../question.js";
 import { list, whole } from "../table.js";
 
-/** @typedef {{name: string, title: string, question: any, draw: string, pinned: boolean, etag: string, broken?: string}} Report */
+/** @typedef {{name: string, title: string, question: any, draw: string, pinned: boolean, etag: string, problem: string}} Report */
+
+/** Reports on the Overview. */
+const MOST = 30;
 
 /**
  * @param {HTMLElement} main
@@ -41,12 +44,9 @@ export async function show(main, here, gone) {
       h("p", null, "A report is a question that is kept: how often, by how many people, split by what."), made()));
   };
   const pin = async (/** @type {Report} */ report, /** @type {boolean} */ on) => {
-    try {
-      await pinned(report.name, on);
-      say(on ? "It stands on the Overview." : "It is off the Overview.");
-    } finally {
-      await look();
-    }
+    await pinned(report.name, on);
+    say(on ? "It stands on the Overview." : "It is off the Overview.");
+    await look();
   };
   await look();
 }
@@ -59,5 +59,6 @@ export async function show(main, here, gone) {
 export async function pinned(name, on) {
   const { overview } = await ask("reports");
   const names = overview.names.filter((/** @type {string} */ each) => each !== name);
+  if (on && names.length >= MOST) throw new Error(`The Overview holds ${MOST} reports. Take one off first.`);
   await ask("overview", { method: "PUT", body: { names: on ? [...names, name] : names }, etag: overview.etag });
 }
