@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from werkzeug.test import Client
+from werkzeug.wrappers import Response
 
 from ortto_capture import (
     Attribute,
@@ -27,6 +28,7 @@ from ortto_capture import (
     ConfigurationError,
     Definition,
     Settings,
+    mount,
     open_backends,
 )
 from ortto_capture.backends.store_file import FORMAT
@@ -599,3 +601,23 @@ def test_the_audience_of_the_page_goes_into_a_mailing_tool(
     shop.backends.definitions.put(Definition("act:cm:asked-for-review", "Asked for a review"))
     shop.record_for("act:cm:asked-for-review", email=JO)
     assert operator.python("reports", "audience.py").strip() == "0"
+
+
+# -- console.md
+
+
+def test_the_tokens_of_the_page_open_the_console(operator: Operator, shop: Capture) -> None:
+    """A program makes an activity, and counts what was refused."""
+    [named] = below("console", "Who may see it")
+    [in_a_program] = below("console", "From a program")
+    printed = operator.shell(named)
+    assert re.findall(r"^oct_\S+$", printed, re.MULTILINE)
+    assert "Jo" in printed.splitlines()[-1]
+
+    app = mount(Response("the host's"), CaptureApp(shop), at="/capture")
+    with serve(app) as base:
+        told = operator.shell(in_a_program, int(base.rpartition(":")[2]))
+    assert '"refused": 0' in told
+    made = shop.backends.definitions.get("act:cm:signed-up")
+    assert made is not None
+    assert made.client_side
