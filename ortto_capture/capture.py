@@ -60,7 +60,7 @@ class Capture:
         self.clock = clock
         keys = settings.secrets or (_secret(backends),)
         self._pipeline = Pipeline(backends, settings, clock, new_id, keys)
-        #: What an operator should mend, by name: ``behind-proxy``. The activity page has the words.
+        #: What an operator should mend, by name: ``behind-proxy``. The console has the words.
         self.warnings: list[str] = []
 
     def identify(
@@ -355,7 +355,7 @@ class Capture:
         return Attempt(self._pipeline, route)
 
     def warn(self, name: str) -> None:
-        """Show the operator a warning, on the activity page and as a note of the next outcome."""
+        """Show the operator a warning, in the console and as a note of the next outcome."""
         self.warnings.append(name)
         self._pipeline.tell(name)
 

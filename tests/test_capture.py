@@ -567,7 +567,7 @@ class Foreign(Exception):
 
 
 def test_an_exception_of_another_library_is_internal_whatever_it_carries() -> None:
-    """Its attributes would reach the activity page, and could be of any type."""
+    """Its attributes would reach the console, and could be of any type."""
 
     class Failing(MemoryJournal):
         def append(self, activity: Activity) -> Captured | None:

@@ -189,7 +189,7 @@ def served(shop: Path) -> Iterator[str]:
 
 
 def test_what_the_shop_of_the_tutorial_reports_is_seen(served: str, shop: Path) -> None:
-    """On the activity page and by ``ortto-capture tail``, the misspelled one with its reason."""
+    """On the console and by ``ortto-capture tail``, the misspelled one with its reason."""
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 

@@ -212,7 +212,7 @@ def demo(*options: str, temporary: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def where(demo: subprocess.Popen[str]) -> list[str]:
-    """The addresses it says it serves: the shop and the activity page."""
+    """The addresses it says it serves: the shop and the console."""
     assert demo.stdout is not None
     said = ""
     while "Ctrl-C" not in said:

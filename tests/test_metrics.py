@@ -1,4 +1,4 @@
-"""Counts for Prometheus: those that the activity page shows."""
+"""Counts for Prometheus: those that the console shows."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def imported(file: Path) -> Iterator[tuple[str, str]]:
 def test_the_command_line_uses_only_what_is_promised() -> None:
     """So a program can do whatever the command line does.
 
-    How rows are shown, it shares with the activity page.
+    How rows are shown, it shares with the console.
     """
     ours = ("ortto_capture.cli", "ortto_capture.console")
     used = {

@@ -345,7 +345,7 @@ def warned(
         )  # fmt: skip
     told = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == len(world.capture.warnings) == world.counted("note:behind-proxy") <= 1
-    assert world.capture.warnings in ([], ["behind-proxy"]), "the activity page shows it"
+    assert world.capture.warnings in ([], ["behind-proxy"]), "the console shows it"
     return replies
 
 

@@ -695,7 +695,7 @@ def test_the_address_is_told_to_a_holder_of_the_key() -> None:
     assert told(REMOTE_ADDR="127.0.0.1") == ("127.0.0.1", True, False)
     assert told(REMOTE_ADDR="127.0.0.1", **forwarded) == ("127.0.0.1", True, True)
     assert told(REMOTE_ADDR="") == ("unknown", False, False)
-    # An operator who looks is no visitor: nothing is noted for the activity page.
+    # An operator who looks is no visitor: nothing is noted for the console.
     assert capture.warnings == []
     answer = address(capture, token)
     assert answer.header("Cache-Control") == "no-store"

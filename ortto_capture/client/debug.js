@@ -1,7 +1,7 @@
 /* What ap3c.debug(true) prints: each step in one line that a person can act on. */
 
 const texts = {
-  "bad-attribute": "an attribute does not fit the definition; the activity page names it",
+  "bad-attribute": "an attribute does not fit the definition; the page Live names it",
   "bad-identity": "the identity token has expired or was not signed by this server; " +
     "with CaptureApp(identity=…) a page gets a new one while its visitor is signed in",
   "bad-json": "the server could not read it",

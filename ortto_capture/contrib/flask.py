@@ -2,7 +2,7 @@
 
 The law of this file: the mount stands around the app, so that no hook, session or error handler of
 the host sees a capture route. What the host is asked for, who is signed in and who may see the
-activity page, it is asked within a request context of its own, which ends before the answer begins.
+console, it is asked within a request context of its own, which ends before the answer begins.
 One ``FlaskCapture`` serves any number of apps: what belongs to an app is kept in its
 ``extensions["ortto_capture"]``.
 """
@@ -145,7 +145,7 @@ class FlaskCapture:
         return who
 
     def console_guard(self, guard: G) -> G:
-        """Register, as a decorator, what lets a visitor see the activity page.
+        """Register, as a decorator, what lets a visitor see the console.
 
         It is called within a request context, and returns True, False or a response; or a list of
         what the visitor may do, of ``read``, ``write``, ``erase`` and ``pii``. True is all of it.

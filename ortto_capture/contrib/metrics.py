@@ -1,7 +1,7 @@
 """What became of requests, for Prometheus.
 
 The law of this file: it reads what is counted anyway, and counts nothing itself. So the numbers are
-those of the activity page, of all processes where the backends are shared, and register once.
+those of the console, of all processes where the backends are shared, and register once.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Served:
 
     @property
     def token(self) -> str:
-        """What stands behind the # of the printed link to the activity page."""
+        """What stands behind the # of the printed link to the console."""
         [token] = re.findall(rf"{re.escape(self.base)}/capture/console/#token=(\S+)\n", self.said)
         return str(token)
 

@@ -433,7 +433,7 @@ def test_the_server_reports_as_who_is_signed_in_else_by_the_cookie_and_never_fai
     run(test)
 
 
-# -- the activity page
+# -- the console
 
 
 @pytest.mark.parametrize("resolver", [nameless, nameless_later])

@@ -413,7 +413,7 @@ def test_what_says_who_may_be_asked_for_a_page_too() -> None:
     assert found == [Identity(JO)]
 
 
-# -- the activity page
+# -- the console
 
 
 def console(client: Client, path: str = "/") -> TestResponse:

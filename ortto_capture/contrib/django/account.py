@@ -223,7 +223,7 @@ def _announce(event: Captured) -> None:
         close_old_connections()
 
 
-# -- who may see the activity page
+# -- who may see the console
 
 
 def asks_for_a_user(console: object) -> bool:

@@ -96,7 +96,7 @@ def _keep_away(request: HttpRequest, response: HttpResponse) -> None:
     # The first releases of Django 5.2 keep what says no-store in the cache of the whole site: the
     # identity of a user, and what staff sees.
     request._cache_update_cache = False  # noqa: SLF001  # the only way; see FetchFromCacheMiddleware
-    # What was refused is on the activity page, and faults are in our own log: Django would write a
+    # What was refused is in the console, and faults are in our own log: Django would write a
     # line for each, and a mail to ADMINS for each 503.
     response._has_been_logged = True  # noqa: SLF001  # the only way; see log_response
     if response.status_code == 404:
