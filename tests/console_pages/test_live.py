@@ -106,11 +106,11 @@ def test_older_rows_come_on_demand_in_one_order_and_none_twice(console: Console)
     expect(console.page.get_by_text("That is all that is kept.")).to_be_visible()
     prices = [
         int(text[6:].replace(",", ""))
-        for text in console.page.locator(".event .about").all_inner_texts()
+        for text in console.page.locator(".event .about").all_text_contents()
         if text.startswith("price ")
     ]
     assert prices == list(range(249, -1, -1))
-    assert kinds(console).all_inner_texts().count("Refused") == 5
+    assert kinds(console).all_text_contents().count("Refused") == 5
 
 
 def test_a_busy_moment_begins_again_with_the_latest(console: Console) -> None:
