@@ -127,7 +127,10 @@ def test_an_activity_is_created_and_its_first_arrival_shows_without_a_reload(
     expect(page.locator(".preview")).to_contain_text("Added 0")
     page.get_by_role("button", name="Create activity").click()
 
+    expect(page.get_by_text("Websites may not send it")).to_be_visible()
+    page.locator(".notice").get_by_role("switch").click()
     expect(page.get_by_text("Waiting for the first activity")).to_be_visible()
+    expect(page.get_by_text("Websites may not send it")).to_have_count(0)
     expect(page.get_by_label("2. Where it happens")).to_contain_text('"int:cm:how-many": 0')
     assert stored(console, "act:cm:added-to-basket") == Definition(
         "act:cm:added-to-basket",
@@ -144,6 +147,17 @@ def test_an_activity_is_created_and_its_first_arrival_shows_without_a_reload(
     console.later(2)
     expect(page.get_by_text("The first activity arrived")).to_be_visible()
     assert console.complaints == []
+
+
+def test_an_activity_that_was_refused_for_its_id_is_begun_with_it(console: Console) -> None:
+    console.open("?page=new&id=act:cm:wish-list")
+
+    expect(console.page.get_by_label("Name", exact=True)).to_have_value("Wish list")
+    expect(console.page.get_by_label("Id", exact=True)).to_have_value("act:cm:wish-list")
+    console.page.get_by_label("Name", exact=True).fill("Added to a list")
+    console.page.get_by_role("button", name="Create activity").click()
+    expect(console.page.get_by_text("Waiting for the first activity")).to_be_visible()
+    assert stored(console, "act:cm:wish-list").name == "Added to a list"
 
 
 def test_an_id_that_is_taken_is_said_beside_it_and_nothing_typed_is_lost(console: Console) -> None:

@@ -173,19 +173,22 @@ export function route(pages, first) {
     leaving = new AbortController();
     const gone = leaving.signal;
     const page = name || (Object.keys(pages).includes(here.page) ? here.page : first);
-    const was = document.activeElement, label = was && was.textContent, fresh = shown !== page;
+    const was = document.activeElement, named = was && nameOf(was), fresh = shown !== page;
+    // What was pressed is drawn anew: the next key begins where the last one ended.
+    const refocus = () => {
+      if (!was || was.isConnected || fresh || document.activeElement !== document.body) return;
+      const heir = [...main.querySelectorAll(was.tagName)].find((each) => nameOf(each) === named);
+      if (heir instanceof HTMLElement) heir.focus({ preventScroll: true });
+    };
     shown = page;
     mark(page);
     freshness("");
     main.setAttribute("aria-busy", "true");
     try {
       const drawn = pages[page](main, here, gone);
-      // What was pressed is drawn anew: the next key begins where the last one ended.
-      if (was && !was.isConnected && !fresh) {
-        const heir = [...main.querySelectorAll(was.tagName)].find((each) => each.textContent === label);
-        if (heir instanceof HTMLElement) heir.focus({ preventScroll: true });
-      }
+      refocus();
       await drawn;
+      if (!gone.aborted) refocus();
     } catch (error) {
       if (!gone.aborted) failed(error);
     }
@@ -208,6 +211,9 @@ export function route(pages, first) {
   });
   show();
 }
+
+/** @param {Element} element */
+const nameOf = (element) => element.getAttribute("aria-label") || element.id || element.textContent;
 
 /** The part of the console that each page belongs to, where it is another than its own. */
 const PARTS = /** @type {Here} */ ({ activity: "activities", new: "activities", person: "people", report: "reports", audience: "audiences" });

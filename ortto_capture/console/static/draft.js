@@ -35,7 +35,7 @@ export const typeOf = (key) => (TYPES.find(([type]) => type === key.slice(0, 3))
 
 /** @type {Definition} */
 export const EMPTY = {
-  id: "", name: "", client_side: true, attributes: [], limits: null, unknown_attributes: "reject",
+  id: "", name: "", client_side: false, attributes: [], limits: null, unknown_attributes: "reject",
   icon: null, archived: false, needs: "claimed", shown_as: null
 };
 
@@ -51,6 +51,15 @@ export const slug = (name) => name.normalize("NFKD").replace(/\p{M}/gu, "").toLo
  * @returns {string} nothing, where the name has no letter that an id may have
  */
 export const proposedId = (name) => (slug(name) ? "act:cm:" + slug(name) : "");
+
+/**
+ * The name that an id was proposed from, or nearly.
+ * @param {string} id
+ */
+export function proposedName(id) {
+  const words = id.slice(id.lastIndexOf(":") + 1).replace(/[-_]+/g, " ").trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
 
 /** @param {string} type @param {string} name */
 export const proposedKey = (type, name) => (slug(name) ? type + ":cm:" + slug(name) : "");

@@ -91,8 +91,8 @@ export function admit() {
  */
 export async function ask(path, how = {}) {
   const { body, signal, etag, method = body === undefined ? "GET" : "POST" } = how;
-  const response = await answerOf(path, method, body, signal, etag);
   const last = answered.get(path);
+  const response = await answerOf(path, method, body, signal, etag);
   if (response.status === 304 && last) return last.body;
   const answer = response.status === 204 ? null : await response.json().catch(() => null);
   if (!response.ok) {

@@ -5,7 +5,7 @@
  * The law of this file: rows keep their order while the page is open; a switch says what the server
  * has, and turns back when the server refuses.
  */
-import { ask, empty, go, h, me, poll, say, to } from "../core.js";
+import { ask, empty, go, h, me, poll, say, state, to } from "../core.js";
 import { input, toggle } from "../form.js";
 import { ago, bdi, count, plural, short } from "../format.js";
 import { icon } from "../icons.js";
@@ -30,6 +30,7 @@ export async function switchSource(id, on) {
   const path = "activities/" + encodeURIComponent(id);
   const { definition, etag } = await ask(path);
   const answer = await ask(path, { method: "PUT", body: { ...definition, client_side: on }, etag });
+  if (state().page === "activity") go({}, { replace: true });
   say(on ? definition.name + " is on: websites may send it." : definition.name + " is off: websites are answered 404.");
   return answer;
 }

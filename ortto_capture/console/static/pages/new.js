@@ -6,7 +6,7 @@
  * another operator saved meanwhile is put together with it.
  */
 import { ApiError, ask, dialog, go, h, me, say, to } from "../core.js";
-import { EMPTY, merge, proposedId, reads } from "../draft.js";
+import { EMPTY, merge, proposedId, proposedName, reads } from "../draft.js";
 import { checkbox, field, fieldset, form, input, select, toggle } from "../form.js";
 import { bdi } from "../format.js";
 import { icon, ICONS } from "../icons.js";
@@ -32,10 +32,10 @@ export async function show(main, here) {
     return;
   }
   const template = templates && templates.templates.find((/** @type {Definition} */ each) => each.id === here.from);
-  const begin = stored ? stored.definition : { ...EMPTY, ...template, ...(here.id ? { id: here.id } : {}) };
+  const begin = stored ? stored.definition : { ...EMPTY, ...template, ...(here.id ? { id: here.id, name: proposedName(here.id) } : {}) };
   delete begin.title;
   main.replaceChildren(up, h("header.head", null, h("h1", null, document.title)),
-    ...(templates ? [begins(templates.templates, here.from)] : []), editor(begin, stored && stored.etag));
+    ...(templates ? [begins(templates.templates, here.from)] : []), editor(begin, stored && stored.etag, Boolean(here.id)));
   const name = main.querySelector("input");
   if (name && !here.edit) name.focus({ preventScroll: true });
 }
@@ -51,12 +51,13 @@ const begins = (templates, chosen) => h("nav.choices.templates", { "aria-label":
 /**
  * The form.
  * @param {Definition} begin @param {string | null} etag the version that is changed; null: it is new
+ * @param {boolean} [own] the id is not to follow the name
  */
-function editor(begin, etag) {
+function editor(begin, etag, own = false) {
   let base = begin;
   /** @type {Definition} what is written so far */
   const draft = { ...begin, attributes: begin.attributes.map((each) => ({ ...each })) };
-  let idIsOwn = Boolean(begin.id) && begin.id !== proposedId(begin.name);
+  let idIsOwn = own || Boolean(begin.id) && begin.id !== proposedId(begin.name);
   const told = h("div", { role: "status" });
 
   const name = input({ value: draft.name, maxlength: 255, placeholder: "Added to the basket", oninput: () => {

@@ -25,15 +25,9 @@ export async function setup(body, kept, gone) {
   const [reader, { code, schema, limits, close, waiting }] = await Promise.all([me(), ask(path + "/setup", { signal: gone })]);
   const why = whyNot(reader) || (kept.switchable ?? kept.editable ? "" : kept.why_not);
   const arrival = h("div", { role: "status" });
-  const off = h("div");
-  /** @param {boolean} on */
-  const source = (on) => off.replaceChildren(...(on || definition.archived ? [] : [h("div.notice.warning", null,
+  const off = !definition.client_side && !definition.archived && h("div.notice.warning", null,
     h("strong", null, "Websites may not send it: "), "they are answered 404 until its client-side source is on. ",
-    why ? why : toggle("Websites may send it", false, async (now) => {
-      await switchSource(definition.id, now);
-      source(now);
-    }))]));
-  source(definition.client_side);
+    why || toggle("Let websites send it", false, (on) => switchSource(definition.id, on)));
   body.replaceChildren(...[
     definition.archived && h("p.notice", null, "It is archived: it is kept with its history, and no longer accepted."),
     off, arrival,
