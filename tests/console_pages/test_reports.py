@@ -468,6 +468,16 @@ def test_names_and_values_from_outside_are_text(console: Console) -> None:
     assert console.complaints == []
 
 
+@pytest.mark.parametrize("where", ["report", "audience"])
+def test_an_address_that_holds_no_question_shows_one_that_can_be_edited(
+    console: Console, where: str
+) -> None:
+    for odd in ("{", "5", "[]", '{"where": 5}', '{"people": {"all": 7}}', '{"all": {"a": 1}}'):
+        turn(console, f"?page={where}&q={quote(odd)}")
+        expect(console.page.locator(".editor select").first).to_be_visible()
+    assert [each for each in console.complaints if "400" not in each] == []
+
+
 def test_what_cannot_be_read_any_more_says_so_and_harms_no_other(bought: Console) -> None:
     bought.capture.reports.pin(["active-people", "refusals"])
     documents = bought.backends.documents

@@ -5,7 +5,7 @@
  * The law of this file: an audience is counted anew each time and is exact at that moment; who came and who went is
  * neither kept nor claimed.
  */
-import { ApiError, ask, can, codeBox, download, go, h, problem, to } from "../core.js";
+import { ApiError, ask, can, codeBox, download, go, h, problem, say, to } from "../core.js";
 import { counted, refusal } from "../counting.js";
 import { bdi, count, percent, plural } from "../format.js";
 import { offered } from "../offer.js";
@@ -28,10 +28,11 @@ export async function show(main, here, gone) {
   const [offer, { audiences }, write, pii] = await Promise.all([offered(gone), ask("audiences", { signal: gone }), can("write"), can("pii")]);
   const saved = named(/** @type {Audience[]} */ (audiences), here.name);
   const first = (offer.activities[0] || [])[0];
+  const start = () => (saved && saved.people) || (first ? { did: first, within: "30d" } : undefined);
   /** @type {Condition | undefined} */
-  let people = read(here.q) || (saved && saved.people) || (first && { did: first, within: "30d" }) || undefined;
+  let people = read(here.q) || start();
 
-  const tools = h("p.tools"), figure = h("p.total", { "aria-live": "polite" }), words = h("p.quiet.span"), python = h("div"), members = h("section");
+  const editor = h("div"), tools = h("p.tools"), figure = h("p.total", { "aria-live": "polite" }), words = h("p.quiet.span"), python = h("div"), members = h("section");
   const title = saved ? saved.title : "New audience";
   document.title = title;
 
@@ -85,14 +86,25 @@ export async function show(main, here, gone) {
   main.replaceChildren(
     h("p.crumbs", null, h("a.up", { href: to({ page: "audiences" }, true) }, "Audiences")),
     h("header.head", null, h("h1", null, bdi(title)), tools), unreadable(saved, "audience"),
-    conditionEditor(people, offer, (next) => {
+    editor, h("section.answer", { "aria-label": "How many" }, figure, words), python, members);
+  const edit = () => {
+    editor.replaceChildren(conditionEditor(people, offer, (next) => {
       people = next;
       frame();
       clearTimeout(timer);
       timer = window.setTimeout(recount, PAUSE);
-    }),
-    h("section.answer", { "aria-label": "How many" }, figure, words), python, members);
-  frame();
+    }));
+    frame();
+  };
+  try {
+    edit();
+  } catch (error) {
+    // An address can hold anything.
+    if (!here.q) throw error;
+    people = start();
+    edit();
+    say("The address held no condition that can be shown.");
+  }
   await recount();
   if (saved && !changed()) await listed(members, saved.name, gone);
 }

@@ -155,8 +155,17 @@ export async function show(main, here, gone) {
   /** @param {() => Promise<unknown>} run */
   const attempt = (run) => run().catch((error) => wrong.replaceChildren(problem(error)));
 
-  edit();
-  frame();
+  try {
+    edit();
+    frame();
+  } catch (error) {
+    // An address can hold anything.
+    if (!here.q) throw error;
+    question = start();
+    edit();
+    frame();
+    say("The address held no question that can be shown.");
+  }
   await poll(once, AGAIN, gone);
 }
 
