@@ -14,12 +14,14 @@ from typing import Any, Final, NamedTuple
 from ..capture import Capture
 from ..model import Definition
 from ..questions.answer import Answer, Figure, Wanted
-from ..questions.checks import MAX_LIMIT, OPS, Measure
+from ..questions.checks import MAX_LIMIT, OPS
 from ..questions.periods import Period, Span, Unit, span, zone_of
-from ..questions.query import Query, Where
+from ..questions.query import Query
+from . import breakdown
 from .account import moment
+from .breakdown import SPLIT
 from .masks import Masks
-from .routes import Asked, Problem, Route, not_found
+from .routes import Asked, Route, not_found
 from .shapes import COUNT, FLAG, MOMENT, NUMBER, TEXT, many, maybe, one_of, record
 
 
@@ -41,18 +43,8 @@ RANGES: Final = {
 }
 #: Days of a sparkline.
 DAYS = 30
-#: Values of a breakdown, and people of a list.
-TOP, PEOPLE = 10, 50
-MEASURES: Final[tuple[Measure, ...]] = (
-    "sum",
-    "average",
-    "minimum",
-    "median",
-    "p95",
-    "maximum",
-)
-
-_NUMBER = maybe(NUMBER)
+#: People of a list.
+PEOPLE = 50
 _BUCKET = record(
     {
         "start": NUMBER,
@@ -61,16 +53,6 @@ _BUCKET = record(
         "refused": COUNT,
         "before": maybe(COUNT),
         "partial": FLAG,
-    }
-)
-_VALUE = record({"value": {"type": ["string", "integer", "boolean", "null"]}, "count": COUNT})
-_SPLIT = record(
-    {
-        "attribute": TEXT,
-        "kind": one_of("values", "number"),
-        "values": many(_VALUE),
-        "total": COUNT,
-        "number": maybe(record({"count": COUNT, **dict.fromkeys(MEASURES, _NUMBER)})),
     }
 )
 _OVERVIEW = record(
@@ -84,7 +66,7 @@ _OVERVIEW = record(
         "before": maybe(record({"accepted": COUNT, "people": maybe(COUNT)})),
         "first_seen": maybe(MOMENT),
         "last_seen": maybe(MOMENT),
-        "split": maybe(_SPLIT),
+        "split": maybe(SPLIT),
         "splits": many(record({"key": TEXT, "name": TEXT})),
         "reasons": many(record({"reason": TEXT, "count": COUNT})),
         "now": MOMENT,
@@ -138,7 +120,7 @@ class Figures:
     def overview(self, definition: Definition, asked: Asked) -> dict[str, Any]:
         """One activity over a period, compared with the one before."""
         chosen = RANGES[asked.choice("period", RANGES, "30d")]
-        split = self._split(definition, asked, chosen.period)
+        split = breakdown.of(self._capture, definition, asked, chosen.period)
         double = self._ask(Query(definition.id, by=chosen.by, period=chosen.double))
         first, last = self._first_and_last(definition.id)
         now = self._span(chosen.period)
@@ -214,37 +196,6 @@ class Figures:
         """The people who did it most often in the day of UTC, in which limits count."""
         query = Query(activity_id, split_by="person", period="1d", limit=limit, time_zone="UTC")
         return [(str(row.value), int(row.measure or 0)) for row in self._ask(query).rows]
-
-    def _split(self, definition: Definition, asked: Asked, period: Period) -> dict[str, Any] | None:
-        key = asked.query.get("split", "")
-        if not key:
-            return None
-        declared = {each.key: each for each in definition.attributes}
-        if key not in declared or declared[key].type not in OPS:
-            raise Problem(
-                400,
-                "bad-request",
-                "an activity is split by one of its attributes",
-                field="split",
-                expected=", ".join(each for each in declared if each[:3] in OPS) or "none here",
-            )
-        if declared[key].sensitive:
-            asked.need("pii")
-        values = self._ask(Query(definition.id, split_by=key, period=period, limit=TOP))
-        number = None
-        if declared[key].type == "int":
-            carry = Query(definition.id, where=(Where(key, "has-any-value"),), period=period)
-            number = {"count": self._total(carry)} | {
-                each: self._total(Query(definition.id, each, key, period=period))
-                for each in MEASURES
-            }
-        return {
-            "attribute": key,
-            "kind": "number" if number else "values",
-            "values": [{"value": row.value, "count": row.measure} for row in values.rows],
-            "total": values.total,
-            "number": number,
-        }
 
     def _refused(
         self, activity_id: str, buckets: tuple[tuple[float, float], ...]

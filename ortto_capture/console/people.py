@@ -29,8 +29,8 @@ from .stream import Before, Filter, Stream
 LISTED, LOOKED_AT = 50, 1_000
 #: Activities that are counted for one line of a list, and on a person's own page.
 COUNTED, COUNTED_ALONE = 1_000, 100_000
-#: Activities that are read at a time.
-BATCH = 500
+#: Activities that are read at a time: each time a journal may have to put all of them in order.
+BATCH = 5_000
 
 PERSON = record(
     {

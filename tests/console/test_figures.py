@@ -19,6 +19,7 @@ from ortto_capture import (
     Source,
     open_backends,
 )
+from ortto_capture.reports import Query
 
 from .site import ALL, PAID, SECRET, Site, code, others, without
 
@@ -152,6 +153,25 @@ def test_a_breakdown_of_a_number_has_its_range(site: Site) -> None:
         "p95": 10,
         "maximum": 10,
     }
+
+
+@pytest.mark.parametrize("most", [1_000, 3])
+@pytest.mark.parametrize("prices", [[], [5], [1, 1, 1], [3, 1, 2, 1, 9, -4], list(range(40))])
+def test_a_number_comes_to_the_same_whatever_way_it_is_counted(
+    site: Site, prices: list[int], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of few values it is counted here, of many it is asked of the journal."""
+    for price in prices:
+        site.record(attributes={"int:cm:price": price})
+    site.record()
+    monkeypatch.setattr("ortto_capture.console.breakdown.MAX_LIMIT", most)
+
+    found = overview(site, "?split=int:cm:price")["split"]["number"]
+    reports, period = site.capture.reports, {"period": "30d"}
+    for measure in ("sum", "average", "minimum", "median", "p95", "maximum"):
+        query = Query(PAID.id, measure, "int:cm:price", **period)  # type: ignore[arg-type]
+        assert found[measure] == reports.ask(query).total
+    assert found["count"] == len(prices)
 
 
 def test_a_sensitive_attribute_is_broken_down_for_those_who_may_unmask(site: Site) -> None:
