@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from .benchmarks import browser as client
-from .benchmarks import http, imports, inprocess, integrations, memory
+from .benchmarks import console, http, imports, inprocess, integrations, memory
 from .benchmarks.measure import Figure
 from .benchmarks.peers import Client, Peer, read
 from .benchmarks.programs import body, call, environ, flask_peer, ours, session_of
@@ -57,6 +57,7 @@ PARTS = {
     "memory": memory.figures,
     "import": imports.figures,
     "integrations": integrations.figures,
+    "console": console.figures,
 }
 
 

@@ -136,7 +136,7 @@ def measured(data: Path, rounds: int, seconds: float) -> list[tuple[float, float
         )
         stack.enter_context(on_core(-1))
         tokens = visitors(port, PEOPLE)
-        asyncio.run(capture(port, tokens, 1.0))
+        asyncio.run(capture(port, tokens, seconds / 4))
         for _round in range(rounds):
             alone = p99(asyncio.run(capture(port, tokens, seconds)))
             with open_pages(port):
@@ -146,7 +146,7 @@ def measured(data: Path, rounds: int, seconds: float) -> list[tuple[float, float
 
 def figures(data: Path, scale: float = 1.0) -> Iterator[Figure]:
     """The figures of this file; ``data`` is a store that may be written to."""
-    found = measured(data, max(1, int(7 * scale)), max(1.0, ROUND * scale))
+    found = measured(data, max(1, int(7 * scale)), max(0.4, ROUND * scale))
     alone, beside = (list(each) for each in zip(*found, strict=True))
     yield Figure("p99 of an activity, gunicorn 2 × 4", median(alone) * 1000, unit="ms")
     yield Figure("p99 beside 50 open pages", median(beside) * 1000, unit="ms")
