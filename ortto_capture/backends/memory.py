@@ -37,7 +37,6 @@ from ..questions.query import Question
 #: The fastest of the formats of `marshal` to write: later ones look every object up, to write what
 #: occurs twice but once (1.5 times as long, for 50 bytes less a row).
 MARSHAL = 2
-HOUR = 3_600
 
 
 class MemoryDefinitions:
@@ -263,7 +262,7 @@ class MemoryOutcomes:
 
     def tally(self, since: float) -> Mapping[tuple[float, str, str], int]:
         with self._lock:
-            return {key: count for key, count in self._tally.items() if key[0] + HOUR > since}
+            return {key: count for key, count in self._tally.items() if key[0] + 3_600 > since}
 
     def of(self, person_id: str) -> Sequence[Outcome]:
         with self._lock:

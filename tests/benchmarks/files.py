@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from ortto_capture import Person, open_backends
 from ortto_capture.backends.file import FileBackends, open_file
-from ortto_capture.backends.store_file import PAGE, SCHEMA
+from ortto_capture.backends.store_file import PAGE
+from ortto_capture.backends.tables import SCHEMA
 from ortto_capture.model import Activity, Identifier
 
 from ..services import run_server

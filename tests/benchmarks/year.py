@@ -20,7 +20,7 @@ from zlib import crc32
 
 from ortto_capture import Attribute, Definition, Person
 from ortto_capture.backends.file import FileBackends, open_file
-from ortto_capture.backends.store_file import SCHEMA
+from ortto_capture.backends.tables import SCHEMA
 from ortto_capture.model import Activity, Identifier
 
 T = TypeVar("T")
