@@ -265,13 +265,16 @@ def test_members_go_into_a_mailing_tool(shell: Shell, busy: Account, tmp_path: P
     assert shell("audiences", "members", "pots", "--output", str(file)).exit_code == 2
 
 
-def test_members_are_all_of_them_however_many(shell: Shell, account: Account) -> None:
-    for number in range(1_003):
+def test_members_are_all_of_them_however_many(
+    shell: Shell, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audiences, "PAGE", 2)
+    for number in range(5):
         account.capture.record_for("act:cm:many", email=f"n{number}@emaildomain.com")
     account.capture.audiences.put(Audience("many", "Many", Did("act:cm:many")))
 
-    members = {each["email"] for each in shell.json("audiences", "members", "many")}
-    assert members == {f"n{number}@emaildomain.com" for number in range(1_003)}
+    members = [each["email"] for each in shell.json("audiences", "members", "many")]
+    assert sorted(members) == [f"n{number}@emaildomain.com" for number in range(5)]
 
 
 @pytest.mark.parametrize(
