@@ -108,7 +108,7 @@ class Campaigns:
         self._lines = lines
 
     def __call__(
-        self, name: str, *arguments: object, seconds: float = 60, before: Sequence[str] = ()
+        self, name: str, *arguments: object, seconds: float = 180, before: Sequence[str] = ()
     ) -> list[str]:
         """Run ``tests.faults.<name>`` and return what it found wrong."""
         result = run(name, *arguments, seconds=seconds, before=before)
