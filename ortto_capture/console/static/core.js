@@ -128,8 +128,7 @@ export const state = () => Object.fromEntries(new URLSearchParams(location.searc
 export function to(change, fresh = false) {
   const next = new URLSearchParams(fresh ? "" : location.search);
   for (const [name, value] of Object.entries(change)) {
-    if (value) next.set(name, value);
-    else next.delete(name);
+    if (value) next.set(name, value); else next.delete(name);
   }
   return "?" + next;
 }
@@ -143,8 +142,7 @@ export function to(change, fresh = false) {
 export function go(change, how = {}) {
   const { replace, fresh, quiet } = how;
   const address = to(change, fresh);
-  if (replace) history.replaceState(null, "", address);
-  else history.pushState(null, "", address);
+  history[replace ? "replaceState" : "pushState"](null, "", address);
   if (!quiet) dispatchEvent(new PopStateEvent("popstate"));
 }
 
@@ -281,16 +279,15 @@ export const empty = (title, ...children) => h("section.empty", null, h("h2", nu
  * @param {string} words
  */
 export function say(words) {
-  const line = document.getElementById("said"), said = h("span", null, words);
-  if (line) line.replaceChildren(said);
+  const said = h("span", null, words);
+  document.getElementById("said")?.replaceChildren(said);
   setTimeout(() => said.remove(), MOMENT);
 }
 
 /** @param {string | (() => string)} text what is copied @param {string} [label] */
 export function copyButton(text, label = "Copy") {
   const button = h("button.button.copy", { type: "button", onclick: async () => {
-    const value = typeof text === "function" ? text() : text;
-    button.textContent = await copied(value, button) ? "Copied" : "Press Ctrl+C";
+    button.textContent = await copied(typeof text === "function" ? text() : text, button) ? "Copied" : "Press Ctrl+C";
     setTimeout(() => { button.textContent = label; }, 2000);
   } }, label);
   return button;
