@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from operator import itemgetter
@@ -18,7 +19,6 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from .. import Definition
 from ..console.rows import MASK
 from ..errors import BadQuery, ReportTooLong
 from ..questions.answer import Answer, Row
@@ -77,7 +77,7 @@ def _where(text: str) -> Where:
 
 def _value(key: str, text: str) -> Any:
     """A value as an attribute of this type has it; another is left to the question to refuse."""
-    if key.startswith("int:") and text.removeprefix("-").isdecimal():
+    if key.startswith("int:") and re.fullmatch(r"-?[0-9]{1,20}", text):
         return int(text)
     if key.startswith("bol:"):
         return {"true": True, "false": False}.get(text, text)
@@ -160,6 +160,9 @@ def _print(
     as_csv: bool,
     as_json: bool,
 ) -> None:
+    if not show_sensitive and isinstance(question, Query) and _hides(account, question.attribute):
+        said = "it is declared sensitive; add --show-sensitive"
+        raise click.BadParameter(said, param_hint="--attribute")
     answer = asked(partial(account.capture.reports.ask, question))
     if not show_sensitive and _is_sensitive(account, question):
         rows = tuple(row._replace(value=row.value and MASK) for row in answer.rows)
@@ -192,11 +195,7 @@ def _print(
 
 
 def _columns(question: Query | Funnel | Refusals, answer: Answer) -> list[Column]:
-    measure = "refused" if isinstance(question, Refusals) else "people"
-    if isinstance(question, Query):
-        measure = str(question.measure)
-    by = question.by if isinstance(question, Query) else None
-    split = question.split_by if isinstance(question, Query | Refusals) else "step"
+    by, split, measure = _titles(question)
     columns = []
     if by or not on_terminal():
         columns.append(Column((by or "").upper(), partial(_start, by), "dim"))
@@ -209,6 +208,16 @@ def _columns(question: Query | Funnel | Refusals, answer: Answer) -> list[Column
             Column("", lambda row: "▇" * round(BAR * max(0, row["measure"] or 0) / largest), "cyan")
         )
     return columns
+
+
+def _titles(question: Query | Funnel | Refusals) -> tuple[str | None, str | None, str]:
+    """What the bucket, the value and the figure of a row are."""
+    match question:
+        case Query():
+            return question.by, question.split_by, question.measure
+        case Refusals():
+            return None, question.split_by, "refused"
+    return None, "step", "people"
 
 
 def _start(by: str | None, row: dict[str, Any]) -> str | None:
@@ -245,15 +254,24 @@ def _is_sensitive(account: Account, question: Query | Funnel | Refusals) -> bool
     """Whether its rows have values that are not shown unless the operator asks for them."""
     if not isinstance(question, Query) or ":" not in (question.split_by or ""):
         return False
-    every: Sequence[Definition] = account.backends.definitions.all()
-    if question.activities is not None:
-        every = [each for each in every if each.id in question.activities]
-    declared = [a for each in every for a in each.attributes if a.key == question.split_by]
-    return not declared or any(each.sensitive for each in declared)
+    every = account.backends.definitions.all()
+    declared = {
+        a.key
+        for each in every
+        for a in each.attributes
+        if question.activities is None or each.id in question.activities
+    }
+    return question.split_by not in declared or _hides(account, question.split_by)
 
 
 def _zone(name: str) -> tzinfo:
     return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def _hides(account: Account, key: str | None) -> bool:
+    """Whether any definition declares this attribute sensitive."""
+    attributes = (a for each in account.backends.definitions.all() for a in each.attributes)
+    return any(each.key == key and each.sensitive for each in attributes)
 
 
 @click.group(cls=Group)

@@ -958,6 +958,30 @@ def test_outcomes_that_cannot_be_written_now_are_written_later(backends: FileBac
     assert [each.code for each in outcomes(backends).refused()] == ["storage-full"]
 
 
+def test_outcomes_that_had_to_wait_keep_their_order_and_go_with_the_person(
+    backends: FileBackends,
+) -> None:
+    """The refused and the passed, and their tallies, while the directory is away."""
+    noted = [
+        each._replace(at=NOON + number, person_id=f"person-{number % 2}")
+        for number in range(8)
+        for each in [refusal(0) if number % 3 else Outcome("identified", NOON, "track")]
+    ]
+    away = backends.directory.rename(backends.directory.with_name("away"))
+    for each in noted:
+        outcomes(backends).note(each)
+        with pytest.raises(BackendError):
+            outcomes(backends).passed()
+    away.rename(backends.directory)
+
+    assert backends.atomically(lambda: outcomes(backends).erase("person-1")) == 4
+    found = [*outcomes(backends).refused(), *outcomes(backends).passed()]
+    assert [each._replace(number=0) for each in sorted(found, key=lambda each: each.number)] == [
+        each._replace(person_id=None) if each.person_id == "person-1" else each for each in noted
+    ]
+    assert outcomes(backends).tally(NOON) == {(NOON, "", "unknown"): 5}
+
+
 def test_the_last_few_hundred_refusals_are_kept_and_their_numbers_rise(
     backends: FileBackends,
 ) -> None:

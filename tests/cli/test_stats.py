@@ -5,12 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from click.testing import CliRunner, Result
 
-from ortto_capture import Settings
+from ortto_capture import Attribute, Capture, Definition, Settings
+from ortto_capture.cli import audiences
+from ortto_capture.cli.embedded import group
+from ortto_capture.errors import ReportTooLong
 from ortto_capture.reports import Audience, Did, In, Query, Report, Where, parse_question
 
 from .conftest import JO, Account, Shell, bare
@@ -136,9 +141,25 @@ def test_what_is_sensitive_is_masked_unless_it_is_asked_for(
     assert JO not in shell.ok(*event, "--csv")
 
 
+def test_what_a_sensitive_attribute_amounts_to_is_shown_to_those_who_ask_for_it(
+    shell: Shell, account: Account
+) -> None:
+    salary = Definition("act:cm:paid", "Paid", attributes=[Attribute(PRICE, sensitive=True)])
+    account.backends.definitions.put(salary)
+    account.capture.record_for("act:cm:paid", {PRICE: 22}, email=JO)
+    options = ("stats", "act:cm:paid", "--measure", "maximum", "--attribute", PRICE, *WEEK)
+
+    result = shell(*options)
+    assert result.exit_code == 2
+    assert "add --show-sensitive" in result.stderr
+    assert "22" not in result.output
+    assert lines(shell, *options, "--show-sensitive") == [["", "", "22"]]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--where", f"{PRICE} is {'9' * 5000}"], "Invalid value for --where: needed is a whole"),
         (["--measure", "most"], "Invalid value for --measure: needed is one of count, people"),
         (["--measure", "sum"], "Invalid value for --attribute: needed is"),
         (["--by", "decade"], "Invalid value for --by: needed is one of hour, day"),
@@ -188,9 +209,65 @@ def test_a_terminal_gets_a_table_with_bars(shell: Shell, busy: Account) -> None:
         f"act:cm:login        1      {'▇' * 15}",
         "3 in all, 2023-11-13 to 2023-11-19, UTC",
     ]
-    written, code = shell.seen("stats", CHOSEN, "--by", "day", *WEEK)
-    assert code == 0
-    assert bare(written)[2].startswith("Tue 2023-11-14  2")
+    for by, row in (("day", "Tue 2023-11-14  2"), ("hour", "Tue 2023-11-14 22:00  2")):
+        written, code = shell.seen("stats", CHOSEN, "--by", by, *WEEK)
+        assert code == 0
+        assert any(line.startswith(row) for line in bare(written))
+    written, code = shell.seen("stats", "--question", json.dumps({"steps": [CHOSEN, CHOSEN]}))
+    assert bare(written)[0].startswith("STEP")
+    refusals = {"refusals": "reason", "period": ["2023-11-13", "2023-11-19"]}
+    written, code = shell.seen("stats", "--question", json.dumps(refusals))
+    assert bare(written)[0].startswith("REASON")
+    options = ("--measure", "average", "--attribute", PRICE, "--split", PLAN)
+    written, code = shell.seen("stats", *options, *WEEK)
+    assert bare(written)[1].split() == ["Pot", "22.00"]
+    written, code = shell.seen("reports", "show", "activities-a-day")
+    assert bare(written)[0] == "Activities a day"
+
+
+# -- on a host's own account
+
+
+def on(capture: Capture, *arguments: str) -> Result:
+    """Run a command of ``flask capture`` and the like."""
+    runner = CliRunner(catch_exceptions=False)
+    return runner.invoke(group(lambda: capture), arguments)
+
+
+def test_a_report_that_takes_too_long_is_an_end_with_the_remedy(busy: Account) -> None:
+    class Slow:
+        def ask(self, *_: object) -> NoReturn:
+            raise ReportTooLong
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(busy.backends.journal, name)
+
+    journal: Any = Slow()
+    result = on(Capture(backends=replace(busy.backends, journal=journal)), "stats", "--by", "day")
+
+    assert result.exit_code == 1
+    assert "ask for a shorter period" in result.stderr
+
+
+def test_a_member_who_was_erased_meanwhile_is_left_out(busy: Account) -> None:
+    busy.capture.audiences.put(Audience("all", "All", Did(CHOSEN)))
+
+    class Forgetful:
+        def get(self, person_id: str) -> None:
+            return None
+
+    people: Any = Forgetful()
+    gone = Capture(backends=replace(busy.backends, people=people))
+
+    assert on(gone, "audiences", "members", "all").stdout == ""
+    assert on(gone, "stats", "--split", "person", *WEEK).stdout.count("\n") == 2
+
+
+def test_where_no_documents_are_kept_there_are_no_tokens(busy: Account) -> None:
+    result = on(Capture(backends=replace(busy.backends, documents=None)), "token", "list")
+
+    assert result.exit_code == 3
+    assert "keep no documents" in result.stderr
 
 
 # -- reports
@@ -213,6 +290,7 @@ def test_saved_reports_are_listed_and_shown(shell: Shell, busy: Account) -> None
     assert any(row[0] == "plans" for row in lines(shell, "reports", "list"))
     busy.clock.advance(30 * 86_400)
     assert answer(shell, "reports", "show", "plans") == busy.capture.reports.ask("plans").plain()
+    assert "Crew" in shell.ok("reports", "show", "plans", "--csv")
     assert lines(shell, "reports", "show", "plans") == [
         ["", "Crew, all of us", "1"],
         ["", "Pot", "1"],
