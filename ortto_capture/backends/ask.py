@@ -122,12 +122,11 @@ class _Asked:
 
     def _counted(self) -> Answer:
         """How often each value occurs in each bucket."""
+        bound = Bound()
         if self.query.split_by == "person" and self._is_plain() and self._is_long():
-            bound = Bound()
             sql = f"SELECT 0, person, count(*) FROM journal WHERE {self._within(bound)} GROUP BY 2"
             each = Counter({(n, value): times for n, value, times in self.run(sql, bound)})
         else:
-            bound = Bound()
             each = Counter(self._rows(bound, f"slot, {self._split(bound)}"))
         overall: Counter[Value] = Counter()
         if self.query.by is None:
@@ -143,7 +142,7 @@ class _Asked:
         found = set(self._rows(bound, f"slot, {self._split(bound)}, person"))
         everyone = {person for _, _, person in found}
         overall = Counter(value for value, _ in {(value, person) for _, value, person in found})
-        each = Counter((n, value) for n, value, _ in found)
+        each = Counter((slot, value) for slot, value, _ in found)
         return self._named(len(everyone), overall, each)
 
     def _measured(self) -> Answer:
@@ -204,7 +203,7 @@ class _Asked:
         if key in _COLUMNS:
             return _COLUMNS[key]
         value = f"json_extract(attributes, {bound(path_of(key))})"
-        return f"substr({value}, 1, {LONGEST_VALUE})" if key.startswith(("str:", "txt:")) else value
+        return f"substr({value}, 1, {LONGEST_VALUE})" if key.startswith("txt:") else value
 
     def _is_long(self) -> bool:
         return self.when.until - self.when.since >= LONG

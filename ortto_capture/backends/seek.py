@@ -46,7 +46,7 @@ def seek(run: Run, wanted: Wanted, before: int, limit: int) -> Sought:
         return _looked_up(run, wanted, activities, people, high, limit)
     found: list[int] = []
     deadline = monotonic() + SLICE
-    while high >= oldest and monotonic() < deadline:
+    while high >= oldest:
         bound = Bound()
         low = high - STEP
         tests = _tests(bound, wanted, activities)
@@ -59,6 +59,8 @@ def seek(run: Run, wanted: Wanted, before: int, limit: int) -> Sought:
         if len(found) == limit:
             return Sought(found, found[-1])
         high = low
+        if monotonic() >= deadline:
+            break
     return Sought(found, high + 1 if high >= oldest else 0)
 
 

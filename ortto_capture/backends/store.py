@@ -254,12 +254,15 @@ class Store(ForkAware):
 
         try:
             connection = self._looker.use()
-            connection.execute("PRAGMA query_only = ON")
-            # What is sorted is about people, and must be in no other file.
-            connection.execute("PRAGMA temp_store = MEMORY")
-            connection.set_progress_handler(is_over, INSTRUCTIONS)
-            connection.execute("BEGIN")
             try:
+                # An exception may have come between a report and what was to end it.
+                connection.set_progress_handler(None, 0)
+                self._looker.roll_back()
+                connection.execute("PRAGMA query_only = ON")
+                # What is sorted is about people, and must be in no other file.
+                connection.execute("PRAGMA temp_store = MEMORY")
+                connection.execute("BEGIN")
+                connection.set_progress_handler(is_over, INSTRUCTIONS)
                 return look(connection.execute)
             finally:
                 connection.set_progress_handler(None, 0)

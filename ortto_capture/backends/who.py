@@ -128,12 +128,15 @@ def reached(run: Run, funnel: Funnel, now: float) -> Answer:
 def page(run: Run, members: Members, now: float) -> Answer:
     """How many people they are, and the ids of some."""
     bound = Bound()
+    who, among = "", ""
+    if members.people is not None:
+        whose = people(members.people, now, bound)
+        who = f"WITH who (person) AS MATERIALIZED (SELECT DISTINCT * FROM ({whose})) "
+        among = " AND number IN (SELECT person FROM who)"
     sql = (
-        f"WITH who (person) AS MATERIALIZED (SELECT DISTINCT * FROM "
-        f"({people(members.people, now, bound)})), "
-        f"page (id) AS (SELECT id FROM person_ids WHERE id > {bound(members.after)} "
-        f"AND number IN (SELECT person FROM who) ORDER BY id LIMIT {bound(members.limit)}) "
-        "SELECT count(*) FROM who UNION ALL SELECT id FROM page"
+        f"{who}SELECT count(*) FROM {'who' if who else 'person_ids'} UNION ALL "
+        f"SELECT * FROM (SELECT id FROM person_ids WHERE id > {bound(members.after)}{among} "
+        f"ORDER BY id LIMIT {bound(members.limit)})"
     )
     (total,), *ids = run(sql, bound)
     return Answer(tuple(Row(None, id_, None) for (id_,) in ids), total, now, now)

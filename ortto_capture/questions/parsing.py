@@ -62,7 +62,8 @@ def parse(data: Json) -> Question:
         return _built(Funnel, _object(data, Funnel, ""), "")
     if isinstance(data, Mapping) and "members" in data:
         given = dict(_object(data, Members, "", members="people"))
-        given["people"] = _condition(given["people"], "members", MAX_NESTING)
+        if given["people"] is not None:
+            given["people"] = _condition(given["people"], "members", MAX_NESTING)
         return _built(Members, given, "")
     given = dict(_object(data, Query, ""))
     if "where" in given:

@@ -150,7 +150,7 @@ def _value_of(split_by: str | None, activity: Activity) -> Value:
         case "assurance":
             return activity.assurance
     value: Value = activity.attributes.get(split_by)
-    return value[:LONGEST_VALUE] if isinstance(value, str) else value
+    return str(value)[:LONGEST_VALUE] if value and split_by.startswith("txt:") else value
 
 
 def _measured(query: Query, some: Happened) -> Figure:
@@ -237,6 +237,8 @@ def _of_funnel(funnel: Funnel, now: float, happened: Happened) -> Answer:
 
 
 def _of_members(members: Members, now: float, happened: Happened) -> Answer:
-    ids = people(members.people, now, happened)
+    ids = {each.person_id for each in happened}
+    if members.people is not None:
+        ids = people(members.people, now, happened)
     page = sorted(each for each in ids if each > members.after)[: members.limit]
     return Answer(tuple(Row(None, each, None) for each in page), len(ids), now, now)

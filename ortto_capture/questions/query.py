@@ -257,18 +257,17 @@ class Funnel:
 class Members:
     """Who the people are for whom a condition is true: a page of their ids, in order.
 
+    :param people: the condition; None for all who did anything.
     :param after: the id that the page begins after.
     :param limit: how many at most.
     :raises BadQuery: naming the member.
     """
 
-    people: Condition
+    people: Condition | None
     after: str = ""
     limit: int = 100
 
     def __post_init__(self) -> None:
-        if not isinstance(self.people, Did | In | All | Any | Not):
-            raise BadQuery("people", CONDITION_EXPECTED)
         _check_amount(self.people, ())
         check_text(self.after, "after")
         check_limit(self.limit)

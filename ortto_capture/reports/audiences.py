@@ -18,10 +18,6 @@ from ..questions.parsing import parse_condition, plain
 from ..questions.query import All, Any, Condition, Did, In, Members, Not
 from .saved import Saved, Shelf, check_name, check_title, members_of
 
-_ANYTHING = Did("act:0:0")
-#: People of whom the journal holds anything: all that any condition can be true of.
-EVERYONE = Any((_ANYTHING, Not(_ANYTHING)))
-
 
 @dataclass(frozen=True, slots=True)
 class Audience:
@@ -130,15 +126,17 @@ class Audiences:
     def _ask(self, question: Members) -> Answer:
         return self._backends.journal.ask(question, self._clock())
 
-    def _condition(self, people: str | Condition | None) -> Condition:
+    def _condition(self, people: str | Condition | None) -> Condition | None:
         if people is None:
-            return EVERYONE
+            return None
         return self.expanded(In(people) if isinstance(people, str) else people)
 
     def _whole(self, condition: Condition, within: tuple[str, ...]) -> Condition:
         try:
+            whole = self._replaced(condition, within, iter(range(MAX_DID)))
             # Checked as a whole, with the comparisons of all its parts.
-            return Members(self._replaced(condition, within, iter(range(MAX_DID)))).people
+            Members(whole)
+            return whole
         except BadQuery as error:
             if error.field == "people":
                 raise

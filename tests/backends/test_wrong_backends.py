@@ -26,11 +26,21 @@ from .dicts import (
     Erasable,
     HandWrittenDefinitions,
 )
-from .wrong import Mistake, definitions, documents, journal, limiter, outcomes, people, whole
+from .wrong import (
+    Mistake,
+    definitions,
+    documents,
+    journal,
+    limiter,
+    outcomes,
+    people,
+    questions,
+    whole,
+)
 
 MISTAKES = [
     mistake
-    for table in (definitions, people, limiter, journal, outcomes, documents, whole)
+    for table in (definitions, people, limiter, journal, questions, outcomes, documents, whole)
     for mistake in table.MISTAKES
 ]
 

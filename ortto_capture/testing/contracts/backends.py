@@ -18,10 +18,10 @@ import pytest
 from ...errors import BackendError
 from ...model import Captured, Full, Identifier, Outcome, Person
 from ...ports import Backends
-from .journal import activity, changed, read_on
+from .journal import read_on
 from .limiter import charge, room
 from .people import person
-from .samples import DAY, HOUR, MIDNIGHT, together, unique
+from .samples import DAY, HOUR, MIDNIGHT, activity, changed, together, unique
 
 
 def fail(*_: object) -> NoReturn:

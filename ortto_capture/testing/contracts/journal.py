@@ -9,38 +9,23 @@ from typing import Any
 
 import pytest
 
-from ...model import EVENT_ID_SECONDS, Activity, Captured
+from ...model import EVENT_ID_SECONDS, Captured
 from ...ports import Journal
+from ...questions.answer import Wanted
+from ...questions.query import Query
+from .questions import QuestionsContract
 from .samples import (
     DAY,
     MIDNIGHT,
     MILLISECOND,
-    PortContract,
+    activity,
+    changed,
     raises_backend_error,
     raises_storage_full,
+    stored,
     together,
     unique,
 )
-
-
-def activity(**members: Any) -> Activity:
-    """A new activity with these members."""
-    made = Activity(
-        unique(), "act:cm:login", unique(), {}, "", "claimed", MIDNIGHT, MIDNIGHT, False
-    )
-    return made._replace(**members)
-
-
-def changed(one: Activity, **members: Any) -> Activity:
-    """The same but for these members."""
-    return one._replace(**members)
-
-
-def stored(journal: Journal, *, number: int = 1, **members: Any) -> list[Captured]:
-    """Append some new activities with these members, and return what ``append`` returned."""
-    made = [journal.append(activity(**members)) for _ in range(number)]
-    assert None not in made
-    return [captured for captured in made if captured is not None]
 
 
 def read_on(journal: Journal, cursor: str, limit: int) -> list[Captured]:
@@ -55,23 +40,8 @@ def read_on(journal: Journal, cursor: str, limit: int) -> list[Captured]:
     return found
 
 
-class JournalContract(PortContract):
+class JournalContract(QuestionsContract):
     """Override the fixture ``journal``."""
-
-    @pytest.fixture
-    def journal(self) -> Journal:
-        """The backend under test."""
-        pytest.fail("override this fixture")
-
-    @pytest.fixture
-    def port(self, journal: Journal) -> Journal:
-        """The same, as what all contracts have in common takes it."""
-        return journal
-
-    @pytest.fixture
-    def reopen(self, journal: Journal) -> Callable[[], Journal]:
-        """Opens the same medium again; by default the port that is open."""
-        return lambda: journal
 
     # -- the class and find
 
@@ -632,6 +602,9 @@ class JournalContract(PortContract):
                 lambda: broken.after(""),
                 lambda: broken.of(unique()),
                 lambda: broken.erase(unique()),
+                lambda: broken.ask(Query("act:cm:login"), MIDNIGHT),
+                lambda: broken.search(Wanted()),
+                lambda: broken.first_and_last(["act:cm:login"]),
             )
 
     def test_a_bound_that_was_reached_is_raised_as_storage_full(self, full: Journal | None) -> None:

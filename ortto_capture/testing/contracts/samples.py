@@ -16,7 +16,8 @@ from uuid import uuid4
 import pytest
 
 from ...errors import BackendError, StorageFull
-from ...ports import Pingable
+from ...model import Activity, Captured
+from ...ports import Journal, Pingable
 
 T = TypeVar("T")
 
@@ -64,6 +65,26 @@ DIFFERENT = {
 def unique() -> str:
     """A name that no other test uses."""
     return uuid4().hex
+
+
+def activity(**members: Any) -> Activity:
+    """A new activity with these members."""
+    made = Activity(
+        unique(), "act:cm:login", unique(), {}, "", "claimed", MIDNIGHT, MIDNIGHT, False
+    )
+    return made._replace(**members)
+
+
+def changed(one: Activity, **members: Any) -> Activity:
+    """The same but for these members."""
+    return one._replace(**members)
+
+
+def stored(journal: Journal, *, number: int = 1, **members: Any) -> list[Captured]:
+    """Append some new activities with these members, and return what ``append`` returned."""
+    made = [journal.append(activity(**members)) for _ in range(number)]
+    assert None not in made
+    return [captured for captured in made if captured is not None]
 
 
 def together(threads: int, work: Callable[[], T]) -> list[T]:
