@@ -325,6 +325,7 @@ def test_the_overview_is_arranged_by_keys_and_stays_so(bought: Console) -> None:
     expect(page.get_by_role("button", name=label or "", exact=True)).to_be_focused()
     expect(page.get_by_role("status")).to_contain_text([f"place {len(names)} of {len(names)}"])
     page.get_by_role("button", name="Unpin ").first.click()
+    expect(page.get_by_role("status")).to_contain_text(["is off the Overview."])
 
     page.reload()
     expect(tiles(page)).to_have_count(len(names) - 1)

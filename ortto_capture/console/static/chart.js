@@ -75,7 +75,7 @@ function figure(points, how, draw) {
   let drawn = 0;
   new ResizeObserver(([{ contentRect }]) => {
     const width = Math.round(contentRect.width);
-    if (!width || width === drawn) return;
+    if (width <= LEFT + RIGHT || width === drawn) return;
     drawn = width;
     if (chart.firstElementChild !== values) chart.firstElementChild?.remove();
     chart.prepend(draw(width, how.height || (width < 600 ? 168 : 208)));

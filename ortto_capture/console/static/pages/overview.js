@@ -29,7 +29,7 @@ export async function show(main, here, gone) {
 
   const [{ names }, { time_zone }] = await Promise.all([offered(gone), me()]);
   const tiles = h("div.tiles"), none = h("div"), arrange = h("button.button", { type: "button", "aria-pressed": "false", onclick: () => toggle() }, "Arrange");
-  const hint = h("p.quiet.hint-above", { hidden: true }, "Drag a report, or choose its handle and press the arrow keys. Each move is saved.");
+  const hint = h("p.quiet.hint-above", { hidden: true }, "Drag a report, or move it with its arrows or the arrow keys. Each move is saved.");
   main.replaceChildren(
     h("header.head", null, h("h1", null, "Overview"), h("p.tools", null, write && arrange, h("a.button", { href: to({ page: "report" }, true) }, "New report"))),
     hint, tiles, none);
@@ -44,8 +44,10 @@ export async function show(main, here, gone) {
     const { name, title } = report;
     const box = h("section.tile", { "data-name": name, "aria-label": title },
       h("header", null, h("h2", null, h("a", { href: to({ page: "report", name }, true), draggable: "false" }, bdi(title))), h("p.total"), h("p.moves", null,
-        h("button.handle", { type: "button", "aria-label": `Move ${title}`, onkeydown: (/** @type {KeyboardEvent} */ event) => keys(event, name) }, "⠿"),
-        h("button.remove", { type: "button", "aria-label": `Unpin ${title}`, title: "Unpin", onclick: () => place(shown.filter((each) => each.name !== name)) }, "×"))),
+        [-1, 1].map((by) => h("button.handle", {
+          type: "button", "aria-label": `Move ${title} ${by < 0 ? "up" : "down"}`, onclick: (/** @type {Event} */ event) => move(event, name, by),
+          onkeydown: (/** @type {KeyboardEvent} */ event) => keys(event, name) }, by < 0 ? "↑" : "↓")),
+        h("button.remove", { type: "button", "aria-label": `Unpin ${title}`, title: "Unpin", onclick: () => place(shown.filter((each) => each.name !== name), `${title} is off the Overview.`) }, "×"))),
       h("div.drawn", { "aria-busy": "true" }));
     box.addEventListener("dragstart", (event) => {
       box.classList.add("dragged");
@@ -54,7 +56,7 @@ export async function show(main, here, gone) {
     box.addEventListener("dragend", () => {
       box.classList.remove("dragged");
       const order = [...tiles.children].map((each) => each.getAttribute("data-name"));
-      place(order.map((each) => /** @type {Report} */ (shown.find((one) => one.name === each))));
+      place(order.map((each) => /** @type {Report} */ (shown.find((one) => one.name === each))), "Saved.");
     });
     box.addEventListener("dragover", (event) => {
       const dragged = tiles.querySelector(".dragged");
@@ -116,10 +118,11 @@ export async function show(main, here, gone) {
 
   let saving = Promise.resolve();
   /**
-   * Show this order, and save it.
+   * Show this order, save it, and say so.
    * @param {Report[]} order
+   * @param {string} words
    */
-  const place = (order) => {
+  const place = (order, words) => {
     if (order.map((each) => each.name).join() === shown.map((each) => each.name).join()) return;
     shown = order;
     redraw();
@@ -127,6 +130,7 @@ export async function show(main, here, gone) {
     saving = saving.then(async () => {
       const answer = await ask("overview", { method: "PUT", body: { names }, etag });
       etag = answer.etag;
+      say(words);
     }).catch(async (error) => {
       say(error instanceof ApiError && error.status === 412 ? "The order was changed elsewhere meanwhile. It is shown as it is now." : String(error.message || error));
       await look();
@@ -139,14 +143,22 @@ export async function show(main, here, gone) {
   const keys = (event, name) => {
     const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, Home: -shown.length, End: shown.length }[event.key];
     if (!by) return;
+    move(event, name, by);
+  };
+  /**
+   * Move a report by so many places; focus stays on what was pressed.
+   * @param {Event} event
+   * @param {string} name
+   * @param {number} by
+   */
+  const move = (event, name, by) => {
     event.preventDefault();
+    const pressed = /** @type {HTMLElement} */ (event.currentTarget);
     const from = shown.findIndex((each) => each.name === name), at = Math.max(0, Math.min(shown.length - 1, from + by));
     const order = shown.filter((each) => each.name !== name);
     order.splice(at, 0, shown[from]);
-    place(order);
-    const handle = tiles.querySelector(`[data-name="${CSS.escape(name)}"] .handle`);
-    if (handle instanceof HTMLElement) handle.focus();
-    say(`${shown[at].title}: place ${at + 1} of ${shown.length}.`);
+    place(order, `${order[at].title}: place ${at + 1} of ${order.length}.`);
+    pressed.focus();
   };
 
   const look = async () => {
