@@ -127,11 +127,16 @@ def _script(value: Any) -> str:
 def _python(activity_id: str, attributes: dict[str, Any]) -> str:
     lines = [f'    "{activity_id}",']
     if attributes:
-        members = "".join(f"        {key!r}: {value!r},\n" for key, value in attributes.items())
+        members = "".join(f"        {_literal(key)}: {_literal(value)},\n" for key, value in attributes.items())
         lines.append(f"    {{\n{members}    }},")
     lines.append(f'    email="{SAMPLE}",')
     text = "\n".join(lines)
     return f"capture.record_for(\n{text}\n)"
+
+
+def _literal(value: Any) -> str:
+    """A value as Python's formatters leave it: a text in double quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def routes(capture: Capture, snippet: Callable[[str, str], str]) -> list[Route]:

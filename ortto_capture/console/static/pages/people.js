@@ -33,11 +33,11 @@ export async function show(main, here, gone) {
   const said = h("p.hint", { role: "status" });
   const table = list({
     label: "People",
-    columns: [{ name: "Person" }, { name: "Known by", kind: "fold" }, { name: "Identity", kind: "small fold" }, { name: "Activities", kind: "number small fold" }, { name: "Last seen", kind: "number middle" }],
+    columns: [{ name: "Person" }, { name: "Also known by", kind: "fold" }, { name: "Identity", kind: "small fold" }, { name: "Activities", kind: "number small fold" }, { name: "Last seen", kind: "number middle" }],
     key: (/** @type {Person} */ each) => each.person_id,
     cells: (each) => [
       whole(to({ page: "person", id: each.person_id }, true), bdi(nameOf(each))),
-      each.identifiers.map(({ kind, value }, index) => [index > 0 && ", ", h("span.quiet", null, kindOf(kind)), " ", bdi(value)]),
+      each.identifiers.filter(({ value }) => value !== nameOf(each)).map(({ kind, value }, index) => [index > 0 && ", ", h("span.quiet", null, kindOf(kind)), " ", bdi(value)]),
       assurance(each.assurance)[0], count(each.activities), ago(each.last_seen)]
   });
   const place = h("div"), heading = h("h2", null, "Active last");

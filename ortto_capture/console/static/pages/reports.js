@@ -27,7 +27,7 @@ export async function show(main, here, gone) {
   const [{ names }, write] = await Promise.all([offered(gone), can("write")]);
   const made = () => h("a.button.first", { href: to({ page: "report" }, true) }, "New report");
   const { element, show: fill } = list({
-    label: "Reports", columns: [{ name: "Report" }, { name: "Drawn as", kind: "fold small" }, { name: "On the Overview", kind: "middle" }],
+    label: "Reports", columns: [{ name: "Report" }, { name: "Drawn as", kind: "fold small" }, { name: "On Overview", kind: "middle" }],
     key: (/** @type {Report} */ each) => each.name,
     cells: (each) => [
       [whole(to({ page: "report", name: each.name }, true), bdi(each.title)),
