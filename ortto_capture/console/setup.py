@@ -127,7 +127,9 @@ def _script(value: Any) -> str:
 def _python(activity_id: str, attributes: dict[str, Any]) -> str:
     lines = [f'    "{activity_id}",']
     if attributes:
-        members = "".join(f"        {_literal(key)}: {_literal(value)},\n" for key, value in attributes.items())
+        members = "".join(
+            f"        {_literal(key)}: {_literal(value)},\n" for key, value in attributes.items()
+        )
         lines.append(f"    {{\n{members}    }},")
     lines.append(f'    email="{SAMPLE}",')
     text = "\n".join(lines)
