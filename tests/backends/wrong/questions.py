@@ -15,6 +15,8 @@ from ortto_capture.questions.query import Did, Funnel, In, Members, Query, Quest
 from ..dicts import DictJournal
 from . import LOOSELY, wrong
 
+EXACTLY = "as_the_plain_answerer_does"
+
 
 def changed(
     change: Callable[[Activity], Activity],
@@ -193,7 +195,7 @@ MISTAKES = [
             ),
             (
                 "by when it was received",
-                "does[over time",
+                EXACTLY,
                 changed(lambda each: each._replace(occurred_at=each.received_at)),
             ),
             (
@@ -218,30 +220,30 @@ MISTAKES = [
             ),
             (
                 "truths as numbers",
-                "does[by values]",
+                EXACTLY,
                 changed(with_values(lambda v: v * 1 if v is True else v)),
             ),
-            ("numbers as floats", "does[over time", answered(with_measures(as_float))),
+            ("numbers as floats", EXACTLY, answered(with_measures(as_float))),
             (
                 "sums by floats",
                 "a_sum_is_exact",
                 answered(with_measures(lambda v: v and int(float(v)))),
             ),
-            ("zero for nothing", "does[of numbers", answered(with_measures(lambda v: v or 0))),
-            ("nothing for zero", "does[over time", answered(with_measures(lambda v: v or None))),
+            ("zero for nothing", EXACTLY, answered(with_measures(lambda v: v or 0))),
+            ("nothing for zero", EXACTLY, answered(with_measures(lambda v: v or None))),
             (
                 "without time zones",
-                "does[in time zones",
+                EXACTLY,
                 asked(lambda query: replace(query, time_zone=None)),
             ),
-            ("of everything", "does[where", asked(lambda query: replace(query, where=()))),
-            ("of all people", "does[of people", asked(lambda query: replace(query, people=None))),
+            ("of everything", EXACTLY, asked(lambda query: replace(query, where=()))),
+            ("of all people", EXACTLY, asked(lambda query: replace(query, people=None))),
             (
                 "of one value more",
-                "does[by values over time",
+                EXACTLY,
                 asked(lambda query: replace(query, limit=query.limit + 1)),
             ),
-            ("funnels of a day", "does[of funnels", asked(within_a_day, Funnel)),
+            ("funnels of a day", EXACTLY, asked(within_a_day, Funnel)),
             (
                 "the first page again",
                 "page_by_page",
@@ -254,19 +256,19 @@ MISTAKES = [
             ),
             (
                 "smallest first",
-                "does[by values]",
+                EXACTLY,
                 answered(lambda answer: answer._replace(rows=answer.rows[::-1])),
             ),
             (
                 "without empty buckets",
-                "does[over time",
+                EXACTLY,
                 answered(
                     lambda answer: answer._replace(rows=tuple(r for r in answer.rows if r.measure))
                 ),
             ),
             (
                 "that all buckets are whole",
-                "does[over time",
+                EXACTLY,
                 answered(lambda answer: answer._replace(partial=(False,) * len(answer.partial))),
             ),
         )
