@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,38 @@ def test_a_notebook_asks_in_one_line(shop: Shop) -> None:
     )
     assert reports.ask(Query(PAID, where=(Where(PLAN, "is", "solo"),))).total == 1
     assert reports.ask(Report("a", "A", Query(PAID))).total == 3
+
+
+def test_a_notebook_asks_since_a_day() -> None:
+    shop = Shop("memory:", time_zone="Asia/Kolkata")
+    shop.paid("jo", "team", 10, ago=2 * DAY)
+    shop.paid("jo", "team", 20, ago=DAY)
+    shop.paid("al", "team", 5)
+    reports = shop.capture.reports
+    day = datetime.fromtimestamp(NOON, UTC).date() - timedelta(1)
+
+    counted = reports.count(PAID, by="day", since=day)
+    assert [row.measure for row in counted.rows] == [1, 1]
+    assert counted == reports.count(PAID, by="day", since=day.isoformat())
+    assert counted == reports.count(PAID, by="day", period="2d")
+    assert reports.people(PAID, since=day).total == 2
+    assert reports.sum(PAID, PRICE, since=day).total == 25
+    # It is the next day in Kolkata, six hours before it is in London.
+    shop.clock.advance(7 * HOUR)
+    assert len(reports.count(by="day", since=day).rows) == 3
+    assert len(reports.count(by="day", since=day, time_zone="Europe/London").rows) == 2
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2999-01-01", 7, datetime(2026, 10, 1, tzinfo=UTC)])
+def test_since_what_is_no_day_that_has_begun_is_refused(account: Shop, since: Any) -> None:
+    with pytest.raises(BadQuery) as caught:
+        account.capture.reports.count(PAID, since=since)
+    assert caught.value.field == "since"
+
+
+def test_since_and_a_period_are_not_asked_together(account: Shop) -> None:
+    with pytest.raises(BadQuery, match="since"):
+        account.capture.reports.count(PAID, since="2026-10-01", period="30d")
 
 
 def test_days_begin_in_the_accounts_time_zone_unless_the_question_names_one() -> None:

@@ -5,6 +5,7 @@ The law of this file: nothing of one activity or one person is said here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -22,6 +23,7 @@ _ME = record(
         "time_zone": TEXT,
         "now": MOMENT,
         "endpoint": TEXT,
+        "snippet": TEXT,
         "keys": many(TEXT),
         "definitions": record({"writable": FLAG, "reason": TEXT}),
         "version": TEXT,
@@ -32,19 +34,25 @@ _ME = record(
 ANY_KEY = "site"
 
 
-def routes(capture: Capture) -> list[Route]:
-    """What every page begins with."""
+def routes(capture: Capture, snippet: Callable[[str, str], str]) -> list[Route]:
+    """What every page begins with.
+
+    :param snippet: returns the HTML for the head of a page, of a capture key and an endpoint.
+    """
 
     def me(asked: Asked) -> dict[str, Any]:
         settings = capture.settings
         reason = why_not(capture)
+        keys = list(settings.sources) or [ANY_KEY]
+        endpoint = endpoint_of(asked)
         return {
             "scopes": [each for each in SCOPES if asked.may(each)],
             "who": asked.visitor.who,
             "time_zone": settings.time_zone,
             "now": moment(capture.clock()),
-            "endpoint": endpoint_of(asked),
-            "keys": list(settings.sources) or [ANY_KEY],
+            "endpoint": endpoint,
+            "snippet": snippet(keys[0], endpoint),
+            "keys": keys,
             "definitions": {"writable": not reason, "reason": reason},
             "version": own_version(),
             "sources": [

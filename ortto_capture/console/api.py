@@ -86,7 +86,7 @@ class Console:
         self._access = Access(capture, guard, address)
         self._files = read_files()
         routes: list[Route] = [
-            *account.routes(capture),
+            *account.routes(capture, snippet),
             *activities.routes(capture),
             *figures.routes(capture),
             *setup.routes(capture, snippet),

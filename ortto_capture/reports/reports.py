@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeGuard, TypeVar, get_args
 
@@ -16,6 +17,7 @@ from ..errors import BadQuery, Changed
 from ..ports import Backends
 from ..questions.answer import Answer
 from ..questions.parsing import parse, plain
+from ..questions.periods import check_period, zone_of
 from ..questions.query import Funnel, Members, Query, Question
 from .audiences import Audiences
 from .refusals import Refusals
@@ -145,17 +147,38 @@ class Reports:
     def count(self, activity: str | Iterable[str] | None = None, **members: Any) -> Answer:
         """Return how often an activity, one of several, or any was done.
 
-        :param members: those of a ``Query``: ``by="day"``, ``period="12w"``, ``split_by=…``.
+        :param members: those of a ``Query``: ``by="day"``, ``period="12w"``, ``split_by=…``; in
+            place of a period also ``since``, a day, from which on to today is counted.
+        :raises BadQuery: as :meth:`ask`, and when ``since`` is no day, or a later one than today.
         """
-        return self.ask(Query(_activities(activity), "count", **members))
+        return self.ask(Query(_activities(activity), "count", **self._until_today(members)))
 
     def people(self, activity: str | Iterable[str] | None = None, **members: Any) -> Answer:
         """Return how many people did it; parameters as of :meth:`count`."""
-        return self.ask(Query(_activities(activity), "people", **members))
+        return self.ask(Query(_activities(activity), "people", **self._until_today(members)))
 
     def sum(self, activity: str, attribute: str, **members: Any) -> Answer:
         """Return the sum of a whole number; parameters as of :meth:`count`."""
-        return self.ask(Query(activity, "sum", attribute, **members))
+        return self.ask(Query(activity, "sum", attribute, **self._until_today(members)))
+
+    def _until_today(self, members: dict[str, Any]) -> dict[str, Any]:
+        """The members of a query, with the days from ``since`` on as the period."""
+        since = members.pop("since", None)
+        if since is None:
+            return members
+        if "period" in members:
+            raise BadQuery("since", "either a period or since")
+        zone = zone_of(members.get("time_zone") or self._time_zone)
+        today = datetime.fromtimestamp(self._clock(), zone).date().isoformat()
+        # A moment is a date to Python; of a day in which zone it would be, it does not say enough.
+        is_day = isinstance(since, date) and not isinstance(since, datetime)
+        try:
+            return {
+                **members,
+                "period": check_period((since.isoformat() if is_day else since, today)),
+            }
+        except BadQuery:
+            raise BadQuery("since", "a day up to today, such as 2026-10-01") from None
 
     def complete(self, question: Question) -> Question:
         """Return the question as a journal takes it: with a time zone, and without audiences.

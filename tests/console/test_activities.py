@@ -32,6 +32,7 @@ def test_a_visitor_is_told_who_they_are_and_what_there_is(site: Site) -> None:
 
     assert me["who"] == "the host"
     assert me["endpoint"] == "/capture"
+    assert me["snippet"] == site.app.snippet("site", endpoint="/capture")
     assert (me["keys"], me["sources"]) == (["site"], [])
     assert me["definitions"] == {"writable": True, "reason": ""}
     assert (me["time_zone"], me["now"]) == ("UTC", "2026-11-23T00:00:00+00:00")

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Page, expect
 
-from ortto_capture import Attribute, Definition
+from ortto_capture import Attribute, CaptureApp, Definition
 
 from ..browser_pages.conftest import CONTRASTS
+from ..services import serve
 from .conftest import ONCE, PAID, Console
 
 
@@ -50,6 +51,25 @@ def test_an_activity_that_comes_while_the_list_is_open_is_counted_and_focus_stay
 
     expect(row(console, "Paid").get_by_role("cell")).to_contain_text(["Live", "On", "1"])
     assert focused.text_content() == before
+
+
+@pytest.mark.parametrize("name", ["overview", "live", "activities", "people"])
+def test_before_there_is_an_activity_a_page_has_the_snippet_to_paste(page: Page, name: str) -> None:
+    there = Console(page)
+    with serve(there.serving) as there.base:
+        there.open(f"?page={name}")
+
+        snippet = CaptureApp(there.capture).snippet("site", endpoint="/capture")
+        code = page.get_by_role("figure").filter(has_text="In the head of every page, once")
+        expect(code.locator("pre")).to_have_text(snippet)
+        expect(code.get_by_role("button", name="Copy")).to_be_visible()
+        if name == "activities":
+            expect(page.get_by_text("Waiting for the first activity")).to_be_visible()
+            there.define(ONCE)
+            there.later(5)
+            expect(row(there, "Once").get_by_role("switch")).to_be_checked()
+            expect(code).to_have_count(0)
+        assert there.complaints == []
 
 
 def test_the_switch_turns_the_client_side_source_off_and_on(console: Console) -> None:
@@ -235,6 +255,20 @@ def test_the_overview_of_an_activity_adds_up(console: Console) -> None:
     page.get_by_label("Attribute").select_option("int:cm:price")
     expect(page.locator(".figures.small")).to_contain_text("Sum30Average10Median10")
     assert "split=int%3Acm%3Aprice" in page.url
+
+
+def test_an_activity_is_compared_with_the_period_before(console: Console) -> None:
+    console.record()
+    console.clock.advance(8 * 86_400)
+    for email in ("jo@example.com", "al@example.com"):
+        console.session = console.capture.identify(email=email).session
+        console.record()
+    console.record()
+    console.open(f"?page=activity&id={PAID.id}&period=7d")
+
+    figures = console.page.locator("dl.figures")
+    expect(figures).to_contain_text("3+200 % on the 7 days before")
+    expect(figures).to_contain_text("2+100 % on the 7 days before")
 
 
 def test_every_tab_of_an_activity_can_be_reloaded_and_linked_to(console: Console) -> None:

@@ -24,7 +24,7 @@ let reader = null;
 /**
  * Who reads, and what the server lets them do.
  * @typedef {{scopes: string[], who: string, time_zone: string, now: string, endpoint: string,
- *   keys: string[], definitions: {writable: boolean, reason: string}, version: string,
+ *   snippet: string, keys: string[], definitions: {writable: boolean, reason: string}, version: string,
  *   sources: {key: string, name: string}[]}} Me
  */
 

@@ -5,7 +5,7 @@
  * The law of this file: rows keep their order while the page is open; a switch says what the server
  * has, and turns back when the server refuses.
  */
-import { ask, empty, go, h, me, poll, say, state, to } from "../core.js";
+import { ask, codeBox, empty, go, h, me, poll, say, state, to } from "../core.js";
 import { input, toggle } from "../form.js";
 import { ago, bdi, count, plural, short } from "../format.js";
 import { icon } from "../icons.js";
@@ -91,7 +91,7 @@ export async function show(main, here, gone) {
     find.hidden = !all.length;
     if (found.length) nothing.replaceChildren();
     else if (all.length) nothing.replaceChildren(empty("No activity is called that.", h("p", null, "Names and ids were searched."), h("p", null, h("a", { href: to({ find: null }) }, "Show all"))));
-    else nothing.replaceChildren(begin(reason));
+    else nothing.replaceChildren(begin(reason, reader.snippet));
   };
   /** @param {any} answer */
   const take = (answer) => {
@@ -133,7 +133,10 @@ const sumOf = (days) => days.reduce((sum, each) => sum + each, 0);
 /**
  * There is no activity yet.
  * @param {string} reason why none can be made here
+ * @param {string} snippet for the head of a page
  */
-const begin = (reason) => empty("No activity yet.",
+const begin = (reason, snippet) => empty("No activity yet.",
   h("p", null, "An activity is something that people do on your website, such as logging in. Create one, paste its code into the page where it happens, and see it arrive here."),
-  !reason && h("a.button.first", { href: to({ page: "new" }, true) }, "New activity"));
+  !reason && h("a.button.first", { href: to({ page: "new" }, true) }, "New activity"),
+  h("p.waiting", null, "Waiting for the first activity…"),
+  codeBox(snippet, "In the head of every page, once"));

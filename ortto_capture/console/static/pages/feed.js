@@ -5,7 +5,7 @@
  * The law of this file: filters run on the server, over everything that is kept; rows of one answer
  * and of the next stand in one order, by time, and none is there twice.
  */
-import { ApiError, ask, codeBox, empty, freshness, h, poll, problem, to } from "../core.js";
+import { ApiError, ask, codeBox, empty, freshness, h, me, poll, problem, to } from "../core.js";
 import { count, exact } from "../format.js";
 import { stream } from "./stream.js";
 
@@ -109,11 +109,13 @@ export function feed(fixed, told = () => undefined) {
   /** Nothing ever came: the code to paste, or the activity to create. */
   const nothing = () => {
     const example = last && last.example, id = fixed.activity || (example && example.activity_id);
-    if (!id) {
-      return empty("Nothing has arrived yet.", h("p", null, "No activity may be sent by websites so far."),
-        h("p", null, h("a.button.first", { href: to({ page: "new" }, true) }, "New activity")));
-    }
     const box = h("div");
+    if (!id) {
+      me().then(({ snippet }) => box.replaceChildren(codeBox(snippet, "In the head of every page, once"))).catch((error) => box.replaceChildren(problem(error)));
+      return empty("Nothing has arrived yet.", h("p", null, "No activity may be sent by websites so far."),
+        h("p", null, h("a.button.first", { href: to({ page: "new" }, true) }, "New activity")),
+        h("p.waiting", null, "Waiting for the first request. What is refused shows here too, with the reason."), box);
+    }
     ask("activities/" + encodeURIComponent(id) + "/setup").then(({ code }) => {
       box.replaceChildren(codeBox(code.snippet, "Put this into your page's head"), codeBox(code.page, "And this where it happens"));
     }).catch((error) => box.replaceChildren(problem(error)));

@@ -195,6 +195,7 @@ export async function show(main, here, gone) {
  * @param {AbortSignal} gone
  */
 async function begin(main, activities, write, gone) {
+  const { snippet } = await me();
   const ready = activities.find((each) => each.client_side) || activities[0];
   const { code } = ready ? await ask(`activities/${encodeURIComponent(ready.id)}/setup`, { signal: gone }) : { code: null };
   main.replaceChildren(h("header.head", null, h("h1", null, "Overview")),
@@ -206,7 +207,8 @@ async function begin(main, activities, write, gone) {
           write && h("a.button", { href: to({ page: "new" }, true) }, "New activity")))
       : empty("No activities yet",
         h("p", null, "An activity is something that people do: log in, sign up, buy. Say which ones your website may send, paste a few lines into its pages, and see here what comes."),
-        h("p", null, write ? h("a.button.first", { href: to({ page: "new" }, true) }, "New activity") : "Making one needs the scope write.")));
+        h("p", null, write ? h("a.button.first", { href: to({ page: "new" }, true) }, "New activity") : "Making one needs the scope write."),
+        h("p.waiting", null, "Waiting for the first activity…"), codeBox(snippet, "In the head of every page, once")));
   await poll(async () => {
     const answer = await ask("activities", { signal: gone });
     if (answer.activities.some((/** @type {any} */ each) => each.status === "live") || answer.activities.length !== activities.length) go({}, { replace: true });

@@ -5,7 +5,7 @@
  * The law of this file: an address is sent in a body, when the reader says so, and never stands in
  * an address: it would end in histories and logs. The page of a person is named by the person's id.
  */
-import { ask, empty, go, h, to } from "../core.js";
+import { ask, codeBox, empty, go, h, me, to } from "../core.js";
 import { field, form, input } from "../form.js";
 import { ago, bdi, count, plural } from "../format.js";
 import { list, whole } from "../table.js";
@@ -64,8 +64,10 @@ export async function show(main, here, gone) {
     heading.textContent = "Active last";
     if (people.length) return draw(people);
     return place.replaceChildren(empty("No person is known yet.",
-      h("p", null, "A page tells who its visitor is with ", h("code", null, "ap3c.track({email: …})"), "."),
-      h("p", null, h("a", { href: to({ page: "live" }, true) }, "Watch what arrives"))));
+      h("p", null, "A page tells who its visitor is, with the address that a form was sent with or that your login knows."),
+      h("p", null, h("a", { href: to({ page: "live" }, true) }, "Watch what arrives")),
+      codeBox((await me()).snippet, "In the head of every page, once"),
+      codeBox('ap3c.track({"email": "user@emaildomain.com"});', "Where the visitor says who they are")));
   };
 
   main.replaceChildren(
