@@ -384,6 +384,8 @@ def hours(period: Anything, by: Anything, zone: str, now: float = NOW) -> list[f
         ("Asia/Kolkata", ("2026-11-24", "2026-11-25"), [24, 24]),
         ("Africa/Cairo", ("2026-04-23", "2026-04-25"), [24, 23, 24]),
         ("America/Havana", ("2026-10-31", "2026-11-02"), [24, 25, 24]),
+        # From a minute past midnight back to a minute past eleven.
+        ("America/St_Johns", ("2010-11-06", "2010-11-08"), [25, 24, 24]),
         ("Pacific/Apia", ("2011-12-29", "2011-12-31"), [24, 24]),
         ("Pacific/Apia", ("2011-12-30", "2011-12-30"), []),
     ],
@@ -402,11 +404,20 @@ def test_days_are_those_of_the_zone(zone: str, days: tuple[str, str], lengths: l
         ("America/New_York", "2026-03-08", [1] * 23),
         ("Australia/Lord_Howe", "2026-04-05", [1, 1, 0.5, *[1] * 22]),
         ("Australia/Lord_Howe", "2026-10-04", [1, 1, 0.5, *[1] * 21]),
+        ("America/St_Johns", "2010-11-06", [*[1] * 24, 1 / 60, 59 / 60]),
     ],
 )
 def test_hours_are_those_of_the_clock(zone: str, date: str, lengths: list[float]) -> None:
     """One that is turned back shows an hour twice."""
     assert hours((date, date), "hour", zone) == lengths
+
+
+def test_a_clock_that_goes_back_over_midnight_is_in_the_day_before_until_midnight_comes() -> None:
+    """St. John's turned it back from a minute past midnight, which was 02:31 UTC."""
+    ten_past_three = datetime(2010, 11, 7, 3, 10, tzinfo=UTC).timestamp()
+
+    assert hours("1h", "day", "America/St_Johns", ten_past_three) == [1]
+    assert hours("1h", "week", "America/St_Johns", ten_past_three) == [1]
 
 
 @pytest.mark.parametrize(
