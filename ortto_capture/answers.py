@@ -13,11 +13,10 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 
-from werkzeug.datastructures import Accept
-from werkzeug.http import is_resource_modified, parse_accept_header
+from werkzeug.http import is_resource_modified
 
+from .assets import Asset
 from .body import MAX_LABEL
-from .client import Asset
 from .errors import BackendError, MalformedRequest, RateLimited, Refused, place
 
 if TYPE_CHECKING:
@@ -138,11 +137,7 @@ def require_reading(environ: WSGIEnvironment) -> None:
 def file(asset: Asset, environ: WSGIEnvironment) -> Answer:
     """One file of the browser client, compressed where the browser takes that."""
     require_reading(environ)
-    accepts = environ.get("HTTP_ACCEPT_ENCODING", "")[:MAX_LABEL]
-    packed = parse_accept_header(accepts, Accept)["gzip"] > 0
-    body = asset.gzip if packed else asset.body
-    # A strong tag names bytes, so the packed bytes need one of their own.
-    etag = f'"{asset.etag}-gzip"' if packed else f'"{asset.etag}"'
+    body, etag, packed = asset.taken(environ.get("HTTP_ACCEPT_ENCODING", "")[:MAX_LABEL])
     # Compared as it is: it may hold any bytes.
     current = environ.get("QUERY_STRING") == f"v={asset.etag}"
     headers = [

@@ -9,13 +9,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import pytest
 from werkzeug.test import Client
 
 from ortto_capture import Capture, CaptureApp, Settings, open_backends
-from ortto_capture.client import assets, script_text, without_comments
+from ortto_capture.assets import without_comments
+from ortto_capture.client import assets, script_text
 
 from .services import ROOT, missing
 
@@ -51,35 +52,44 @@ const kept = (name, value) =>
   name === "start" || name === "end" ? undefined : typeof value === "bigint" ? `${value}n` : value;
 const tree = (text) => {
   try {
-    return JSON.stringify(acorn.parse(text, options), kept);
+    return acorn.parse(text, options);
   } catch (error) {
     return `${error}`;
   }
 };
-console.log(JSON.stringify(texts.map(tree)));
+console.log(JSON.stringify(texts.map(tree), kept));
 """
 
+SourceType: TypeAlias = Literal["script", "module"]
 
-def trees(
-    *texts: str, source_type: Literal["script", "module"] = "script"
-) -> Sequence[tuple[str, str]]:
-    """The syntax trees of scripts, each as it is and as it would be served."""
+
+def parsed(texts: Sequence[str], source_type: SourceType) -> Sequence[Any]:
+    """The syntax trees of scripts; text where one is no program."""
     if shutil.which("node") is None:
         missing("node, which comes with Debian's eslint,")
-    both = [each for text in texts for each in (text, without_comments(text))]
-    parsed = subprocess.run(
+    ran = subprocess.run(
         ["node", "-e", _TREES],
-        input=json.dumps({"texts": both, "sourceType": source_type}),
+        input=json.dumps({"texts": texts, "sourceType": source_type}),
         capture_output=True,
         text=True,
         # Where Debian keeps acorn; a Node that is not Debian's would not look there.
         env={**os.environ, "NODE_PATH": "/usr/share/nodejs"},
         check=False,
     )
-    if "Cannot find module 'acorn'" in parsed.stderr:
+    if "Cannot find module 'acorn'" in ran.stderr:
         missing("acorn, which comes with Debian's eslint,")
-    assert parsed.returncode == 0, parsed.stderr
-    found = json.loads(parsed.stdout)
+    assert ran.returncode == 0, ran.stderr
+    found: Sequence[Any] = json.loads(ran.stdout)
+    return found
+
+
+def trees(*texts: str, source_type: SourceType = "script") -> Sequence[tuple[str, str]]:
+    """The syntax trees of scripts, each as it is and as it would be served."""
+    both = [each for text in texts for each in (text, without_comments(text))]
+    found = [
+        json.dumps(each, separators=(",", ":")) if isinstance(each, dict) else each
+        for each in parsed(both, source_type)
+    ]
     return list(zip(found[::2], found[1::2], strict=True))
 
 
@@ -125,6 +135,7 @@ LINES = [
     "f('\u2028 // a');\n// b",
     "f('\\\n');\n// a",
     "f(1n);\n// a",
+    "/** @type {a} */ (f)();\nf(/** @param {a} b */ (b) => /** @type {c} */ (b));",
     "/* only */",
     "// only",
     "",
@@ -151,6 +162,7 @@ def test_comments_on_lines_of_their_own_go_and_everything_else_stays() -> None:
         "f('a\\\n  b');",
         "f(); /* a\n// b */ g();\n",
         "// a\u2028f();\n",
+        "f('/** @type {a} */');\n",
     ],
 )
 def test_lines_that_our_files_must_not_hold_would_be_noticed(text: str) -> None:

@@ -18,6 +18,7 @@ from werkzeug.http import is_resource_modified
 from werkzeug.routing import Map, RequestRedirect, Rule
 from werkzeug.wrappers import Response
 
+from ..assets import Asset
 from ..body import MAX_LABEL
 from ..capture import Capture
 from ..errors import BackendError, ConfigurationError, MalformedRequest, Refused, place
@@ -37,7 +38,7 @@ from . import (
     writes,
 )
 from .access import Access
-from .files import File, read_files
+from .files import read_files
 from .routes import Answer, Asked, Problem, Route, not_found
 from .shapes import check
 
@@ -185,16 +186,13 @@ def _redirect(environ: WSGIEnvironment) -> Response:
     return Response(status=308, headers={**_HEADERS, "Location": f"/{quote(prefix)}/{state}"})
 
 
-def _file(file: File, environ: WSGIEnvironment) -> Response:
-    packed = "gzip" in environ.get("HTTP_ACCEPT_ENCODING", "")[:MAX_LABEL]
-    # A strong tag names bytes, so the packed bytes need one of their own.
-    etag = f'"{file.etag}-gzip"' if packed else f'"{file.etag}"'
+def _file(file: Asset, environ: WSGIEnvironment) -> Response:
+    body, etag, packed = file.taken(environ.get("HTTP_ACCEPT_ENCODING", "")[:MAX_LABEL])
     headers = {**_FILE_HEADERS, "ETag": etag}
     if not is_resource_modified(environ, etag):
         return Response(status=304, headers=headers)
     if packed:
         headers["Content-Encoding"] = "gzip"
-    body = file.gzip if packed else file.body
     return Response(body, content_type=file.content_type, headers=headers)
 
 

@@ -166,7 +166,7 @@ def test_settings_come_from_a_file(shell: Shell, account: Account, tmp_path: Pat
 
 
 FEED = "/capture/console/api/feed"
-PAGE = ["/", "/console.css", "/console.js", "/pages/live.js"]
+PAGE = ["/", "/console.css", "/console.js", "/icon.svg"]
 
 
 def test_the_activity_page_is_there_when_asked_for(shell: Shell, account: Account) -> None:

@@ -61,6 +61,9 @@ def test_files_are_compressed_where_the_browser_takes_that(site: Site) -> None:
     assert len(packed.data) < len(plain.data) / 2
     assert packed.headers["Content-Encoding"] == "gzip"
     assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+    refusing = site.get("/console.js", **{"Accept-Encoding": "gzip;q=0"})
+    assert "Content-Encoding" not in refusing.headers
 
 
 # -- the host's guard

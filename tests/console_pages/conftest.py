@@ -21,7 +21,7 @@ from ortto_capture import (
 )
 from ortto_capture.testing import FakeClock, Ids
 
-from ..services import serve
+from ..services import ROOT, serve
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -39,6 +39,7 @@ PAID = Definition(
     limits={"person": "10000/day"},
 )
 ONCE = Definition("act:cm:once", "Once", client_side=True, limits={"person": "1/day"})
+MODULES = ROOT / "ortto_capture" / "console" / "static"
 SCOPES = ("read", "write", "erase", "pii")
 
 
@@ -72,8 +73,13 @@ class Console:
 
     @staticmethod
     def _host(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("404 Not Found", [])
-        return []
+        """What a test imports is the module alone: ``/modules/core.js``."""
+        module = MODULES / environ["PATH_INFO"].removeprefix("/modules/")
+        if not module.is_file():
+            start_response("404 Not Found", [])
+            return []
+        start_response("200 OK", [("Content-Type", "text/javascript; charset=utf-8")])
+        return [module.read_bytes()]
 
     def serving(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The server, or what stands in front of it when it is away."""

@@ -197,12 +197,12 @@ REFUSED = {
 def test_no_element_is_made_that_could_run_what_strangers_send(console: Console) -> None:
     console.open("?page=activities")
     for what, attempt in REFUSED.items():
-        script = f"""import("/capture/console/core.js").then((core) => {{
+        script = f"""import("/modules/core.js").then((core) => {{
             try {{ {attempt}; return "made"; }} catch (error) {{ return error.name; }}
         }})"""
         assert console.page.evaluate(script) == "TypeError", what
     text = console.page.evaluate(
-        "import('/capture/console/core.js').then(({h}) => h('p', null, '<b>x</b>').innerHTML)"
+        "import('/modules/core.js').then(({h}) => h('p', null, '<b>x</b>').innerHTML)"
     )
     assert text == "&lt;b&gt;x&lt;/b&gt;"
     assert console.complaints == []
@@ -223,7 +223,7 @@ def test_an_id_is_proposed_that_the_server_takes(console: Console) -> None:
     console.open("?page=activities")
     for name, wanted in PROPOSED.items():
         got = console.page.evaluate(
-            "(name) => import('/capture/console/draft.js').then((draft) => draft.proposedId(name))",
+            "(name) => import('/modules/draft.js').then((draft) => draft.proposedId(name))",
             name,
         )
         assert got == wanted
@@ -246,7 +246,7 @@ SEEN = {
 def test_what_cannot_be_seen_is_written_out_and_what_writing_needs_stays(console: Console) -> None:
     console.open("?page=activities")
     seen = console.page.evaluate(
-        "(all) => import('/capture/console/format.js').then(({visible}) => all.map(visible))",
+        "(all) => import('/modules/format.js').then(({visible}) => all.map(visible))",
         list(SEEN),
     )
     assert seen == list(SEEN.values())

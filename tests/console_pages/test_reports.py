@@ -175,7 +175,7 @@ def test_the_python_of_a_question_is_that_question(console: Console) -> None:
     console.open("?page=health")
     written = console.page.evaluate(
         """async (questions) => {
-          const { pythonOf } = await import("./question.js");
+          const { pythonOf } = await import("/modules/question.js");
           return questions.map((question) => pythonOf("ask", { question }));
         }""",
         [plain(each) for each in QUESTIONS] + [Refusals("activity", "7d").plain()],

@@ -22,7 +22,7 @@ OF_OPERATORS = (errors.BadQuery, errors.ReportTooLong, errors.ReportsBusy, error
 
 #: What the page's functions answer for a name that they do not know.
 UNKNOWN = """async (asked) => {
-  const words = await import("./words.js");
+  const words = await import("/modules/words.js");
   const same = (said, name) => said.toLowerCase().replace(/[.]$/, "") === name.toLowerCase();
   return {
     reasons: asked.reasons.filter((reason) => same(words.explain({ code: "x", reason })[0], reason)
@@ -134,7 +134,7 @@ def test_names_that_every_object_has_are_no_reasons(console: Console) -> None:
 
     said = console.page.evaluate(
         """async () => {
-          const { explain, meaning, warning } = await import("./words.js");
+          const { explain, meaning, warning } = await import("/modules/words.js");
           return [explain({ code: "constructor", reason: "toString" }), meaning("__proto__:x"),
             warning("valueOf")].map(String);
         }"""

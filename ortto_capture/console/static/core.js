@@ -5,9 +5,9 @@
  * The law of this file: text becomes text nodes and never markup; listeners are functions and links
  * stay in the console, so no value from outside can run; a row that did not change keeps its element.
  */
-import { ApiError, freshness, passing } from "./server.js";
+import { ApiError, ask, can, download, freshness, me, passing, poll } from "./server.js";
 
-export { ApiError, ask, can, download, freshness, me, poll } from "./server.js";
+export { ApiError, ask, can, download, freshness, me, poll };
 
 /** @typedef {Node | string | number | null | undefined | false | any[]} Child */
 /** @typedef {import("./server.js").Me} Me */

@@ -6,6 +6,7 @@
  * another reader is not written over.
  */
 import { ApiError, ask, dialog, go, h, say } from "./core.js";
+import { slug } from "./draft.js";
 import { field, input, mark } from "./form.js";
 import { bdi } from "./format.js";
 
@@ -43,7 +44,7 @@ export async function save(what, saved, proposed, content) {
     return true;
   };
   /** @type {{label: string, kind?: "first", run: () => unknown}[]} */
-  const actions = [{ label: saved ? "Save as new" : "Save", run: () => put(slug(title.value), "") }];
+  const actions = [{ label: saved ? "Save as new" : "Save", run: () => put(slug(title.value) || `saved-${Date.now().toString(36)}`, "") }];
   if (saved) actions.unshift({ label: "Save", run: () => put(saved.name, saved.etag) });
   actions[0].kind = "first";
   await dialog({ title: `Save ${what}`, body: called, actions });
@@ -67,6 +68,3 @@ export async function remove(what, { name, title, etag }, words) {
     { label: `Delete ${what}`, kind: "danger", run: () => ask(`${what}s/${name}`, { method: "DELETE", etag }) }] });
   if (done) go({ page: `${what}s` }, { fresh: true });
 }
-
-/** @type {(title: string) => string} a name for an address */
-const slug = (title) => title.normalize("NFKD").toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 60).replace(/^-|-$/g, "") || `saved-${Date.now().toString(36)}`;

@@ -13,6 +13,7 @@ import { icon } from "../icons.js";
 import { choices, figure, list, whole } from "../table.js";
 import { explain } from "../words.js";
 import { switchSource, whyNot } from "./activities.js";
+import { feed } from "./feed.js";
 import { setup } from "./setup.js";
 
 /** @type {Record<string, [string, string]>} words of a period, and of the one before */
@@ -171,8 +172,6 @@ async function people(body, path, period, gone) {
 /** @param {HTMLElement} body @param {string} id @param {import("../core.js").Here} here @param {AbortSignal} gone */
 async function feedOf(body, id, here, gone) {
   if (!kept || kept.id !== id || !body.contains(kept.root.root)) {
-    const { feed } = await import("./feed.js");
-    if (gone.aborted) return;
     kept = { id, root: feed({ activity: id }) };
     body.replaceChildren(kept.root.root);
   }
