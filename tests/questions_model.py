@@ -304,7 +304,8 @@ def value_of(activity: Activity, split: str) -> Any:
         "assurance": activity.assurance,
     }
     value = members[split] if split in members else activity.attributes.get(split)
-    return value[:LONGEST] if isinstance(value, str) else value
+    # A str is never longer: it would not have been accepted.
+    return value[:LONGEST] if isinstance(value, str) and split.startswith("txt:") else value
 
 
 def figure(question: Question, activities: Sequence[Activity]) -> Figure:
