@@ -128,7 +128,7 @@ def deed(chance: Random, number: int, zone: str, turn: date, now: float) -> Acti
         )
         at = min(now, wall.timestamp() + chance.choice([0, 0, -0.001, 0.001]))
     attributes = {
-        PLAN: chance.choice(TEXTS + LONG),
+        PLAN: chance.choice([*TEXTS, "x" * LONGEST]),
         NOTE: chance.choice(TEXTS + LONG),
         AMOUNT: chance.choice(NUMBERS),
         TRIAL: chance.choice([False, True]),

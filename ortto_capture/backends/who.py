@@ -18,6 +18,8 @@ from ..questions.plain import milliseconds
 from ..questions.query import All, Any, Condition, Did, Funnel, In, Members, Not, Where
 from .store import Run
 
+#: An id has a number as long as the journal holds something that the person did.
+EVERYONE = "SELECT number FROM person_ids"
 _TESTS = {
     "is": "{} = {}",
     "is-not": "{} IS NOT {}",
@@ -77,11 +79,17 @@ def people(condition: Condition, now: float, bound: Bound) -> str:
 
     match condition:
         case All(of):
-            return parts(of, " INTERSECT ")
+            # Who is left out is taken from those who are meant, not from all people.
+            meant = [each for each in of if not isinstance(each, Not)]
+            without = [each.of for each in of if isinstance(each, Not)]
+            return " EXCEPT ".join(
+                [parts(meant, " INTERSECT ") if meant else EVERYONE]
+                + [parts((each,), "") for each in without]
+            )
         case Any(of):
             return parts(of, " UNION ")
         case Not(of):
-            return f"SELECT number FROM person_ids EXCEPT {parts((of,), '')}"
+            return f"{EVERYONE} EXCEPT {parts((of,), '')}"
         case Did():
             return _did(condition, now, bound)
         case In():
