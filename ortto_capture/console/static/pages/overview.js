@@ -24,10 +24,10 @@ const AGAIN = 60, WAITING = 3;
  */
 export async function show(main, here, gone) {
   document.title = "Overview";
-  const [{ activities }, write] = await Promise.all([ask("activities", { signal: gone }), can("write")]);
+  // All at once: what is asked one after the other, a reader waits for.
+  const [{ activities }, write, { names }, { time_zone }] = await Promise.all([ask("activities", { signal: gone }), can("write"), offered(gone), me()]);
   if (!activities.some((/** @type {any} */ each) => each.status === "live")) return begin(main, activities, write, gone);
 
-  const [{ names }, { time_zone }] = await Promise.all([offered(gone), me()]);
   const tiles = h("div.tiles"), none = h("div"), arrange = h("button.button", { type: "button", "aria-pressed": "false", onclick: () => toggle() }, "Arrange");
   const hint = h("p.quiet.hint-above", { hidden: true }, "Drag a report, or move it with its arrows or the arrow keys. Each move is saved.");
   main.replaceChildren(
