@@ -277,6 +277,12 @@ class Written(Protocol):
         process, and will again. ``store``: ``put`` has.
         """
 
+    def stored(self, activity_id: str) -> Definition | None:
+        """Return the definition as it is stored at this moment, or None.
+
+        ``get`` may return the one from before another process has changed it, for a second.
+        """
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backends:

@@ -628,6 +628,23 @@ def test_audiences_of_audiences_are_no_deeper_than_a_question(account: Shop) -> 
     assert wrong.value.expected == "conditions nested at most 6 deep, its audiences included"
 
 
+def test_audiences_lead_to_one_another_a_bounded_number_of_times(account: Shop) -> None:
+    audiences = account.capture.audiences
+    audiences.put(Audience("n0", "N", Did(LOGIN)))
+    for depth in range(15):
+        audiences.put(Audience(f"n{depth + 1}", "N", In(f"n{depth}")))
+    assert audiences.count("n15") == 0
+    with pytest.raises(BadQuery) as wrong:
+        audiences.put(Audience("n16", "N", In("n15")))
+
+    assert wrong.value.field == "people"
+    assert wrong.value.expected == "audiences within audiences at most 15 deep"
+    for depth in range(16, 1_200):
+        account.document("audience", f"n{depth}", {"title": "N", "people": {"in": f"n{depth - 1}"}})
+    with pytest.raises(BadQuery):
+        audiences.count("n1199")
+
+
 @pytest.mark.parametrize(
     ("value", "field"),
     [

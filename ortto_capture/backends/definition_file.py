@@ -89,6 +89,11 @@ class FileDefinitions:
             return "file"
         return "code" if activity_id in self._declared else "store"
 
+    def stored(self, activity_id: str) -> Definition | None:
+        with self._lock, faults(self.path):
+            self._take_over(self._read())
+        return self._definitions.get(activity_id)
+
     def _change(self, definitions: Sequence[Definition], *, declared: bool) -> None:
         # Two directories may link one file: it is locked and replaced where it really is.
         with self._lock, exclusive_lock(self.path.resolve().with_suffix(".lock")):

@@ -63,6 +63,9 @@ class MemoryDefinitions:
     def written(self, activity_id: str) -> Literal["store", "code", "file"]:
         return "code" if activity_id in self._declared else "store"
 
+    def stored(self, activity_id: str) -> Definition | None:
+        return self.get(activity_id)
+
 
 class MemoryPeople:
     """People in dicts.

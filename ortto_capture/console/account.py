@@ -32,6 +32,8 @@ _ME = record(
 )
 #: The capture key of the examples where no sources are configured: any is accepted then.
 ANY_KEY = "site"
+#: The last second that a calendar holds.
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 def routes(capture: Capture, snippet: Callable[[str, str], str]) -> list[Route]:
@@ -79,8 +81,12 @@ def why_not(capture: Capture, activity_id: str = "") -> str:
 
 
 def moment(at: float) -> str:
-    """Epoch seconds as ISO 8601, UTC."""
-    return datetime.fromtimestamp(at, UTC).isoformat()
+    """Epoch seconds as ISO 8601, UTC.
+
+    What no calendar holds, such as the end of a limit's window of a million years, is the last
+    moment of all.
+    """
+    return datetime.fromtimestamp(min(at, _LAST), UTC).isoformat()
 
 
 def own_version() -> str:

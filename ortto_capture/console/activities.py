@@ -8,6 +8,7 @@ does not let a program change is refused with the reason.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
@@ -21,7 +22,7 @@ from ..ports import Written
 from . import writes
 from .account import moment, why_not
 from .figures import Figures, defined
-from .routes import Answer, Asked, Problem, Route
+from .routes import Answer, Asked, Problem, Route, not_found
 from .shapes import (
     ACTIVITY,
     FLAG,
@@ -110,18 +111,13 @@ class Activities:
         wanted = read(asked.body)
         if reason := why_not(self._capture):
             raise Problem(409, "read-only", reason)
-        self._capture.backends.atomically(partial(self._create, asked, wanted))
+        self._decide(asked, wanted, self._creation)
         return _kept(wanted, 201)
 
-    def _create(self, asked: Asked, wanted: Definition) -> None:
-        definitions = self._capture.backends.definitions
-        stored = definitions.get(wanted.id)
-        # A decision may be run again after it has put what it wanted.
-        if stored is not None and stored != wanted:
+    def _creation(self, wanted: Definition) -> str:
+        if self._stored(wanted.id) is not None:
             raise Problem(409, "exists", f"there is an activity {wanted.id}", field="id")
-        if stored is None:
-            writes.record(self._capture, asked, "created", wanted.id)
-            self._put(wanted)
+        return "created"
 
     def change(self, asked: Asked) -> Answer:
         """Replace a definition."""
@@ -135,28 +131,50 @@ class Activities:
                 expected=asked["activity_id"],
             )
         given = writes.if_match(asked)
-        self._capture.backends.atomically(partial(self._change, asked, wanted, given))
+        self._decide(asked, wanted, partial(self._change, given))
         return _kept(wanted, 200)
 
-    def _change(self, asked: Asked, wanted: Definition, given: str) -> None:
-        stored = defined(self._capture, wanted.id)
+    def _change(self, given: str, wanted: Definition) -> str:
+        stored = self._stored(wanted.id)
+        if stored is None:
+            raise not_found("there is no such activity")
         if stored == wanted:
-            return
+            return ""
         writes.require_match(given, tag_of(stored))
         editable, switchable, reason = self._editable(wanted.id)
         switches = {name: getattr(wanted, name) for name in _SWITCHES}
         switched = replace(stored, **switches) == wanted
         if not (editable or (switchable and switched)):
             raise Problem(409, "read-only", reason)
-        writes.record(self._capture, asked, _what(stored, wanted), wanted.id)
-        self._put(wanted)
+        return _what(stored, wanted)
 
-    def _put(self, wanted: Definition) -> None:
+    def _decide(self, asked: Asked, wanted: Definition, check: Callable[[Definition], str]) -> None:
+        """Put what is wanted and record it, in one decision.
+
+        :param check: refuses it, or says what it is called in the records: nothing for no change.
+        """
+        done: list[str] = []
+
+        def decide() -> None:
+            # A decision may be run again after it has put what is wanted.
+            what = done[0] if done else check(wanted)
+            if what:
+                writes.record(self._capture, asked, what, wanted.id)
+                self._capture.backends.definitions.put(wanted)
+                done.append(what)
+
         try:
-            self._capture.backends.definitions.put(wanted)
+            self._capture.backends.atomically(decide)
         except ConfigurationError as error:
             # It may have become a file of people's own meanwhile, or a broken one.
             raise Problem(409, "read-only", str(error)) from error
+
+    def _stored(self, activity_id: str) -> Definition | None:
+        """The definition, also where another process has changed it just now."""
+        definitions = self._capture.backends.definitions
+        if isinstance(definitions, Written):
+            return definitions.stored(activity_id)
+        return definitions.get(activity_id)
 
     def _editable(self, activity_id: str) -> tuple[bool, bool, str]:
         """Whether it may be edited, and switched; and why not."""

@@ -21,7 +21,14 @@ from werkzeug.wrappers import Response
 from ..assets import Asset
 from ..body import MAX_LABEL
 from ..capture import Capture
-from ..errors import BackendError, ConfigurationError, MalformedRequest, Refused, place
+from ..errors import (
+    BackendError,
+    ConfigurationError,
+    MalformedRequest,
+    Refused,
+    ReportsBusy,
+    place,
+)
 from . import (
     account,
     activities,
@@ -239,6 +246,8 @@ def _refusal(error: Problem | Refused) -> Response:
     refused = _error(error.status, error.code, error.message, field=error.field, expected=expected)
     if isinstance(error, Problem):
         refused.headers.update(error.headers)
+    elif isinstance(error, ReportsBusy):
+        refused.headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, MalformedRequest) and error.allow is not None:
         refused.headers["Allow"] = error.allow
     return refused

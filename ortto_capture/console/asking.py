@@ -15,7 +15,7 @@ from ..questions.checks import PRESENCE_OPS, SPLITS
 from ..questions.query import Did, Funnel, Members, Query, Question, Where, conditions_in
 from ..reports import Refusals
 from ..reports.reports import parse_question
-from .masks import Masks
+from .masks import Masks, plain_keys
 from .routes import Asked, Route
 from .shapes import ANSWER, QUESTION
 
@@ -91,18 +91,19 @@ def shown(answer: Figures, question: Question | Refusals, masks: Masks) -> dict[
 def _tells(question: Question, backends: Backends) -> bool:
     """Whether an answer tells of values that are masked.
 
-    Those are of an attribute that one of the activities declares sensitive, or none declares: it
-    may have been declared sensitive before. That there is a value, any reader sees.
+    Those are of an attribute that one of the activities declares sensitive, or one that is named
+    does not declare: it may have been declared sensitive before. Of all activities only some have
+    it, so that one must declare it and none as sensitive. That there is a value, any reader sees.
     """
     if isinstance(question, Funnel):
         return False
     definitions = backends.definitions
 
     def masked(key: str, activities: tuple[str, ...] | None) -> bool:
-        asked = definitions.all() if activities is None else map(definitions.get, activities)
-        found = [each for each in asked if each is not None]
-        declared = [each for one in found for each in one.attributes if each.key == key]
-        return not declared or any(each.sensitive for each in declared)
+        if activities is not None:
+            return any(key not in plain_keys(definitions.get(each)) for each in activities)
+        every = [one for each in definitions.all() for one in each.attributes if one.key == key]
+        return not every or any(each.sensitive for each in every)
 
     def compared(wheres: tuple[Where, ...]) -> list[str]:
         return [each.attribute for each in wheres if each.op not in PRESENCE_OPS]

@@ -7,6 +7,7 @@ No file of people leaves without the scope for it, and each is recorded.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from ..capture import Capture
@@ -49,15 +50,17 @@ class Audiences:
         audience = Audience.parse(name, asked.body)
         version = writes.version(asked, self._capture)
         refuse_taken(version, self._capture.audiences.get(name))
-        stored = self._capture.audiences.put(audience, version)
-        writes.record(self._capture, asked, "saved the audience", name)
+        put = partial(self._capture.audiences.put, audience, version)
+        stored = writes.recorded(self._capture, asked, "saved the audience", name, put)
         return Answer(_audience(Saved(name, audience, stored, "")), etag=str(stored))
 
     def remove(self, asked: Asked) -> Answer:
         """Remove an audience."""
-        if not self._capture.audiences.remove(asked["name"], writes.version(asked, self._capture)):
+        name, version = asked["name"], writes.version(asked, self._capture)
+        if self._capture.audiences.get(name) is None:
             raise not_found("there is no such audience")
-        writes.record(self._capture, asked, "removed the audience", asked["name"])
+        remove = partial(self._capture.audiences.remove, name, version)
+        writes.recorded(self._capture, asked, "removed the audience", name, remove)
         return Answer(status=204)
 
     def count(self, asked: Asked) -> dict[str, Any]:

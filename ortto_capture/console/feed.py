@@ -7,12 +7,14 @@ for over everything that is kept, and stands in the request alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..capture import Capture
 from ..errors import Refused
 from ..model import Captured, Outcome
+from ..ports import Backends
 from ..questions.answer import Wanted
 from ..schema import example
 from .account import moment
@@ -20,7 +22,7 @@ from .masks import Masks
 from .requests import ACCEPTED, DUPLICATE, FAILURES, IDENTIFIED, KINDS, ROW, Rows
 from .routes import Answer, Asked, Problem, Route
 from .shapes import COUNT, FLAG, ID, MOMENT, TEXT, many, mapping, maybe, record
-from .stream import Before, Filter, Stream
+from .stream import Before, Filter, Found, Stream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -78,19 +80,17 @@ class Feed:
         now = self._now(counts, seen)
         warnings = self._warnings(asked.environ)
         cursor = f"{self._backends.epoch}:{now}"
-        told = f"{cursor} {warnings} {asked.environ.get('QUERY_STRING', '')}"
-        etag = sha256(told.encode(errors="replace")).hexdigest()[:16]
         older = asked.query.get("before", "")
         if now == seen and not older:
-            return Answer(status=304, etag=etag)
-        if not older and asked.environ.get("HTTP_IF_NONE_MATCH") == f'"{etag}"':
-            return Answer(status=304, etag=etag)
+            return Answer(status=304, etag=sha256(cursor.encode()).hexdigest()[:16])
+        # Any other answer has the tag of its bytes: an erasure, and a value that is masked by now,
+        # are told by no count.
         rows, before, far, anew = self._rows(asked, seen, older)
         drawn = Rows(self._backends, Masks(self._backends))
         return Answer(
             {
                 "cursor": cursor,
-                "before": f"{self._backends.epoch}:{before}" if before is not None else "",
+                "before": before_of(self._backends, before),
                 "looked_back_to": moment(far) if far else None,
                 # These are all that the page shows, not what comes on top.
                 "anew": anew,
@@ -98,8 +98,7 @@ class Feed:
                 "counts": counts_of(counts),
                 "warnings": warnings,
                 "example": self._example(),
-            },
-            etag=etag,
+            }
         )
 
     def _rows(
@@ -110,7 +109,7 @@ class Feed:
             # A person who is not known did nothing.
             return [], None, None, seen is None
         if older:
-            found = self._stream.page(wanted, self.before(older))
+            found = page_before(self._backends, self._stream, wanted, older)
             return [*found.rows], found.before, found.looked_back_to, False
         if seen is not None:
             try:
@@ -122,17 +121,6 @@ class Feed:
                 return new, None, None, False
         found = self._stream.page(wanted, Before())
         return [*found.rows], found.before, found.looked_back_to, True
-
-    def before(self, text: str) -> Before:
-        """Read where older rows begin.
-
-        :raises Problem: when it is nothing of this store.
-        """
-        epoch, _, rest = text.partition(":")
-        before = Before.parse(rest) if epoch == self._backends.epoch else None
-        if before is None:
-            raise Problem(400, "bad-request", "begin again with the latest", field="before")
-        return before
 
     def _seen(self, asked: Asked) -> _Cursor | None:
         epoch, after = f"{self._backends.epoch}:", asked.query.get("after", "")
@@ -211,6 +199,26 @@ def filter_of(capture: Capture, asked: Asked) -> Filter | None:
             return None
     wanted = Wanted(tuple(filter(None, given["activity"].split(","))), people, given["text"])
     return Filter(wanted, outcomes, tuple(map(int, statuses)), unmasked=asked.may("pii"))
+
+
+def before_of(backends: Backends, before: Before | None) -> str:
+    """Where older rows begin, as a reader sends it back; empty when there are none."""
+    return f"{backends.epoch}:{before}" if before is not None else ""
+
+
+def page_before(backends: Backends, stream: Stream, wanted: Filter, text: str) -> Found:
+    """A page of older rows.
+
+    :param text: what :func:`before_of` has returned.
+    :raises Problem: when it is nothing of this store.
+    """
+    epoch, _, rest = text.partition(":")
+    before = Before.parse(rest) if epoch == backends.epoch else None
+    if before is not None:
+        # A forged one may hold a cursor that the journal cannot read.
+        with suppress(ValueError):
+            return stream.page(wanted, before)
+    raise Problem(400, "bad-request", "begin again with the latest", field="before")
 
 
 def ids_of(capture: Capture, text: str) -> list[str]:

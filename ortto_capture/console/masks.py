@@ -86,13 +86,16 @@ def masked_address(address: str) -> str:
     return f"{masked_text(local)}@{masked_text(name) + dot + last if dot else masked_text(domain)}"
 
 
-@lru_cache(maxsize=1_024)
 def readable(address: str) -> str:
     """Return an address with its domain as people write it: ``müller.example``."""
     local, at, domain = address.rpartition("@")
-    if "xn--" not in domain:
-        return address
+    return local + at + _readable_domain(domain) if "xn--" in domain else address
+
+
+# Domains alone: a person who was erased must not stay here.
+@lru_cache(maxsize=1_024)
+def _readable_domain(domain: str) -> str:
     try:
-        return f"{local}{at}{idna.decode(domain)}"
+        return idna.decode(domain)
     except UnicodeError:
-        return address
+        return domain

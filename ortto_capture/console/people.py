@@ -18,7 +18,7 @@ from ..questions.answer import Wanted
 from . import writes
 from .account import moment
 from .detail import Detail
-from .feed import ids_of
+from .feed import before_of, ids_of, page_before
 from .masks import Masks
 from .requests import ROW, Rows
 from .routes import Answer, Asked, Problem, Route, not_found
@@ -108,14 +108,15 @@ class People:
     def timeline(self, asked: Asked) -> dict[str, Any]:
         """What a person did, and what was refused."""
         person = self._known(asked["person_id"])
-        before = Before.parse(text) if (text := asked.query.get("before", "")) else Before()
-        if before is None:
-            raise Problem(400, "bad-request", "begin again with the latest", field="before")
-        found = self._stream.page(Filter(Wanted(person_ids=(person.id,))), before)
+        wanted, older = Filter(Wanted(person_ids=(person.id,))), asked.query.get("before", "")
+        if older:
+            found = page_before(self._backends, self._stream, wanted, older)
+        else:
+            found = self._stream.page(wanted, Before())
         rows = Rows(self._backends, Masks(self._backends))
         return {
             "rows": [rows.one(each) for each in found.rows],
-            "before": str(found.before) if found.before is not None else "",
+            "before": before_of(self._backends, found.before),
         }
 
     def export(self, asked: Asked) -> Answer:

@@ -6,6 +6,7 @@ each such write is recorded. One that cannot be read says why, and harms no othe
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ..capture import Capture
@@ -52,24 +53,27 @@ class Reports:
         report = Report.parse(name, asked.body)
         version = writes.version(asked, self._capture)
         refuse_taken(version, self._capture.reports.get(name))
-        stored = self._capture.reports.put(report, version)
-        writes.record(self._capture, asked, "saved the report", name)
+        put = partial(self._capture.reports.put, report, version)
+        stored = writes.recorded(self._capture, asked, "saved the report", name, put)
         saved = Saved(name, report, stored, "")
         pinned = self._capture.reports.pinned().names
         return Answer(_report(saved, pinned), etag=str(stored))
 
     def remove(self, asked: Asked) -> Answer:
         """Remove a report."""
-        if not self._capture.reports.remove(asked["name"], writes.version(asked, self._capture)):
+        name, version = asked["name"], writes.version(asked, self._capture)
+        if self._capture.reports.get(name) is None:
             raise not_found("there is no such report")
-        writes.record(self._capture, asked, "removed the report", asked["name"])
+        remove = partial(self._capture.reports.remove, name, version)
+        writes.recorded(self._capture, asked, "removed the report", name, remove)
         return Answer(status=204)
 
     def pin(self, asked: Asked) -> Answer:
         """Say which reports are on the Overview, in order."""
         names = asked.body["names"]
-        version = self._capture.reports.pin(names, writes.version(asked, self._capture))
-        writes.record(self._capture, asked, "arranged the Overview", ", ".join(names))
+        pin = partial(self._capture.reports.pin, names, writes.version(asked, self._capture))
+        listed = ", ".join(names)
+        version = writes.recorded(self._capture, asked, "arranged the Overview", listed, pin)
         return Answer({"names": names, "etag": str(version)}, etag=str(version))
 
     def answer(self, asked: Asked) -> dict[str, Any]:

@@ -108,7 +108,10 @@ class Stream:
         self._masks = Masks(backends)
 
     def page(self, wanted: Filter, before: Before, limit: int = PAGE) -> Found:
-        """A page of what is wanted, from ``before`` back."""
+        """A page of what is wanted, from ``before`` back.
+
+        :raises ValueError: by some journals, when ``before`` holds a cursor that is none of theirs.
+        """
         # What comes while this is read belongs to a later answer.
         number = min(before.number, self.last_outcome() + 1)
         journal = self._journal(wanted, before, limit)

@@ -8,8 +8,9 @@ they saw it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from werkzeug.http import unquote_etag
 
@@ -18,6 +19,8 @@ from .account import moment
 from .routes import Asked, Problem, Route
 from .shapes import MOMENT, TEXT, many
 from .shapes import record as shape
+
+T = TypeVar("T")
 
 #: The kind of the documents; the names are rising numbers.
 KIND = "change"
@@ -57,6 +60,17 @@ def record(capture: Capture, asked: Asked, what: str, which: str) -> None:
             number += 1
 
     capture.backends.atomically(decide)
+
+
+def recorded(capture: Capture, asked: Asked, what: str, which: str, write: Callable[[], T]) -> T:
+    """Return what ``write`` does; it is done and recorded in one decision, or neither."""
+
+    def decide() -> T:
+        done = write()
+        record(capture, asked, what, which)
+        return done
+
+    return capture.backends.atomically(decide)
 
 
 def unnamed(person_id: str) -> str:

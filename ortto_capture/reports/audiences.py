@@ -163,6 +163,8 @@ class Audiences:
     def _people_of(self, name: str, within: tuple[str, ...]) -> Condition:
         if name in within:
             raise BadQuery("people", "an audience that is no part of itself")
+        if len(within) > MAX_DID:
+            raise BadQuery("people", f"audiences within audiences at most {MAX_DID} deep")
         found = self.get(name)
         if found is None or found.value is None:
             raise BadQuery("people", "audiences that are there and can be read")

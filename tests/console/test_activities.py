@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from ortto_capture import Definition, open_backends
+from ortto_capture.backends.memory import MemoryBackends
 from ortto_capture.definition_format import parse_definition
 
 from .site import PAID, Site
+
+T = TypeVar("T")
 
 NEW = {"id": "act:cm:logged-in", "name": "Logged in"}
 
@@ -137,6 +142,58 @@ def test_a_change_says_what_it_has_seen(site: Site) -> None:
     assert stored is not None
     assert (stored.name, stored.client_side) == ("Bought", False)
     assert [what for _, what, _ in changes(site)] == ["edited", "switched off"]
+
+
+def test_a_change_that_another_process_has_just_made_is_not_undone(tmp_path: Path) -> None:
+    one = Site(backends=open_backends(f"file:{tmp_path}"))
+    two = Site(backends=open_backends(f"file:{tmp_path}"), define=False)
+    path = f"/api/activities/{PAID.id}"
+    seen = one.asks(path)
+    assert two.asks(path) == seen
+    tag = {"If-Match": seen["etag"]}
+    one.does("PUT", path, {**seen["definition"], "name": "Bought"}, **tag)
+    one.does("POST", "/api/activities", NEW)
+
+    # At once: the other process has not looked at the file again.
+    assert two.refuses("PUT", path, {**seen["definition"], "icon": "coin"}, **tag)[0] == 412
+    again = {**NEW, "name": "Came in"}
+    assert two.refuses("POST", "/api/activities", again) == (409, "exists")
+    assert [each.name for each in two.backends.definitions.all()] == ["Logged in", "Bought"]
+
+
+class Twice(MemoryBackends):
+    """Runs every decision again, as where another one of its transaction has failed."""
+
+    def atomically(self, decide: Callable[[], T]) -> T:
+        """Only the second result counts."""
+        with self._lock:
+            decide()
+            return decide()
+
+
+def test_a_decision_that_is_run_again_does_what_it_has_done_and_records_it() -> None:
+    site = Site(backends=Twice())
+    path = f"/api/activities/{NEW['id']}"
+    tag = {"If-Match": site.does("POST", "/api/activities", NEW)["etag"]}
+    site.does("PUT", path, {**NEW, "client_side": True}, **tag)
+
+    assert {(what, which) for _, what, which in changes(site)} == {
+        ("created", NEW["id"]),
+        ("switched on", NEW["id"]),
+    }
+
+
+def test_the_end_of_a_limit_that_no_calendar_holds_is_its_last_moment(site: Site) -> None:
+    slow = Definition("act:cm:slow", "Slow", limits={"person": "1 per 9000000 years"})
+    site.backends.definitions.put(replace(slow, client_side=True))
+    site.record(slow.id)
+    site.refuse(slow.id)
+
+    [person] = site.asks(f"/api/activities/{slow.id}/setup")["close"]
+    assert person["opens_at"] == "9999-12-31T23:59:59+00:00"
+    [row] = site.asks("/api/feed?outcome=refused")["rows"]
+    limit = site.asks(f"/api/feed/{row['key']}")["limit"]
+    assert limit["opens_at"] == "9999-12-31T23:59:59+00:00"
 
 
 @pytest.mark.parametrize(

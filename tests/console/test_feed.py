@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from ortto_capture import (
     open_backends,
 )
 from ortto_capture.console.rows import Rows
+from ortto_capture.console.stream import Before
 
 from .site import ALL, PAID, SECRET, Site, others, without
 
@@ -202,12 +204,45 @@ def test_a_cursor_gets_what_is_new_and_304_when_nothing_is(site: Site) -> None:
 
 
 def test_the_latest_are_304_as_long_as_nothing_comes(site: Site) -> None:
+    site.refuse()
     first = site.get("/api/feed?outcome=refused")
     tag = {"If-None-Match": first.headers["ETag"]}
     assert site.get("/api/feed?outcome=refused", **tag).status_code == 304
     assert site.get("/api/feed?outcome=accepted", **tag).status_code == 200
     site.refuse()
     assert site.get("/api/feed?outcome=refused", **tag).status_code == 200
+
+
+def test_what_was_erased_or_is_masked_by_now_is_not_hidden_by_a_304(site: Site) -> None:
+    site.record(attributes={"str:cm:plan": "Pot"})
+    site.capture.record_for(PAID.id, email="other@emaildomain.com")
+    tag = {"If-None-Match": site.get("/api/feed").headers["ETag"]}
+    assert site.get("/api/feed", **tag).status_code == 304
+
+    site.backends.definitions.put(replace(PAID, attributes=()))
+    masked = site.get("/api/feed", **tag)
+    assert (masked.status_code, b"Pot" in masked.data) == (200, False)
+
+    tag = {"If-None-Match": masked.headers["ETag"]}
+    site.capture.erase("user@emaildomain.com")
+    assert b'"person":"u' not in site.get("/api/feed", **tag).data
+    assert site.get("/api/feed", **tag).status_code == 200
+
+
+@pytest.mark.parametrize("backends", ["memory:", "file:"])
+@pytest.mark.parametrize("journal", ["abc", "1e5", "9" * 5_000, "9" * 25, "-5", "1\0", None])
+def test_a_forged_place_to_go_on_from_is_no_fault(
+    backends: str, journal: str | None, tmp_path: Path
+) -> None:
+    site = Site(backends=open_backends(f"file:{tmp_path}" if backends == "file:" else backends))
+    site.record()
+    person = site.capture.person("user@emaildomain.com")
+    assert person is not None
+    forged = f"{site.backends.epoch}:{Before(journal, 10**30, 10**30)}"
+    of_another_store = f"other:{Before()}"
+    for path in ("/api/feed", f"/api/people/{person.id}/timeline"):
+        assert site.get(f"{path}?before={forged}").status_code in (200, 400)
+        assert site.get(f"{path}?before={of_another_store}").status_code == 400
 
 
 def test_a_poll_that_finds_nothing_new_reads_no_row(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ortto_capture import Definition
+from ortto_capture import Attribute, Definition, StorageFull, open_backends
+from ortto_capture.errors import ReportsBusy
 from ortto_capture.reports import Did, Query
 
 from .site import ALL, PAID, Site, code, others, without
@@ -138,6 +141,66 @@ def test_other_questions_are_for_every_reader(site: Site, question: Any) -> None
 
 
 # -- saved reports
+
+
+def test_a_reader_learns_no_value_of_an_activity_that_does_not_declare_it_any_more(
+    site: Site,
+) -> None:
+    login = Definition("act:cm:login", "Logged in", client_side=True)
+    site.backends.definitions.put(
+        replace(login, attributes=[Attribute("str:cm:plan", sensitive=True)])
+    )
+    site.record("act:cm:login", {"str:cm:plan": "Secret"})
+    site.backends.definitions.put(login)
+    site.allow(*others("pii"))
+
+    plans = {"split_by": "str:cm:plan"}
+    both = {**plans, "activity": ["act:cm:paid", "act:cm:login"]}
+    assert site.refuses("POST", "/api/ask", both) == (403, "missing-scope")
+    site.does("POST", "/api/ask", {**plans, "activity": "act:cm:paid"})
+
+
+def test_a_busy_journal_says_when_to_try_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: Any) -> Any:
+        raise ReportsBusy
+
+    monkeypatch.setattr(site.backends.journal, "ask", busy)
+    answer = site.send("POST", "/api/ask", {})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/api/reports/mine", MINE),
+        ("PUT", "/api/audiences/payers", PAYERS),
+        ("DELETE", "/api/reports/refusals", None),
+        ("DELETE", "/api/audiences/kept", None),
+        ("PUT", "/api/overview", {"names": []}),
+    ],
+)
+def test_what_cannot_be_recorded_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any
+) -> None:
+    site = Site(backends=open_backends(f"file:{tmp_path}"))
+    kept = site.does("PUT", "/api/audiences/kept", PAYERS, **NEW)
+    before = (site.asks("/api/reports"), site.asks("/api/audiences"))
+    documents = site.backends.documents
+    assert documents is not None
+    put = documents.put
+
+    def full(kind: str, *parameters: Any) -> Any:
+        if kind == "change":
+            raise StorageFull("no space is left")
+        return put(kind, *parameters)
+
+    monkeypatch.setattr(
+        documents, "put", lambda kind, *given, **named: full(kind, *given, *named.values())
+    )
+    seen = kept["etag"] if path.endswith("kept") else "-1"
+    tag = NEW if body in (MINE, PAYERS) else {"If-Match": seen}
+    assert site.refuses(method, path, body, **tag) == (503, "storage-full")
+    assert (site.asks("/api/reports"), site.asks("/api/audiences")) == before
 
 
 def test_there_are_some_from_the_start_and_they_can_be_asked(site: Site) -> None:
