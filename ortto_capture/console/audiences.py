@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..capture import Capture
+from ..model import Person
 from ..questions.parsing import parse_condition
 from ..questions.query import Condition, Members
 from ..reports import Audience, Saved
@@ -86,13 +87,12 @@ class Audiences:
         """All members of an audience as a file; it is recorded."""
         people = self._audience_of(asked).people
         writes.record(self._capture, asked, "exported the audience", asked["name"])
-        masks = Masks(self._capture.backends, masked=False)
-        every = (
-            (person.id, masks.name(person), person.first or "", person.last or "")
-            for each in self._ids(people)
-            if (person := self._capture.backends.people.get(each)) is not None
+        members = (self._capture.backends.people.get(each) for each in self._ids(people))
+        # The columns of `ortto-capture audiences members --format csv`.
+        text = sheets.written(
+            ["person_id", "email", "ei", "first", "last", "assurance"],
+            (_member(each) for each in members if each is not None),
         )
-        text = sheets.written(["person_id", "person", "first", "last"], every)
         return Answer(text=text, media=sheets.MEDIA, file=f"{asked['name']}.csv")
 
     def _ids(self, people: Condition) -> Iterator[str]:
@@ -179,6 +179,11 @@ def routes(capture: Capture) -> list[Route]:
             errors=(400, 404, 409, 422, 429),
         ),
     ]
+
+
+def _member(person: Person) -> list[str | None]:
+    ei = dict(person.identifiers).get("ei")
+    return [person.id, person.email, ei, person.first, person.last, person.assurance]
 
 
 def _audience(saved: Saved[Audience]) -> dict[str, Any]:

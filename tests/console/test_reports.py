@@ -377,8 +377,8 @@ def test_the_file_of_an_audience_has_addresses_and_is_recorded(site: Site) -> No
     before = len(site.asks("/api/changes")["changes"])
 
     rows = table(site, "/api/audiences/payers/csv")
-    assert rows[0] == ["person_id", "person", "first", "last"]
-    assert rows[1][1:] == ["user@emaildomain.com", "'=John", "Apple"]
+    assert rows[0] == ["person_id", "email", "ei", "first", "last", "assurance"]
+    assert rows[1][1:] == ["user@emaildomain.com", "", "'=John", "Apple", "claimed"]
     changes = site.asks("/api/changes")["changes"]
     assert (len(changes), changes[0]["what"]) == (before + 1, "exported the audience")
     site.allow(*others("pii"))

@@ -18,8 +18,8 @@ const REASONS = {
   "archived": ["It is archived.", "Bring it back, or take the call off the page."],
   "system-id": ["System activities cannot be sent by websites.", "Use an id of your own, such as act:cm:login."],
   "person-limit": ["The person's limit is used up.", "If this is normal use, raise person_limit, or the limit of the activity itself."],
-  "ip-limit": ["The address's limit is used up.", "An office shares one address. If this is normal use, raise ip_limit, or the limit of the activity itself."],
-  "new-people-limit": ["The address has brought as many new people as it may.", "If this is normal use, raise new_people_limit."],
+  "ip-limit": ["The IP address's limit is used up.", "An office shares one. If this is normal use, raise ip_limit, or the limit of the activity itself."],
+  "new-people-limit": ["The IP address has brought as many new people as it may.", "If this is normal use, raise new_people_limit."],
   "unknown-attribute": ["The activity does not declare this attribute.", "Declare it, or let the activity drop what is not declared."],
   "wrong-value": ["The value does not fit its type.", "Correct the value, or declare the attribute with another type."],
   "missing-attribute": ["A required attribute is missing.", "Send it, or declare it as not required."],
@@ -59,6 +59,9 @@ const CODES = {
   "storage-full": ["A bound of the storage was reached.", "The log says which one, and how to raise it."],
   "internal": ["This is a fault of ortto_capture.", "The log has one line about it."]
 };
+
+/** What a page must do besides; without it nothing arrives, and nothing is refused. */
+export const HELD = "A browser holds activities back until the visitor is known: by your login, or by ap3c.track({email: …}).";
 
 /** @type {Words} */
 const OUTCOMES = {

@@ -111,7 +111,7 @@ function figures({ accepted, refused, people: who, before, most, last_seen: last
     figure("Accepted", count(accepted), !before ? "nothing before to compare with"
       : before.accepted ? change(accepted, before.accepted) + " on " + earlier : "nothing in " + earlier),
     figure("People", count(who), before && before.people ? change(who, before.people) + " on " + earlier
-      : who ? count(accepted / who) + " times each" : "none"),
+      : who ? (accepted === who ? "once each" : count(accepted / who) + " times each") : "none"),
     figure("Refused", count(refused), most ? explain({ code: "", reason: most.reason })[0].replace(/\.$/, "") : "none"),
     figure("Last seen", ago(last, now), first ? "first on " + date(Date.parse(first) / 1000, zone) : ""));
 }

@@ -84,7 +84,7 @@ export async function show(main, here, gone) {
   const complain = (event, error) => { if (event.target instanceof Element) event.target.replaceWith(problem(error)); };
 
   main.replaceChildren(
-    h("p.crumbs", null, h("a.up", { href: to({ page: "audiences" }, true) }, "Audiences")),
+    h("p.crumbs", null, h("a.up", { href: to({ page: "audiences" }, true) }, "← Audiences")),
     h("header.head", null, h("h1", null, bdi(title)), tools), unreadable(saved, "audience"),
     editor, h("section.answer", { "aria-label": "How many" }, figure, words), python, members);
   const edit = () => {

@@ -8,6 +8,7 @@
 import { ApiError, ask, codeBox, empty, freshness, h, me, poll, problem, to } from "../core.js";
 import { count, exact } from "../format.js";
 import { stream } from "./stream.js";
+import { HELD } from "../words.js";
 
 /** @typedef {import("./rows.js").Row} Row */
 /**
@@ -117,7 +118,7 @@ export function feed(fixed, told = () => undefined) {
         h("p.waiting", null, "Waiting for the first request. What is refused shows here too, with the reason."), box);
     }
     ask("activities/" + encodeURIComponent(id) + "/setup").then(({ code }) => {
-      box.replaceChildren(codeBox(code.snippet, "Put this into your page's head"), codeBox(code.page, "And this where it happens"));
+      box.replaceChildren(codeBox(code.snippet, "Put this into your page's head"), codeBox(code.page, "And this where it happens"), h("p.quiet", null, HELD));
     }).catch((error) => box.replaceChildren(problem(error)));
     return empty("Nothing has arrived yet.", h("p.waiting", null, "Waiting for the first request. What is refused shows here too, with the reason."), box);
   };

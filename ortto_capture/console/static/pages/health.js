@@ -86,8 +86,15 @@ const listed = (numbers, total, name, words) => shares(Object.entries(numbers).f
   .map(([code, value]) => ({ label: h("span", null, words(code), " ", h("code", null, code)), value })), total, name);
 
 /**
+ * What a name of the server's means, where it does not say so itself.
+ * @type {Record<string, string>}
+ */
+const NAMES = { ip_limit: "IP address limit", max_body: "bytes of a body", max_attributes: "attributes of an activity", max_activity_bytes: "bytes of an activity",
+  retain_activities_days: "activities kept, days", retain_idle_people_days: "idle people kept, days" };
+
+/**
  * Names and values.
  * @param {Record<string, any>} of
  */
 const facts = (of) => h("dl.given", null, Object.entries(of).map(([name, value]) => [
-  h("dt", null, name.replace(/_/g, " ")), h("dd", null, bdi(typeof value === "number" ? count(value) : attribute(value)))]));
+  h("dt", null, (NAMES[name] || name).replace(/_/g, " ")), h("dd", null, bdi(typeof value === "number" ? count(value) : attribute(value)))]));

@@ -183,7 +183,7 @@ function editor(begin, etag, own = false) {
     fieldset("Limits", h("p.quiet", null, "Left empty, the limits of the account hold. Days and hours are those of UTC."),
       h("div.pair", null,
         field("For each person", limit("person", "10/day"), { name: "limits.person", hint: "Such as 20/day." }),
-        field("For each address", limit("ip", "100/hour"), { name: "limits.ip", hint: "Such as 500/hour. An office shares one." })),
+        field("For each IP address", limit("ip", "100/hour"), { name: "limits.ip", hint: "Such as 500/hour. An office shares one." })),
       vouched),
     h("div.errors"),
     h("p.actions", null, h("button.button.first", null, etag ? "Save changes" : "Create activity"),

@@ -11,6 +11,7 @@ import { drawing, headline, single, wide } from "../drawing.js";
 import { bdi } from "../format.js";
 import { offered } from "../offer.js";
 import { questionWords, shorter, tidy } from "../question.js";
+import { HELD } from "../words.js";
 
 /** @typedef {import("./reports.js").Report} Report */
 
@@ -201,7 +202,7 @@ async function begin(main, activities, write, gone) {
   main.replaceChildren(h("header.head", null, h("h1", null, "Overview")),
     ready
       ? empty("Waiting for the first activity…",
-        h("p", null, "Paste this into your pages. When one of them sends ", h("b", null, bdi(ready.name)), ", the first reports stand here."),
+        h("p", null, "Paste this into your pages. When one of them sends ", h("b", null, bdi(ready.name)), ", the first reports stand here. ", HELD),
         codeBox(code.page.startsWith("<") ? `${code.snippet}\n${code.page}` : `${code.snippet}\n<script>\n${code.page}\n</script>`, `Code for ${ready.name}`),
         h("p.tools", null, h("a.button", { href: to({ page: "activity", id: ready.id, tab: "setup" }, true) }, "All of its code"),
           write && h("a.button", { href: to({ page: "new" }, true) }, "New activity")))

@@ -72,7 +72,7 @@ export async function show(main, here, gone) {
 
   main.replaceChildren(
     h("header.head", null, h("h1", null, "People")),
-    form(find, h("div.find", { role: "search" }, field("Find by address or id", search), h("button.button.first", null, "Find")), h("div.errors")),
+    form(find, h("div.find", { role: "search" }, field("Find by e-mail address or id", search), h("button.button.first", null, "Find")), h("div.errors")),
     said, place);
   await latest();
 }

@@ -61,7 +61,7 @@ function page(id) {
     const name = nameOf(person), [proved, meaning] = assurance(person.assurance);
     document.title = person.person;
     head.replaceChildren(
-      h("p.crumbs", null, h("a.up", { href: to({ page: "people" }, true) }, "People")),
+      h("p.crumbs", null, h("a.up", { href: to({ page: "people" }, true) }, "← People")),
       h("header.head", null,
         h("div", null, h("h1", null, bdi(name)), h("p.line", null, h("code", null, bdi(person.person_id)))),
         h("p.actions", null,
@@ -118,7 +118,7 @@ function page(id) {
     kept = null;
     document.title = "Erased";
     const heading = h("h1", { tabindex: "-1" }, "This person is erased");
-    root.replaceChildren(h("p.crumbs", null, h("a.up", { href: to({ page: "people" }, true) }, "People")), heading,
+    root.replaceChildren(h("p.crumbs", null, h("a.up", { href: to({ page: "people" }, true) }, "← People")), heading,
       h("p", null, plural(activities, "activity was", "activities were"), " removed, with all identifiers."),
       h("p", null, complete ? "Nothing of this person can be read in the store any more." : "Another connection was reading at that moment: the removed bytes are overwritten with the next change of the store."));
     heading.focus();

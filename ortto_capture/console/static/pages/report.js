@@ -42,7 +42,7 @@ export async function show(main, here, gone) {
   const wrong = h("div", { "aria-live": "polite" });
   const editor = h("div");
   main.replaceChildren(
-    h("p.crumbs", null, h("a.up", { href: to({ page: "reports" }, true) }, "Reports")),
+    h("p.crumbs", null, h("a.up", { href: to({ page: "reports" }, true) }, "← Reports")),
     h("header.head", null, heading, tools), unreadable(saved, "report"),
     editor, h("section.answer", { "aria-label": "Answer" }, head, wrong, drawn, said), python);
   document.title = saved ? saved.title : "New report";

@@ -9,7 +9,7 @@ import { ask, codeBox, h, me, poll, to } from "../core.js";
 import { typeOf } from "../draft.js";
 import { toggle } from "../form.js";
 import { ago, bdi, count } from "../format.js";
-import { explain } from "../words.js";
+import { explain, HELD } from "../words.js";
 import { switchSource, whyNot } from "./activities.js";
 
 /** Seconds between two looks at whether it arrived. */
@@ -27,20 +27,21 @@ export async function setup(body, kept, gone) {
   const arrival = h("div", { role: "status" });
   const off = !definition.client_side && !definition.archived && h("div.notice.warning", null,
     h("strong", null, "Websites may not send it: "), "they are answered 404 until its client-side source is on. ",
-    why || toggle("Let websites send it", false, (on) => switchSource(definition.id, on)));
+    why || h("span.line", null, "Let websites send it ", toggle("Let websites send it", false, (on) => switchSource(definition.id, on))));
   body.replaceChildren(...[
     definition.archived && h("p.notice", null, "It is archived: it is kept with its history, and no longer accepted."),
     off, arrival,
     h("h2", null, "From your pages"),
     codeBox(code.snippet, "1. In the head of every page, once"),
     codeBox(code.page, "2. Where it happens"),
+    h("p.quiet", null, HELD),
     h("details", null, h("summary", null, "With the old tracking code"),
       h("p.quiet", null, "It has no shim for activities, so the call waits for the script:"), codeBox(code.old, "Where it happens")),
     h("h2", null, "From your server"),
     codeBox(code.python, "Python, in the program that has the capture"),
     h("div.columns", null,
       h("section", null, h("h2", null, "Limits"), h("table.plain", null, h("tbody", null, limits.map((/** @type {any} */ each) => h("tr", null,
-        h("th", { scope: "row" }, each.limit === "person" ? "Each person" : "Each address"),
+        h("th", { scope: "row" }, each.limit === "person" ? "Each person" : "Each IP address"),
         h("td", null, each.quota), h("td.quiet", null, each.own ? "its own" : "of the account"))))),
       h("p.quiet", null, "Days and hours of limits are those of UTC.")),
       h("section", null, h("h2", null, "Close to a limit today"), close.length
@@ -65,7 +66,7 @@ export async function setup(body, kept, gone) {
   await poll(async () => {
     if (done) return;
     const { rows } = await ask("feed?activity=" + encodeURIComponent(definition.id), { signal: gone });
-    const came = rows.find((/** @type {any} */ each) => each.kind === "accepted"), refused = rows.find((/** @type {any} */ each) => each.kind === "refused" || each.kind === "failed");
+    const came = rows.find((/** @type {any} */ each) => each.kind === "accepted"), refused = rows.find((/** @type {any} */ each) => (each.kind === "refused" && !(definition.client_side && each.reason === "disabled")) || each.kind === "failed");
     done = Boolean(came);
     tell(arrival, definition.id, came, refused);
   }, EVERY, gone);
@@ -78,6 +79,8 @@ function tell(arrival, id, came, refused) {
   arrival.setAttribute("data-state", state);
   const feed = h("a", { href: to({ page: "activity", id, tab: "activity" }, true) }, "See it");
   if (came) {
+    const badge = document.querySelector("main .status.setup");
+    if (badge) badge.replaceWith(h("span.status.live", null, "Live"));
     arrival.replaceChildren(h("p.notice.good", null, h("strong", null, "The first activity arrived"), " ", ago(came.at), ". ", feed));
   } else if (refused) {
     const [what, remedy] = explain(refused);
