@@ -29,7 +29,7 @@ export const nameOf = ({ first, last, person }) => [first, last].filter(Boolean)
 /** @param {HTMLElement} main @param {Record<string, string>} here @param {AbortSignal} gone */
 export async function show(main, here, gone) {
   document.title = "People";
-  const search = input({ type: "search", placeholder: "jo@example.com", maxlength: 254 });
+  const search = input({ type: "search", placeholder: "visitor@example.com", maxlength: 254 });
   const said = h("p.hint", { role: "status" });
   const table = list({
     label: "People",
