@@ -29,7 +29,6 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from playwright.sync_api import Error as PlaywrightError
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Remote
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.client_config import ClientConfig
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
@@ -140,31 +139,6 @@ class Tab(ABC):
                 raise TimeoutError(f"never true: {function}") from error
             sleep(0.01)
 
-    def click(self, path: str) -> None:
-        """Click the one element of this XPath that is shown, when it is there."""
-        self._wait_for(path)
-        self._click(path)
-
-    def write(self, path: str, text: str) -> None:
-        """Type into the one element of this XPath that is shown, when it is there."""
-        self._wait_for(path)
-        self._write(path, text)
-
-    def paste(self, path: str) -> None:
-        """Paste what was copied into the one element of this XPath."""
-        self._wait_for(path)
-        self._paste(path)
-
-    def _wait_for(self, path: str) -> None:
-        self.until(
-            f"""() => {{
-              const found = document.evaluate({json.dumps(path)}, document, null, 7);
-              if (found.snapshotLength !== 1) return false;
-              const each = found.snapshotItem(0);
-              return each.checkVisibility() && !each.disabled;
-            }}"""
-        )
-
     @abstractmethod
     def cookies(self) -> list[Cookie]:
         """The cookies that the page's server is sent."""
@@ -185,15 +159,6 @@ class Tab(ABC):
 
     @abstractmethod
     def _reload(self) -> None: ...
-
-    @abstractmethod
-    def _click(self, path: str) -> None: ...
-
-    @abstractmethod
-    def _write(self, path: str, text: str) -> None: ...
-
-    @abstractmethod
-    def _paste(self, path: str) -> None: ...
 
     @abstractmethod
     def _evaluate(self, function: str) -> Any:
@@ -262,18 +227,6 @@ class ChromiumTab(Tab):
     @_playwright_errors()
     def _reload(self) -> None:
         self.page.reload(wait_until="domcontentloaded")
-
-    @_playwright_errors()
-    def _click(self, path: str) -> None:
-        self.page.locator(f"xpath={path}").click()
-
-    @_playwright_errors()
-    def _write(self, path: str, text: str) -> None:
-        self.page.locator(f"xpath={path}").press_sequentially(text)
-
-    @_playwright_errors()
-    def _paste(self, path: str) -> None:
-        self.page.locator(f"xpath={path}").press("Control+v")
 
     @_playwright_errors()
     def _evaluate(self, function: str) -> Any:
@@ -352,18 +305,6 @@ class FirefoxTab(Tab):
     @_marionette_errors()
     def _reload(self) -> None:
         self.shown().refresh()
-
-    @_marionette_errors()
-    def _click(self, path: str) -> None:
-        self.shown().find_element("xpath", path).click()
-
-    @_marionette_errors()
-    def _write(self, path: str, text: str) -> None:
-        self.shown().find_element("xpath", path).send_keys(text)
-
-    @_marionette_errors()
-    def _paste(self, path: str) -> None:
-        self.shown().find_element("xpath", path).send_keys(Keys.CONTROL, "v")
 
     @_marionette_errors()
     def _evaluate(self, function: str) -> Any:
@@ -488,18 +429,6 @@ class WebKitTab(Tab):
         self.until(
             f"() => performance.timeOrigin !== {before} && document.readyState !== 'loading'"
         )
-
-    @_selenium_errors()
-    def _click(self, path: str) -> None:
-        self._shown().find_element("xpath", path).click()
-
-    @_selenium_errors()
-    def _write(self, path: str, text: str) -> None:
-        self._shown().find_element("xpath", path).send_keys(text)
-
-    @_selenium_errors()
-    def _paste(self, path: str) -> None:
-        self._shown().find_element("xpath", path).send_keys(Keys.CONTROL, "v")
 
     @_selenium_errors()
     def _evaluate(self, function: str) -> Any:

@@ -1,8 +1,9 @@
-"""The guide, walked as a person walks it: by mouse and keys, in the console and in a page."""
+"""The guide, walked by a person: from an empty console to a report on the Overview."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,142 +11,131 @@ import pytest
 from ortto_capture import Capture, CaptureApp, Settings, mount, open_backends
 
 from ..services import serve
-from .engines import Engine, Tab, origin
+from .engines import ChromiumTab, Engine, origin
+from .hands import Hands, button, link, switch
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-#: A page to paste into, as an editor has one.
-EDITOR = b"<!doctype html><title>Editor</title><textarea></textarea>"
-#: What the page's author writes: the visitor who logs in is known by then.
-TRACK = 'ap3c.track({"email": "jo@example.com"});'
+ENGINES = pytest.mark.parametrize("engine", ["chromium", "firefox"], indirect=True)
+#: Where the operator pastes what the console gave to copy.
+EDITOR = "<!doctype html><title>Editor</title><textarea rows=40 cols=80 autofocus></textarea>"
+ANSWERS = """() => performance.getEntriesByType("resource")
+  .filter((each) => each.name.endsWith("/activity")).map((each) => each.responseStatus)"""
 
 
-class Shop:
-    """A website whose page the walker writes, and a fresh account beside it."""
+class Account:
+    """A website whose operator has just mounted the capture app, and opened nothing yet."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.page = ""
+    def __init__(self) -> None:
         settings = Settings(secret_keys=["an example secret of more than 32 bytes"])
-        capture = Capture(backends=open_backends("memory:"), settings=settings)
-        console = CaptureApp(capture, console_guard=lambda environ: True)
-        self.serving = mount(self._host, console, at="/capture")
+        self.capture = Capture(backends=open_backends("memory:"), settings=settings)
+        self.html = ""
         self.base = ""
-        self._new_tab = engine.tab
-        self._opened: list[Tab] = []
 
-    def _host(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
-        return [EDITOR if environ["PATH_INFO"] == "/editor" else self.page.encode()]
-
-    def tab(self, path: str) -> Tab:
-        """Another tab, with this page of the website."""
-        tab = self._new_tab()
-        self._opened.append(tab)
-        tab.goto(f"{self.base}{path}")
-        return tab
-
-    def close(self) -> None:
-        """Close all that was opened."""
-        for each in self._opened:
-            each.close()
+    def host(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """The website's page, and the editor in which it is written."""
+        page = {"/": self.html, "/editor": EDITOR}.get(environ["PATH_INFO"])
+        start_response(
+            "200 OK" if page else "204 No Content", [("Content-Type", "text/html; charset=utf-8")]
+        )
+        return [(page or "").encode()]
 
 
 @pytest.fixture
-def shop(engine: Engine) -> Iterator[Shop]:
-    """A website in the engine."""
-    made = Shop(engine)
-    with serve(made.serving) as base:
+def account() -> Iterator[Account]:
+    """A fresh account."""
+    made = Account()
+    app = CaptureApp(made.capture, console_guard=lambda environ: True)
+    with serve(mount(made.host, app, at="/capture")) as base:
         made.base = origin(base)
         yield made
-        made.close()
 
 
-def link(words: str) -> str:
-    return f"//a[normalize-space()='{words}']"
+@contextmanager
+def tabs(engine: Engine, *addresses: str) -> Iterator[list[Hands]]:
+    """A tab for each address, and a person at each."""
+    opened = [Hands(engine.tab()) for _ in addresses]
+    for each, address in zip(opened, addresses, strict=True):
+        if isinstance(each.tab, ChromiumTab):
+            # As it asks its user to allow, once.
+            each.tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        each.tab.goto(address)
+    yield opened
+    for each in opened:
+        each.tab.close()
 
 
-def button(words: str, within: str = "") -> str:
-    return f"{within}//button[normalize-space()='{words}']"
-
-
-def labelled(words: str) -> str:
-    return f"//input[@id=//label[normalize-space()='{words}']/@for]"
-
-
-def switch(name: str) -> str:
-    return f"//button[@role='switch' and @aria-label='{name}']"
-
-
-def sees(tab: Tab, words: str) -> None:
-    """Wait until the page says this."""
-    tab.until(f"() => document.body.innerText.includes({words!r})")
-
-
-def copied(shop: Shop, console: Tab, label: str) -> str:
-    """What the copy button of this code copies, pasted elsewhere."""
-    figure = f"//figure[figcaption[normalize-space()='{label}']]"
-    console.click(button("Copy", figure))
-    console.until(
-        "() => [...document.querySelectorAll('.copy')].some(b => b.innerText == 'Copied')"
-    )
-    editor = shop.tab("/editor")
-    editor.paste("//textarea")
-    editor.until("() => document.querySelector('textarea').value")
-    text = editor.run("() => document.querySelector('textarea').value")
+def copied(operator: Hands, editor: Hands, what: str) -> str:
+    """Press the copy button of this code, and paste what it copied into the editor."""
+    operator.click(f"//figure[figcaption[normalize-space()={what!r}]]//button")
+    operator.reads("Copied")
+    editor.tab.reload()
+    editor.click("//textarea")
+    editor.press("Control+v")
+    editor.tab.until("() => document.querySelector('textarea').value")
+    text = editor.tab.run("() => document.querySelector('textarea').value")
     assert isinstance(text, str)
     return text
 
 
-@pytest.mark.parametrize("engine", ["chromium", "firefox"], indirect=True)
-def test_an_activity_is_made_seen_to_arrive_switched_off_and_reported(shop: Shop) -> None:
-    console = shop.tab("/capture/console/")
-    create(console)
-    snippet = copied(shop, console, "1. In the head of every page, once")
-    call = copied(shop, console, "2. Where it happens")
-    sees(console, "Waiting for the first activity…")
+@ENGINES
+def test_from_an_empty_console_to_a_report_by_clicks_and_keys(
+    engine: Engine, account: Account
+) -> None:
+    console = f"{account.base}/capture/console/"
+    with tabs(engine, console, f"{console}?page=live", f"{account.base}/editor") as opened:
+        operator, live, editor = opened
+        live.reads("Live")
+        live.tab.run("() => { window.neverReloaded = true; }")
 
-    shop.page = f"<!doctype html>{snippet}<title>Shop</title><script>{TRACK}{call}</script>"
-    visitor = shop.tab("/")
-    sees(console, "The first activity arrived")
-    console.click(link("Live"))
-    sees(console, "Logged in act:cm:logged-in")
-    sees(console, "j•••@e•••.com")
+        # A new activity, which websites may send.
+        operator.reads("No activities yet")
+        operator.click(link("New activity"))
+        operator.click("//label[normalize-space()='Name']/following-sibling::input")
+        operator.write("Logged in")
+        operator.click(button("Create activity"))
+        operator.click(switch("Let websites send it"))
+        operator.reads("Waiting for the first activity")
 
-    console.click(link("Activities"))
-    console.click(switch("Websites may send Logged in"))
-    sees(console, "Logged in is off: websites are answered 404.")
-    console.click(link("Live"))
-    visitor.reload()
-    visitor.until("""() => performance.getEntriesByType("resource").some(
-      each => each.name.includes("/-/") && each.responseStatus === 404)""")
-    sees(console, "Its client-side source is off.")
+        # Its code, pasted into the website.
+        snippet = copied(operator, editor, "1. In the head of every page, once")
+        call = copied(operator, editor, "2. Where it happens")
+        assert '"act:cm:logged-in"' in call
+        signed_in = 'ap3c.track({"email": "jo@example.com"});'
+        account.html = (
+            f"<!doctype html><head><title>Shop</title>{snippet}</head>"
+            f"<body><script>{signed_in}\n{call}</script></body>"
+        )
+        with tabs(engine, f"{account.base}/") as [visitor]:
+            operator.reads("The first activity arrived")
+            live.reads("j•••@e•••.com")
+            assert visitor.tab.run(ANSWERS) == [200]
 
-    report(console)
-    console.reload()
-    console.click(link("Overview"))
-    sees(console, "Who logged in")
-    assert console.complaints == []
+            # Off again: the browser is told 404, and the console why.
+            operator.click(switch("Websites may send it"))
+            operator.reads("Logged in is off")
+            visitor.tab.reload()
+            visitor.tab.until(f"() => ({ANSWERS})().length")
+            assert visitor.tab.run(ANSWERS) == [404]
+            live.reads("Its client-side source is off.")
+        live.click("//*[contains(@class, 'event')][.//*[normalize-space()='Refused']]//a")
+        live.reads("404 not-found")
+        assert live.tab.run("() => window.neverReloaded")
 
-
-def create(console: Tab) -> None:
-    """An activity, with its client-side source on."""
-    sees(console, "No activities yet")
-    console.click(link("New activity"))
-    console.write(labelled("Name"), "Logged in")
-    console.click(button("Create activity"))
-    sees(console, "Websites may not send it")
-    console.click(switch("Let websites send it"))
-
-
-def report(console: Tab) -> None:
-    """A report of it, on the Overview."""
-    console.click(link("Reports"))
-    console.click(link("New report"))
-    console.click(button("Save report…"))
-    named = "//dialog//input"
-    console.run("() => document.querySelector('dialog input').select()")
-    console.write(named, "Who logged in")
-    console.click(button("Save", "//dialog"))
-    console.click(button("Pin on Overview"))
-    sees(console, "Unpin")
+        # A report, which stands on the Overview from now on.
+        operator.press("g", "r")
+        operator.click(link("New report"))
+        operator.click(button("Save report…"))
+        operator.reads("Save report")
+        operator.click("//dialog//input")
+        operator.press("Control+a")
+        operator.write("Sign-ins")
+        operator.press("Enter")
+        operator.click(button("Pin on Overview"))
+        operator.reads("It is on the Overview.")
+        operator.press("g", "o")
+        operator.reads("Sign-ins")
+        operator.tab.reload()
+        operator.reads("Sign-ins")
+    assert "sign-ins" in account.capture.reports.pinned().names
