@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,6 +89,12 @@ class Console:
         start_response("502 Bad Gateway", [])
         return []
 
+    @contextmanager
+    def served(self) -> Iterator[Console]:
+        """Itself, at an address."""
+        with serve(self.serving) as self.base:
+            yield self
+
     def define(self, *definitions: Definition) -> None:
         """Let there be these activities."""
         for definition in definitions:
@@ -133,8 +140,7 @@ class Console:
 @pytest.fixture
 def console(page: Page) -> Iterator[Console]:
     """A console with two activities and a visitor who is identified."""
-    there = Console(page)
-    there.define(PAID, ONCE)
-    there.session = there.capture.identify(email="jo@example.com", first="Jo").session
-    with serve(there.serving) as there.base:
+    with Console(page).served() as there:
+        there.define(PAID, ONCE)
+        there.session = there.capture.identify(email="jo@example.com", first="Jo").session
         yield there

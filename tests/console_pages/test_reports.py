@@ -506,3 +506,13 @@ def test_a_thirty_first_report_stays_off_the_overview_and_says_why(console: Cons
 
     expect(console.page.get_by_role("status")).to_contain_text(["The Overview holds 30 reports."])
     expect(switch).not_to_be_checked()
+
+
+def test_a_report_that_is_saved_as_no_page_draws_it_opens_unchanged(console: Console) -> None:
+    """Such as a line for each of several values: it is drawn as fits, and nothing is to save."""
+    several = Query(PAID.id, by="day", split_by=PLAN)
+    console.capture.reports.put(Report("several", "Several", several, "line"))
+    console.open("?page=report&name=several")
+
+    expect(console.page.get_by_role("button", name="CSV")).to_be_enabled()
+    assert "q=" not in console.page.url

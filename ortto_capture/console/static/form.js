@@ -6,6 +6,7 @@
  * no form is sent by the browser.
  */
 import { ApiError, h, problem, say } from "./core.js";
+import { visible } from "./format.js";
 
 let last = 0;
 
@@ -19,7 +20,7 @@ export const input = (given) => /** @type {HTMLInputElement} */ (h("input", { au
  * @returns {HTMLSelectElement}
  */
 export const select = (options, value, given) => /** @type {HTMLSelectElement} */ (
-  h("select", given, options.map(([each, words]) => h("option", { value: each, selected: each === value }, words))));
+  h("select", given, options.map(([each, words]) => h("option", { value: each, selected: each === value }, visible(words)))));
 
 /**
  * A label, its input, a hint, and room for an error.

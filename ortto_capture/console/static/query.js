@@ -6,6 +6,7 @@
  * called by the path of the member that it edits, and keeps its focus when the editor is drawn again.
  */
 import { h } from "./core.js";
+import { visible } from "./format.js";
 import { LENGTHS, MEASURES, OPS, PERIODS, alone, comparable, comparisons, ofNumber, parts, tidy } from "./question.js";
 
 /** @typedef {import("./question.js").Condition} Condition */
@@ -132,7 +133,7 @@ function editor(offer, done, make, people, own) {
   const pick = (name, label, choices, value, chosen) => {
     const all = choices.some(([each]) => each === value) ? choices : [...choices, /** @type {Choice} */ ([value, value || "choose…"])];
     return h("select.pick", { name, "aria-label": label, onchange: (/** @type {any} */ { currentTarget }) => { chosen(currentTarget.value); changed(); } },
-      all.map(([each, words, disabled]) => h("option", { value: each, selected: each === value, disabled }, words)));
+      all.map(([each, words, disabled]) => h("option", { value: each, selected: each === value, disabled }, visible(words))));
   };
   /** @type {(of: any, member: string | number, label: string, choices: Choice[], usual?: string, path?: string) => HTMLElement} choose a member; what is usual is left out */
   const choose = (of, member, label, choices, usual = "", path = "") =>

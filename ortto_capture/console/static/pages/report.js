@@ -7,7 +7,7 @@
  */
 import { ApiError, ask, can, codeBox, download, go, h, me, poll, problem, say, to } from "../core.js";
 import { counted, refusal } from "../counting.js";
-import { drawing, headline, single, wayName, ways } from "../drawing.js";
+import { drawing, fitting, headline, single, wayName, ways } from "../drawing.js";
 import { bdi, date } from "../format.js";
 import { offered } from "../offer.js";
 import { questionEditor } from "../query.js";
@@ -48,7 +48,7 @@ export async function show(main, here, gone) {
   document.title = saved ? saved.title : "New report";
 
   /** Whether it differs from what is saved. */
-  const changed = () => !saved || JSON.stringify(question) !== JSON.stringify(tidy(saved.question)) || draw !== saved.draw;
+  const changed = () => !saved || JSON.stringify(question) !== JSON.stringify(tidy(saved.question)) || draw !== fitting(question, saved.draw);
   /** @type {any} the answer that is drawn */
   let latest = null;
   let asking = new AbortController(), timer = 0;
