@@ -131,7 +131,7 @@ function editor(offer, done, make, people, own) {
 
   /** @type {(name: string, label: string, choices: Choice[], value: string, chosen: (value: string) => void) => HTMLElement} */
   const pick = (name, label, choices, value, chosen) => {
-    const all = choices.some(([each]) => each === value) ? choices : [...choices, /** @type {Choice} */ ([value, value || "choose…"])];
+    const all = choices.some(([each]) => each === value) ? choices : [...choices, /** @type {Choice} */ ([value, value || (choices.length ? "choose…" : "none to choose")])];
     return h("select.pick", { name, "aria-label": label, onchange: (/** @type {any} */ { currentTarget }) => { chosen(currentTarget.value); changed(); } },
       all.map(([each, words, disabled]) => h("option", { value: each, selected: each === value, disabled }, visible(words))));
   };

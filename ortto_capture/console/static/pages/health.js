@@ -61,7 +61,7 @@ function sections(health, changes) {
       h("section", null, h("h2", null, "Limits"),
         h("p.quiet", null, `What holds unless an activity has its own. Limits are counted in UTC, reports in ${health.time_zone}.`), facts(health.limits)),
       h("section", null, h("h2", null, "Versions"), facts(health.versions)),
-      h("section", null, h("h2", null, "Rate limiter"), facts(health.limiter))),
+      h("section", null, h("h2", null, "Rate limiter"), facts(health.limiter.when_away === "never away" ? { kind: health.limiter.kind } : health.limiter))),
     h("h2", null, "What was changed here"),
     changes.length
       ? h("table.plain", { "aria-label": "Changes" },

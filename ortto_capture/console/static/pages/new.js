@@ -84,9 +84,9 @@ function editor(begin, etag, own = false) {
     { onchange: (/** @type {Event} */ event) => { draft.unknown_attributes = /** @type {HTMLInputElement} */ (event.target).checked ? "drop" : "reject"; } });
   const vouched = checkbox("Take it only of people for whom your site vouches, such as for a purchase", draft.needs === "verified",
     { onchange: (/** @type {Event} */ event) => { draft.needs = /** @type {HTMLInputElement} */ (event.target).checked ? "verified" : "claimed"; } });
-  /** @param {"person" | "ip"} kind @param {string} usual */
-  const limit = (kind, usual) => {
-    const box = input({ value: (draft.limits || {})[kind] || "", placeholder: usual, oninput: () => {
+  /** @param {"person" | "ip"} kind */
+  const limit = (kind) => {
+    const box = input({ value: (draft.limits || {})[kind] || "", placeholder: "as the account", oninput: () => {
       const limits = { ...draft.limits, [kind]: box.value.trim() };
       if (!limits[kind]) delete limits[kind];
       draft.limits = Object.keys(limits).length ? limits : null;
@@ -182,8 +182,8 @@ function editor(begin, etag, own = false) {
     fieldset("How it reads", how, pictures, shown),
     fieldset("Limits", h("p.quiet", null, "Left empty, the limits of the account hold. Days and hours are those of UTC."),
       h("div.pair", null,
-        field("For each person", limit("person", "10/day"), { name: "limits.person", hint: "Such as 20/day." }),
-        field("For each IP address", limit("ip", "100/hour"), { name: "limits.ip", hint: "Such as 500/hour. An office shares one." })),
+        field("For each person", limit("person"), { name: "limits.person", hint: "Such as 20/day." }),
+        field("For each IP address", limit("ip"), { name: "limits.ip", hint: "Such as 500/hour. An office shares one." })),
       vouched),
     h("div.errors"),
     h("p.actions", null, h("button.button.first", null, etag ? "Save changes" : "Create activity"),
