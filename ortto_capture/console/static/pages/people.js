@@ -14,7 +14,7 @@ import { assurance } from "../words.js";
 /**
  * @typedef {{person_id: string, person: string, identifiers: {kind: string, value: string}[],
  *   first: string | null, last: string | null, assurance: string, created_at: string,
- *   activities: number, last_seen: string | null, masked: boolean}} Person
+ *   activities: number, more: boolean, last_seen: string | null, masked: boolean}} Person
  */
 
 /** What kinds of identifiers are called. */
@@ -38,7 +38,7 @@ export async function show(main, here, gone) {
     cells: (each) => [
       whole(to({ page: "person", id: each.person_id }, true), bdi(nameOf(each))),
       each.identifiers.filter(({ value }) => value !== nameOf(each)).map(({ kind, value }, index) => [index > 0 && ", ", h("span.quiet", null, kindOf(kind)), " ", bdi(value)]),
-      assurance(each.assurance)[0], count(each.activities), ago(each.last_seen)]
+      assurance(each.assurance)[0], count(each.activities) + (each.more ? "+" : ""), ago(each.last_seen)]
   });
   const place = h("div"), heading = h("h2", null, "Active last");
 
