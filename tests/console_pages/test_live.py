@@ -363,6 +363,22 @@ def test_an_address_finds_its_person_and_never_stands_in_an_address(
     assert [address for address in asked if "example" in address.replace(console.base, "")] == []
 
 
+def test_an_id_finds_its_person_beside_the_rows_that_hold_it(console: Console) -> None:
+    console.record(plan="customer-7")
+    console.capture.record_for(PAID.id, ei="customer-7")
+    console.open("?page=live")
+    console.page.get_by_role("searchbox").fill("customer-7")
+    console.page.keyboard.press("Enter")
+
+    expect(console.rows).to_have_count(1)
+    expect(console.rows).to_contain_text("j•••@e•••.com")
+    console.page.get_by_role("link", name="Show only this person").click()
+    expect(console.rows).to_have_count(1)
+    expect(console.rows).to_contain_text("c•••")
+    expect(console.page.get_by_role("searchbox")).to_have_value("")
+    expect(console.page.get_by_text("A person has this id.")).to_have_count(0)
+
+
 def test_no_person_is_found_by_what_is_no_address_of_theirs(console: Console) -> None:
     console.open("?page=people")
     console.page.get_by_role("searchbox").fill("jo@example")

@@ -65,12 +65,13 @@ function live() {
     done.catch((error) => dispatchEvent(new CustomEvent("page-failed", { detail: error })));
   };
 
-  const find = async () => {
+  /** @param {boolean} [entered] by the key, so that an id is looked for as well */
+  const find = async (entered) => {
     clearTimeout(timer);
-    const text = search.value.trim();
-    if (!text.includes("@")) {
+    const text = search.value.trim(), address = text.includes("@");
+    if (!address) {
       if (text !== (here.text || "")) go({ text, open: null }, { replace: Boolean(here.text) });
-      return;
+      if (!entered || !text) return;
     }
     let found;
     try {
@@ -79,11 +80,13 @@ function live() {
       told.replaceChildren(problem(error));
       return;
     }
-    if (found) {
+    if (found && address) {
       search.value = told.textContent = "";
       people[found.person_id] = found.person;
       go({ person: found.person_id, text: null, open: null });
-    } else told.textContent = "No person has this address.";
+    } else if (found) {
+      told.replaceChildren("A person has this id. ", h("a", { href: to({ person: found.person_id, text: null, open: null }), onclick: () => { told.textContent = ""; } }, "Show only this person"));
+    } else told.textContent = address ? "No person has this address." : "";
   };
 
   /** The activities to choose from; without an answer, those that were there before. */
@@ -117,7 +120,7 @@ function live() {
     root: h("div.live", null,
       h("header.head", null, h("h1", null, "Live"), pause),
       warnings, kinds,
-      h("form.filters", { role: "search", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); void find(); } }, search, activity, status),
+      h("form.filters", { role: "search", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); void find(true); } }, search, activity, status),
       told, chosen, requests.root),
 
     /** @param {Record<string, string>} now @param {AbortSignal} leaving */
