@@ -170,6 +170,43 @@ def test_a_scope_that_is_missing_is_named(console: Console) -> None:
     expect(console.page.get_by_role("alert")).to_contain_text("(read)")
 
 
+def test_no_page_of_another_site_changes_anything(console: Console) -> None:
+    """The guard here lets in who has the address, as it would a reader with a cookie."""
+    before = console.backends.definitions.all()
+    console.page.goto(f"{console.base.replace('127.0.0.1', 'localhost')}/capture/app.js")
+    with console.page.expect_response("**/from-a-form") as response:
+        console.page.evaluate(
+            """async (api) => {
+              const body = '{"id": "act:cm:evil", "name": "Evil"}';
+              const paths = {POST: "activities", DELETE: "reports/refusals"};
+              for (const type of ["text/plain", "application/json"])
+                for (const mode of ["no-cors", "cors"])
+                  for (const [method, path] of Object.entries(paths))
+                    await fetch(api + path, {
+                      method, body, mode, credentials: "include", headers: {"Content-Type": type},
+                    }).catch(() => null);
+              await new Promise((done) => {
+                const image = new Image();
+                image.onload = image.onerror = done;
+                image.src = api + "people/x/export";
+              });
+              const form = document.createElement("form");
+              form.method = "POST";
+              form.enctype = "text/plain";
+              form.action = api + "activities?/from-a-form";
+              form.append(document.createElement("input"));
+              form.firstChild.name = '{"id": "act:cm:evil", "name": "Evil", "x": "';
+              form.firstChild.value = '"}';
+              document.body.append(form);
+              form.submit();
+            }""",
+            f"{console.base}/capture/console/api/",
+        )
+    assert response.value.status == 403
+    assert console.backends.definitions.all() == before
+    assert console.capture.reports.get("refusals") is not None
+
+
 def test_nothing_moves_for_those_who_asked_for_that(console: Console) -> None:
     console.page.emulate_media(reduced_motion="reduce")
     console.open("?page=new")

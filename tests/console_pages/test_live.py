@@ -412,6 +412,32 @@ def test_a_person_shows_what_they_did_and_exports_all_of_it(
     assert (len(kept["activities"]), len(kept["refusals"])) == (3, 1)
 
 
+@pytest.mark.parametrize(
+    ("email", "first"),
+    [
+        ("x" * 64 + "@" + ("y" * 60 + ".") * 3 + "exampl", "A name " * 14),
+        ("jo@münchen-bücher.example", "مرحبا بالعالم"),
+    ],
+    ids=["longest", "idn-and-right-to-left"],
+)
+def test_any_address_and_name_fits_and_is_shown_as_people_write_it(
+    console: Console, email: str, first: str
+) -> None:
+    console.session = console.capture.identify(email=email, first=first).session
+    console.record()
+    console.page.set_viewport_size({"width": 375, "height": 800})
+    fits = "document.documentElement.scrollWidth === 375"
+    for address in ("?page=live", "?page=people"):
+        console.open(address)
+        assert console.page.evaluate(fits), address
+    console.page.get_by_role("table", name="People").get_by_role("link").first.click()
+    console.page.get_by_role("button", name="Show masked values").click()
+
+    expect(console.page.locator("main bdi").get_by_text(email, exact=True).first).to_be_visible()
+    expect(console.page.locator("main bdi").get_by_text(first.strip()).first).to_be_visible()
+    assert console.page.evaluate(fits)
+
+
 def test_a_person_is_erased_by_typing_who_it_is(console: Console) -> None:
     console.record(price=1)
     console.open("?page=people")
