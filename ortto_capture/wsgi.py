@@ -113,7 +113,9 @@ class CaptureApp:
         # Imported on use: most of it is for a page that not every program has.
         from .console.api import Console
 
-        return Console(self._capture, self._guard, self._bucket, self._snippet_for)
+        return Console(
+            self._capture, self._guard, self._bucket, self.host_identity, self._snippet_for
+        )
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Do :meth:`Capture.subscribe` with whichever account is in place."""

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..capture import Capture
 from ..errors import ConfigurationError
+from ..identity import Identity
 from ..model import Charge, Quota
 from ..origin import is_same_origin
+from .masks import masked_address, readable
 from .routes import SCOPES, Problem, Visitor, not_found
 from .tokens import PREFIX, TokenGuard, bearer, bearer_of
 
@@ -35,14 +37,20 @@ class Access:
 
     :param guard: of the host; None for stored tokens alone.
     :param address: tells by which address a visitor is counted.
+    :param signed_in: tells who is signed in at the host.
     """
 
     def __init__(
-        self, capture: Capture, guard: Guard | None, address: Callable[[WSGIEnvironment], str]
+        self,
+        capture: Capture,
+        guard: Guard | None,
+        address: Callable[[WSGIEnvironment], str],
+        signed_in: Callable[[WSGIEnvironment], Identity | None],
     ) -> None:
         self._capture = capture
         self._guard = guard
         self._address = address
+        self._signed_in = signed_in
         # Its files hold no data, and a link has to open the page before it can hand the token over.
         self._open_files = guard is None or isinstance(guard, TokenGuard)
 
@@ -70,6 +78,17 @@ class Access:
         if environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
             raise _cross_site()
         return visitor
+
+    def named(self, visitor: Visitor, environ: WSGIEnvironment) -> Visitor:
+        """The same visitor as the records of writes name them: which of the host's own it is.
+
+        Asked only of requests that may be recorded, because a host may look it up in a database.
+        """
+        who = None if visitor.by_token else self._signed_in(environ)
+        if who is None:
+            return visitor
+        name = f"user {who.ei}" if who.ei is not None else masked_address(readable(who.email or ""))
+        return visitor._replace(who=name)
 
     def to_write(self, environ: WSGIEnvironment, visitor: Visitor) -> None:
         """Let a request of this visitor change something.

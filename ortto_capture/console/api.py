@@ -52,6 +52,7 @@ from .shapes import check
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from ..identity import Identity
     from .access import Guard
 
 _HEADERS = {
@@ -81,6 +82,7 @@ class Console:
 
     :param guard: of the host, see :class:`~ortto_capture.CaptureApp`; None for tokens alone.
     :param address: tells by which address a visitor is counted.
+    :param signed_in: tells who is signed in at the host.
     :param snippet: returns the HTML for the head of a page, of a capture key and an endpoint.
     """
 
@@ -89,9 +91,10 @@ class Console:
         capture: Capture,
         guard: Guard | None,
         address: Callable[[WSGIEnvironment], str],
+        signed_in: Callable[[WSGIEnvironment], Identity | None],
         snippet: Callable[[str, str], str],
     ) -> None:
-        self._access = Access(capture, guard, address)
+        self._access = Access(capture, guard, address, signed_in)
         self._files = read_files()
         routes: list[Route] = [
             *account.routes(capture, snippet),
@@ -155,6 +158,8 @@ class Console:
             raise _not_allowed(", ".join(sorted(error.valid_methods or ()))) from None
         except (NotFound, RequestRedirect):
             raise not_found() from None
+        if route.scope not in (None, "read"):
+            visitor = self._access.named(visitor, environ)
         asked = Asked(environ, visitor, arguments)
         if route.scope is not None:
             asked.need(route.scope)

@@ -10,7 +10,7 @@ from werkzeug.test import Client, create_environ, run_wsgi_app
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from ortto_capture import CaptureApp, ConfigurationError, mount, open_backends
+from ortto_capture import CaptureApp, ConfigurationError, Identity, mount, open_backends
 from ortto_capture.console import tokens
 from ortto_capture.console.tokens import TokenGuard
 from ortto_capture.ports import Documents
@@ -483,3 +483,24 @@ def test_another_account_may_be_put_in_place(site: Site) -> None:
 
     keys = [row["key"] for row in site.asks("/api/feed")["rows"]]
     assert sorted(keys) == ["c1", "o1"]
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "who"),
+    [
+        (Identity("jo@example.com"), "j•••@e•••.com"),
+        (Identity("jo@example.com", ei=7), "user 7"),
+        (None, "the host"),
+    ],
+)
+def test_a_record_tells_readers_of_one_host_apart(signed_in: Identity | None, who: str) -> None:
+    site = Site()
+    site.app = CaptureApp(
+        site.capture, identity=lambda environ: signed_in, console_guard=lambda environ: True
+    )
+    site.client = Client(mount(site.app, site.app, at="/capture"))
+
+    site.does("POST", "/api/activities", {"id": "act:cm:new", "name": "New"})
+
+    [change] = site.asks("/api/changes")["changes"]
+    assert change["who"] == who
