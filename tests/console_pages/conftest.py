@@ -47,10 +47,10 @@ SCOPES = ("read", "write", "erase", "pii")
 class Console:
     """The console, and the account behind it: two people, two activities."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, backends: str = "memory:") -> None:
         self.page = page
         self.clock = FakeClock()
-        self.backends = open_backends("memory:")
+        self.backends = open_backends(backends)
         self.capture = Capture(
             backends=self.backends,
             settings=Settings(secret_keys=["an example secret of more than 32 bytes"]),

@@ -298,6 +298,46 @@ def test_the_keys_go_from_row_to_row_and_into_each(console: Console, where: str)
     expect(console.rows.nth(1).get_by_role("link")).to_be_focused()
 
 
+BEHIND = """() => [...document.querySelectorAll("a[href], button, input, select")]
+  .filter((each) => !each.closest(".pane") && !each.closest("[inert]")).length"""
+
+
+@pytest.mark.parametrize("where", ["?page=live", f"?page=activity&id={PAID.id}&tab=activity"])
+def test_behind_details_that_cover_the_page_nothing_can_be_focused(
+    console: Console, where: str
+) -> None:
+    page = console.page
+    page.set_viewport_size({"width": 375, "height": 800})
+    for price in range(3):
+        console.record(price=price)
+    console.open(where)
+    link = console.rows.nth(1).get_by_role("link")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(console.details.get_by_text("Received")).to_be_visible()
+    assert page.evaluate(BEHIND) == 0
+    for _ in range(console.details.locator("a, button").count() + 1):
+        page.keyboard.press("Tab")
+        assert page.evaluate("!document.activeElement.closest('nav, .rows')")
+    console.record(price=3)
+    console.later()
+    assert page.evaluate(BEHIND) == 0
+
+    page.set_viewport_size({"width": 1120, "height": 800})
+    expect(page.locator("[inert]")).to_have_count(0)
+    page.set_viewport_size({"width": 375, "height": 800})
+    expect(page.locator("[inert]")).not_to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(console.details).to_be_hidden()
+    expect(page.locator("[inert]")).to_have_count(0)
+    expect(page.locator(".whole:focus")).to_contain_text("Paid")
+
+    page.keyboard.press("Enter")
+    console.details.get_by_role("link", name="j•••@e•••.com").click()
+    expect(page.get_by_role("heading", name="What they did")).to_be_visible()
+    expect(page.locator("[inert]")).to_have_count(0)
+
+
 def test_the_keys_search_and_tell_of_themselves(console: Console) -> None:
     console.open("?page=live")
     press = console.page.keyboard.press

@@ -28,6 +28,8 @@ export function stream(label, opened = {}) {
   let open = "", above = 0;
   /** @type {Set<string>} */
   const unfolded = new Set();
+  /** @type {HTMLElement[]} what is behind the details */
+  let covered = [];
   const list = h("ol.events", { "aria-label": label });
   const foot = h("div.older");
   const more = h("button.button.above", { type: "button", hidden: true, onclick: () => scrollTo({ top: 0 }) });
@@ -79,6 +81,21 @@ export function stream(label, opened = {}) {
     more.textContent = plural(above, "new row above", "new rows above");
   };
 
+  /**
+   * What details cover can be neither focused nor pressed; what the page tells is still heard.
+   * @param {AbortSignal} gone
+   */
+  const cover = (gone) => {
+    for (const each of covered) each.inert = false;
+    covered = [];
+    if (!open || gone.aborted || !matchMedia(NARROW).matches) return;
+    for (let at = /** @type {Element} */ (pane); at !== document.body && at.parentElement; at = at.parentElement) {
+      const beside = /** @type {HTMLElement[]} */ ([...at.parentElement.children]);
+      covered.push(...beside.filter((each) => each !== at && !each.inert && !each.matches("dialog, [role=status]")));
+    }
+    for (const each of covered) each.inert = true;
+  };
+
   const close = () => {
     const key = open;
     go({ open: null });
@@ -96,6 +113,15 @@ export function stream(label, opened = {}) {
     const link = event.target instanceof Element && event.target.matches(".whole:focus-visible") && event.target.closest("li");
     const key = link && link.getAttribute("data-key");
     if (open && key && key !== open && !matchMedia(NARROW).matches) go({ open: key }, { replace: true });
+  });
+
+  // To Tab the details stand behind their row, however many rows there are.
+  root.addEventListener("keydown", (event) => {
+    if (event.key !== "Tab" || event.ctrlKey || event.altKey || event.metaKey || !open || covered.length) return;
+    const line = lineWith(open), last = line && [...line.querySelectorAll("a, button")].pop(), first = pane.querySelector("button");
+    if (!last || !first || event.target !== (event.shiftKey ? first : last)) return;
+    event.preventDefault();
+    (event.shiftKey ? /** @type {HTMLElement} */ (last) : first).focus();
   });
 
   return {
@@ -128,6 +154,9 @@ export function stream(label, opened = {}) {
       }, { signal: gone, capture: true });
       root.classList.toggle("split", Boolean(open));
       pane.hidden = !open;
+      matchMedia(NARROW).addEventListener("change", () => cover(gone), { signal: gone });
+      gone.addEventListener("abort", () => cover(gone));
+      cover(gone);
       mark();
       // Where the page around the rows is drawn anew, focus was lost.
       if (document.activeElement === document.body) focus(open || before);
