@@ -56,7 +56,7 @@ def test_a_report_that_takes_too_long_is_stopped_and_the_next_one_is_made(
                 backends.journal.ask(question, NOON)
             assert (refused.value.status, refused.value.code) == (422, "too-long")
         with pytest.raises(ReportTooLong):
-            backends.journal.search(Wanted())
+            backends.journal.search(Wanted(text="a"))
 
     assert asked(backends) == 3
 
@@ -91,7 +91,7 @@ def test_a_second_report_waits_for_the_first(backends: FileBackends) -> None:
 def test_a_second_report_is_refused_while_the_first_takes_longer_than_it_may_wait(
     backends: FileBackends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Capture goes on meanwhile, and so do reports afterwards."""
+    """Capture and the newest activities go on meanwhile, and so do reports afterwards."""
     entered, go_on = threading.Event(), threading.Event()
 
     def slow_report(run: store.Run) -> list[tuple[object, ...]]:
@@ -109,6 +109,7 @@ def test_a_second_report_is_refused_while_the_first_takes_longer_than_it_may_wai
                 asked(backends)
             backends.journal.append(activity(9))
             assert len(backends.journal.latest()) == 4
+            assert len(backends.journal.search(Wanted()).rows) == 4
         finally:
             go_on.set()
         monkeypatch.undo()
