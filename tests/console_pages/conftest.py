@@ -41,6 +41,11 @@ PAID = Definition(
 )
 ONCE = Definition("act:cm:once", "Once", client_side=True, limits={"person": "1/day"})
 MODULES = ROOT / "ortto_capture" / "console" / "static"
+#: What a link of the console does.
+FOLLOW = """(address) => {
+  history.pushState(null, "", address);
+  dispatchEvent(new PopStateEvent("popstate"));
+}"""
 SCOPES = ("read", "write", "erase", "pii")
 
 
@@ -120,6 +125,11 @@ class Console:
         self.page.clock.install(time=self.clock())
         self.page.clock.pause_at(self.clock() + 5)
         self.page.goto(f"{self.base}/capture/console/{address}")
+        self.page.locator("main:not([aria-busy])").wait_for()
+
+    def follow(self, address: str) -> None:
+        """Go on to this page as a link of the console does, without loading anything anew."""
+        self.page.evaluate(FOLLOW, address)
         self.page.locator("main:not([aria-busy])").wait_for()
 
     def later(self, seconds: float = 2) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
@@ -16,18 +16,22 @@ from ortto_capture.reports import All, Audience, Did, Funnel, Not, Query, Report
 
 from ..services import campaign
 from .conftest import ONCE, PAID, Console
-from .seen import too_small, too_wide, unexpected, violations
+from .seen import WIDTHS, misfits, unexpected, violations
 
 #: The longest address that is taken, a name from right to left, and an IDN.
 LONG = f"{'x' * 60}@{'y' * 60}.{'z' * 60}.{'w' * 60}.example"
 NAMES = {LONG: "A long name " * 20, "shalom@example.com": "שלום עולם", "jo@bücher.example": "مرحبا"}
 
 
+def nothing(console: Console) -> None:
+    """Only look."""
+
+
 class State(NamedTuple):
     """A page, who looks at it, and what they do before it is looked at."""
 
     address: str
-    act: Callable[[Console], object] = lambda console: None
+    act: Callable[[Console], object] = nothing
     scopes: tuple[str, ...] = ("read", "write", "erase", "pii")
 
 
@@ -166,46 +170,66 @@ FULL: dict[str, list[State]] = {
 PAGES = ("overview", "live", "activities", "people", "reports", "audiences", "health")
 
 
-def check(console: Console, state: State, theme: Literal["light", "dark"], width: int) -> None:
-    """Look at one state."""
+class Sight(NamedTuple):
+    """In which theme a state is looked at, how wide at first, and how wide after that."""
+
+    theme: Literal["light", "dark"]
+    width: int
+    widths: Sequence[int]
+
+
+def check(console: Console, state: State, sight: Sight, *, anew: bool) -> None:
+    """Look at one state.
+
+    :param anew: load the page, instead of going on from the one before.
+    """
     page = console.page
     console.scopes, console.answering = state.scopes, True
-    console.clock.advance(3600)
-    page.set_viewport_size({"width": width, "height": 800})
-    page.emulate_media(color_scheme=theme)
-    console.open(state.address)
+    page.set_viewport_size({"width": sight.width, "height": 800})
+    page.emulate_media(color_scheme=sight.theme)
+    if anew:
+        console.clock.advance(3600)
+        console.open(state.address)
+    else:
+        console.follow(state.address)
     state.act(console)
     console.later(1)
-    found = [violations(page), too_wide(page), too_small(page), unexpected(console.complaints)]
-    assert found == [[], [], [], []], (state, theme, width)
+    found = [*violations(page), *misfits(page, sight.widths), *unexpected(console.complaints)]
+    assert found == [], (state, sight)
     assert page.title(), state
 
 
-def turns(number: int) -> Iterator[tuple[Literal["light", "dark"], int]]:
+def check_all(console: Console, states: Sequence[State], shift: int) -> None:
+    """Look at these states: a page is loaded anew where the one before cannot be gone on from."""
+    # Those in which nothing is done first: from them a link leads on.
+    ordered = sorted(states, key=lambda state: (state.scopes, state.act is not nothing))
+    before = None
+    for number, state in enumerate(ordered):
+        for sight in sights(number + shift):
+            goes_on = before is not None and before.act is nothing and before.scopes == state.scopes
+            check(console, state, sight, anew=campaign(1) > 1 or not goes_on)
+            before = state
+
+
+def sights(number: int) -> list[Sight]:
     """In which theme, and how wide: by turns, or in a campaign all of them."""
-    all_of_them: list[tuple[Literal["light", "dark"], int]] = [
-        ("light", 1120),
-        ("dark", 375),
-        ("dark", 1120),
-        ("light", 375),
-    ]
-    yield from all_of_them if campaign(1) > 1 else [all_of_them[number % 2]]
+    if campaign(1) > 1:
+        return [Sight(theme, width, WIDTHS) for theme in ("light", "dark") for width in (375, 1120)]
+    by_turns = WIDTHS[2 + number // 2 % 2]
+    theme: Literal["light", "dark"] = "dark" if number % 2 else "light"
+    return [Sight(theme, 375 if number % 2 else 1120, (*WIDTHS[:2], by_turns))]
 
 
 @pytest.mark.parametrize("name", FULL)
 def test_each_state_can_be_read_touched_and_fits(console: Console, name: str) -> None:
     fill(console)
     person = console.backends.journal.latest(1)[0].person_id
-    for number, state in enumerate(FULL[name]):
-        for theme, width in turns(number + len(name)):
-            there = state._replace(address=state.address.replace("PERSON", person))
-            check(console, there, theme, width)
+    there = [each._replace(address=each.address.replace("PERSON", person)) for each in FULL[name]]
+    check_all(console, there, len(name))
 
 
 def test_each_page_of_an_empty_account_can_be_read_touched_and_fits(empty: Console) -> None:
-    for number, name in enumerate(PAGES):
-        for theme, width in turns(number):
-            check(empty, State(f"?page={name}"), theme, width)
+    check_all(empty, [State(f"?page={name}") for name in PAGES], 0)
 
 
 @pytest.fixture
