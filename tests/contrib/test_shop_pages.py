@@ -26,8 +26,9 @@ with TestClient(app) as client:
     assert "oi1." in signed_in and "oi1." not in anonymous
     assert "blog" in client.get("/blog").text
     assert client.post("/pay").json() == {"ok": True}
-    assert client.get("/capture/console/").status_code == 404
+    assert client.get("/capture/console/").status_code == 200
     assert "oi1." not in client.post("/logout").text
+    assert client.get("/capture/console/").status_code == 404
 print([each.activity_id for each in capture.backends.journal.latest()])
 """
 
