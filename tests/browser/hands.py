@@ -7,10 +7,13 @@ person would wait for, which is words on the page.
 from __future__ import annotations
 
 import json
+from time import monotonic
 from typing import Any
 
+from marionette_driver.errors import NoSuchElementException, StaleElementException
 from marionette_driver.keys import Keys
 
+from ..services import PATIENCE
 from .engines import ChromiumTab, FirefoxTab, Tab
 
 #: Keys that are no letters, as Playwright names them and as WebDriver writes them.
@@ -48,19 +51,34 @@ class Hands:
         """Wait until the page says so."""
         self.tab.until(f"() => document.body.innerText.includes({json.dumps(words)})")
 
-    def click(self, where: str) -> None:
-        """Click there, as soon as there is something.
+    def sees(self, where: str) -> None:
+        """Wait until there is something.
 
         :param where: an XPath.
         """
         found = f"document.evaluate({json.dumps(where)}, document, null, 9).singleNodeValue"
         self.tab.until(f"() => {{ const at = {found}; return at && at.checkVisibility(); }}")
+
+    def click(self, where: str) -> None:
+        """Click there, as soon as there is something.
+
+        :param where: an XPath.
+        """
+        self.sees(where)
         if isinstance(self.tab, ChromiumTab):
             # Behind another tab a page is drawn once a second, for which a click would wait.
             self.tab.page.bring_to_front()
             self.tab.page.locator(f"xpath={where}").first.click()
         else:
-            self._driver.find_element("xpath", where).click()
+            # A page that draws itself anew has another one there: found again, as a person would.
+            until = monotonic() + PATIENCE
+            while True:
+                try:
+                    self._driver.find_element("xpath", where).click()
+                    break
+                except (StaleElementException, NoSuchElementException):
+                    if monotonic() >= until:
+                        raise
 
     def write(self, words: str) -> None:
         """Type this where the cursor is."""

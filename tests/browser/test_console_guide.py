@@ -68,8 +68,9 @@ def tabs(engine: Engine, *addresses: str) -> Iterator[list[Hands]]:
 
 def copied(operator: Hands, editor: Hands, what: str) -> str:
     """Press the copy button of this code, and paste what it copied into the editor."""
-    operator.click(f"//figure[figcaption[normalize-space()={what!r}]]//button")
-    operator.reads("Copied")
+    copy = f"//figure[figcaption[normalize-space()={what!r}]]//button"
+    operator.click(copy)
+    operator.sees(f"{copy}[normalize-space()='Copied']")
     editor.tab.reload()
     editor.click("//textarea")
     editor.press("Control+v")
