@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: How many activities the store holds.
 SIZE = "ORTTO_CAPTURE_BENCH_SIZE"
-#: Milliseconds that are asked for (issue 13, part 3).
+#: Milliseconds that are asked for.
 FIRST_VIEW, REPORT, AUDIENCE, SEARCH, IDLE = 150, 500, 100, 350, 1
 #: An activity that is neither rare nor the most frequent one: 32,000 of a million.
 SEVENTH = IDS[6]
