@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import httpx
@@ -284,12 +286,17 @@ def test_the_loop_goes_on_while_a_request_is_being_answered() -> None:
     run(test)
 
 
+def pools() -> set[ThreadPoolExecutor]:
+    """The pools of threads that there are."""
+    return {each for each in gc.get_objects() if type(each) is ThreadPoolExecutor}
+
+
 def test_a_cancelled_request_is_stored_once_and_its_repetition_is_a_duplicate() -> None:
     capture = account()
     body = json.dumps({**LOGIN, "event_id": "event-1"}).encode()
 
     async def test() -> None:
-        waits = Waits()
+        waits, before = Waits(), pools()
         tracking = CaptureASGI(capture, client_ip=waits)
         request = asyncio.create_task(Visit(body).to(tracking))
         await waits.began.wait()
@@ -298,6 +305,9 @@ def test_a_cancelled_request_is_stored_once_and_its_repetition_is_a_duplicate() 
             await request
         waits.go_on()
         assert await Visit(body).to(tracking) == (200, "")
+        # Its thread goes on, and answers to this loop.
+        for each in pools() - before:
+            await asyncio.to_thread(each.shutdown)
 
     run(test)
     assert capture.flush(PATIENCE)
