@@ -205,7 +205,7 @@ class MemoryJournal:
             rows = [(each, self._rows[(each - 1) % self.capacity]) for each in self._held()]
         for position, row in reversed(rows):
             if row and position <= last:
-                yield Captured(position, str(position), Activity(*marshal.loads(row)))  # noqa: S302  # our own bytes
+                yield _captured(position, row)
 
     def _held(self, cursor: str = "") -> range:
         """The positions that are held and follow ``cursor``."""
@@ -215,7 +215,11 @@ class MemoryJournal:
         """The activities there, without those that were erased."""
         for position in positions:
             if row := self._rows[(position - 1) % self.capacity]:
-                yield Captured(position, str(position), Activity(*marshal.loads(row)))  # noqa: S302  # our own bytes
+                yield _captured(position, row)
+
+
+def _captured(position: int, row: bytes) -> Captured:
+    return Captured(position, str(position), Activity(*marshal.loads(row)))  # noqa: S302  # our own bytes
 
 
 def _event_key(activity: Activity) -> str:
